@@ -1,0 +1,1 @@
+"""The sentences our users type: one thin script an experiment."""

@@ -1,0 +1,1 @@
+"""Sacred ingredients: one concern a file, each a config and a captured builder of something in tmd."""
