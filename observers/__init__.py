@@ -1,0 +1,1 @@
+"""Where runs are written and how they are read back."""
