@@ -1,0 +1,304 @@
+"""Upscaling images of any size: whole or in tiles that leave no seam, in memory set by the tile.
+
+A tile is computed inside a window that is larger by the generator's receptive field, so what is kept
+of it is what the whole image would have given. Windows end at the image's border and never beyond
+it: padding happens where it happens for the whole image.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from tmd.errors import UserError, check_number
+
+DEFAULT_CPU_BUDGET = 1 << 30
+DEFAULT_GPU_BUDGET = 8 << 30
+SMALLEST_TILE = 16
+_INTEGER_RANGES = {torch.uint8: 255, torch.uint16: 65535}
+
+
+class Window(NamedTuple):
+    """One axis of a tile, in LR pixels: ``start:stop`` is kept of what ``first:last`` gives."""
+
+    start: int
+    stop: int
+    first: int
+    last: int
+
+
+class Tile(NamedTuple):
+    """A finished piece of the result: its place in SR pixels and its values (N, C, h, w)."""
+
+    top: int
+    left: int
+    sr: Tensor
+
+
+def windows(length: int, tile: int, overlap: int) -> list[Window]:
+    """Cut ``length`` pixels into near-equal parts of at most ``tile``, each with its context.
+
+    Example:
+        >>> windows(10, 5, 2)
+        [Window(start=0, stop=5, first=0, last=7), Window(start=5, stop=10, first=3, last=10)]
+    """
+    count = math.ceil(length / tile)
+    edges = [length * i // count for i in range(count + 1)]
+    return [
+        Window(start, stop, max(start - overlap, 0), min(stop + overlap, length))
+        for start, stop in zip(edges, edges[1:], strict=False)
+    ]
+
+
+def count_tiles(height: int, width: int, tile: int) -> int:
+    """How many tiles `upscale_tiles` makes of an LR image."""
+    return math.ceil(height / tile) * math.ceil(width / tile)
+
+
+def upscale(
+    generator: nn.Module,
+    lr: Tensor,
+    tile: int | None = None,
+    *,
+    out: Tensor | None = None,
+    self_ensemble: bool = False,
+    amp: bool = False,
+    on_tile: Callable[[int, int], Any] | None = None,
+) -> Tensor:
+    """Upscale a batch of images; the result does not depend on ``tile``.
+
+    Only one window at a time is on the generator's device; ``lr`` and the result may be elsewhere.
+
+    Args:
+        generator: has ``scale`` and ``receptive_field`` (LR pixels that one output pixel sees to
+            each side; None for a network that sees everything, which is not tiled).
+        lr: (N, C, H, W), float in [0, 1], uint8 or uint16.
+        tile: side of a tile in LR pixels; None chooses the largest that fits the memory.
+        out: (N, C, scale·H, scale·W) to write into: float takes the values as they are, uint8 and
+            uint16 are clamped and rounded. By default a new float32 tensor on ``lr``'s device.
+        self_ensemble: average over the eight flips and rotations (Timofte et al., 2016), 8 × the
+            time.
+        amp: half precision where it is safe (float16 on CUDA, bfloat16 on a CPU).
+        on_tile: called after each tile with (tiles done, tiles in all).
+
+    Returns:
+        (N, C, scale·H, scale·W), ``out`` where it was given. Floats are not clamped.
+
+    Example:
+        >>> from tmd.models import create_generator
+        >>> generator = create_generator("srresnet", scale=2, channels=3, n_blocks=1, n_features=8)
+        >>> upscale(generator, torch.rand(1, 3, 20, 30), tile=16).shape
+        torch.Size([1, 3, 40, 60])
+    """
+    n, channels, height, width = lr.shape
+    scale = _scale(generator)
+    shape = (n, channels, scale * height, scale * width)
+    if out is None:
+        out = torch.empty(shape, dtype=torch.float32, device=lr.device)
+    elif tuple(out.shape) != shape:
+        raise ValueError(f"out has the shape {tuple(out.shape)}, the result {shape}")
+    tile = tile_size(generator, lr, tile)
+    total = count_tiles(height, width, tile)
+    tiles = upscale_tiles(generator, lr, tile, self_ensemble=self_ensemble, amp=amp)
+    for done, (top, left, sr) in enumerate(tiles, start=1):
+        part = out[..., top : top + sr.shape[-2], left : left + sr.shape[-1]]
+        part.copy_(quantize(sr, out.dtype))
+        if on_tile is not None:
+            on_tile(done, total)
+    return out
+
+
+def upscale_tiles(
+    generator: nn.Module,
+    lr: Tensor,
+    tile: int | None = None,
+    *,
+    self_ensemble: bool = False,
+    amp: bool = False,
+) -> Iterator[Tile]:
+    """The pieces of `upscale`'s result, left to right and top to bottom, on the generator's device.
+
+    For results that no memory holds: write each row of tiles away before asking for the next.
+    """
+    height, width = lr.shape[-2:]
+    scale = _scale(generator)
+    tile = tile_size(generator, lr, tile)
+    overlap = _receptive_field(generator) or 0
+    for rows in windows(height, tile, overlap):
+        for columns in windows(width, tile, overlap):
+            window = lr[..., rows.first : rows.last, columns.first : columns.last]
+            sr = _forward(generator, window, self_ensemble, amp)
+            top, left = scale * (rows.start - rows.first), scale * (columns.start - columns.first)
+            kept = sr[
+                ...,
+                top : top + scale * (rows.stop - rows.start),
+                left : left + scale * (columns.stop - columns.start),
+            ]
+            yield Tile(scale * rows.start, scale * columns.start, kept)
+
+
+def upscale_bands(
+    generator: nn.Module,
+    lr: Tensor,
+    tile: int | None = None,
+    *,
+    dtype: torch.dtype = torch.float32,
+    self_ensemble: bool = False,
+    amp: bool = False,
+    on_tile: Callable[[int, int], Any] | None = None,
+) -> Iterator[Tensor]:
+    """`upscale`'s result from top to bottom as bands (N, C, rows, scale·W) on the CPU.
+
+    Args:
+        dtype: float32, or uint8 or uint16 for clamped and rounded values.
+    """
+    n, channels, height, width = lr.shape
+    scale = _scale(generator)
+    tile = tile_size(generator, lr, tile)
+    per_band, total = math.ceil(width / tile), count_tiles(height, width, tile)
+    tiles = upscale_tiles(generator, lr, tile, self_ensemble=self_ensemble, amp=amp)
+    band = torch.empty(0)
+    for done, (_, left, sr) in enumerate(tiles, start=1):
+        if left == 0:
+            band = torch.empty((n, channels, sr.shape[-2], scale * width), dtype=dtype)
+        band[..., left : left + sr.shape[-1]] = quantize(sr, dtype)
+        if on_tile is not None:
+            on_tile(done, total)
+        if done % per_band == 0:
+            yield band
+
+
+def quantize(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Values in [0, 1] as ``dtype``: clamped and rounded for uint8 and uint16."""
+    if dtype not in _INTEGER_RANGES:
+        return x.to(dtype)
+    levels = x.float().clamp(0, 1).mul(_INTEGER_RANGES[dtype]).round()
+    # CUDA has no kernels for uint16: the conversion goes over int32 on the CPU.
+    return levels.to(dtype) if dtype == torch.uint8 else levels.to(torch.int32).cpu().to(dtype)
+
+
+def tile_size(generator: nn.Module, lr: Tensor, tile: int | None = None) -> int:
+    """``tile`` checked, or the largest side in LR pixels whose window fits the memory.
+
+    Raises:
+        UserError: tiles are asked of a generator that sees the whole image at once.
+    """
+    height, width = lr.shape[-2:]
+    overlap = _receptive_field(generator)
+    whole = max(height, width)
+    if tile is not None:
+        check_number("tile", tile, minimum=1, integer=True)
+        if overlap is None and tile < whole:
+            raise UserError(
+                f"tile={tile}: this generator sees the whole image at once; use tile=None"
+            )
+        return min(tile, whole)
+    if overlap is None:
+        return whole
+    pixels = memory_budget(generator) / (lr.shape[0] * bytes_per_pixel(generator))
+    if height * width <= pixels:
+        return whole
+    # Tiles smaller than the context around them are almost all overlap.
+    smallest = max(SMALLEST_TILE, overlap)
+    return min(max(int(math.sqrt(pixels)) - 2 * overlap, smallest), whole)
+
+
+def memory_budget(generator: nn.Module) -> int:
+    """Bytes that one window's feature maps may take on the generator's device."""
+    device = _device(generator)
+    if device.type == "cuda":
+        return min(torch.cuda.mem_get_info(device)[0] // 2, DEFAULT_GPU_BUDGET)
+    return min(_available_memory() // 4, DEFAULT_CPU_BUDGET)
+
+
+def bytes_per_pixel(generator: nn.Module, side: int = 16) -> float:
+    """Peak bytes of feature maps for one LR pixel, measured on a patch of ``side`` × ``side``.
+
+    The largest sum of a layer's input, output and workspace of the output's size, beside one
+    feature map at LR size that a skip connection holds.
+    """
+    peak = 0
+
+    def measure(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        nonlocal peak
+        held = sum(x.nbytes for x in inputs if isinstance(x, Tensor))
+        peak = max(peak, held + (2 * output.nbytes if isinstance(output, Tensor) else 0))
+
+    hooks = [
+        module.register_forward_hook(measure)
+        for module in generator.modules()
+        if not any(module.children())
+    ]
+    try:
+        channels = int(getattr(generator, "channels", 3))  # type: ignore[arg-type]
+        _forward(generator, torch.zeros(1, channels, side, side), self_ensemble=False, amp=False)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return max(peak, 1) / side**2
+
+
+def _available_memory() -> int:
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return 4 * DEFAULT_CPU_BUDGET
+
+
+def _scale(generator: nn.Module) -> int:
+    return int(generator.scale)  # type: ignore[arg-type]
+
+
+def _receptive_field(generator: nn.Module) -> int | None:
+    radius = getattr(generator, "receptive_field", None)
+    return None if radius is None else int(radius)  # type: ignore[arg-type]
+
+
+def _device(generator: nn.Module) -> torch.device:
+    tensor = next(iter(generator.parameters()), None)
+    if tensor is None:
+        tensor = next(iter(generator.buffers()), torch.empty(0))
+    return tensor.device
+
+
+@contextmanager
+def _evaluating(generator: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside, every module's own mode again afterwards."""
+    training = [module for module in generator.modules() if module.training]
+    generator.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@torch.no_grad()
+def _forward(generator: nn.Module, window: Tensor, self_ensemble: bool, amp: bool) -> Tensor:
+    device = _device(generator)
+    top = _INTEGER_RANGES.get(window.dtype)
+    # float32 before the move: CUDA has no kernels for uint16.
+    x = window.float().to(device) if top is None else window.float().to(device).div(top)
+    half = torch.float16 if device.type == "cuda" else torch.bfloat16
+    with _evaluating(generator), torch.autocast(device.type, dtype=half, enabled=amp):
+        if not self_ensemble:
+            return generator(x).float()
+        return _self_ensemble(generator, x)
+
+
+def _self_ensemble(generator: nn.Module, x: Tensor) -> Tensor:
+    total: Tensor | None = None
+    for turns in range(4):
+        for flip in (False, True):
+            turned = torch.rot90(x, turns, (-2, -1))
+            sr = generator(turned.flip(-1) if flip else turned).float()
+            sr = torch.rot90(sr.flip(-1) if flip else sr, -turns, (-2, -1))
+            total = sr if total is None else total.add_(sr)
+    assert total is not None
+    return total / 8
