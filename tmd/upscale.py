@@ -1,8 +1,8 @@
 """Upscaling images of any size: whole or in tiles that leave no seam, in memory set by the tile.
 
-A tile is computed inside a window that is larger by the generator's receptive field, so what is kept
-of it is what the whole image would have given. Windows end at the image's border and never beyond
-it: padding happens where it happens for the whole image.
+A tile is computed inside a window that is larger by the generator's receptive field, so what is
+kept of it is what the whole image would have given. Windows end at the image's border and never
+beyond it: padding happens where it happens for the whole image.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -52,7 +53,7 @@ def windows(length: int, tile: int, overlap: int) -> list[Window]:
     edges = [length * i // count for i in range(count + 1)]
     return [
         Window(start, stop, max(start - overlap, 0), min(stop + overlap, length))
-        for start, stop in zip(edges, edges[1:], strict=False)
+        for start, stop in pairwise(edges)
     ]
 
 
@@ -261,10 +262,7 @@ def _receptive_field(generator: nn.Module) -> int | None:
 
 
 def _device(generator: nn.Module) -> torch.device:
-    tensor = next(iter(generator.parameters()), None)
-    if tensor is None:
-        tensor = next(iter(generator.buffers()), torch.empty(0))
-    return tensor.device
+    return next(chain(generator.parameters(), generator.buffers()), torch.empty(0)).device
 
 
 @contextmanager
