@@ -1,0 +1,65 @@
+"""Which discriminator: its config, its check before the run, its builder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from sacred import Ingredient
+from torch import nn
+
+from tmd.models import create_discriminator
+
+ingredient = Ingredient("discriminator")
+
+
+@ingredient.config
+def config():
+    name = "srgan"  # srgan, unet, patch
+    features = [64, 64, 128, 128, 256, 256, 512, 512]  # channels after each convolution
+    strides = [1, 2, 1, 2, 1, 2, 1, 2]  # of each convolution
+    norm = "auto"  # batch, none, auto: as published, and none with spectral normalisation
+    spectral_norm = False
+    options = {}  # what only this architecture takes
+
+
+@ingredient.named_config
+def paper():
+    """SRGAN's discriminator as published (arXiv:1609.04802)."""
+    name = "srgan"
+    features = [64, 64, 128, 128, 256, 256, 512, 512]
+    strides = [1, 2, 1, 2, 1, 2, 1, 2]
+    norm = "batch"
+    spectral_norm = False
+
+
+@ingredient.capture
+def build(
+    channels: int,
+    name: str,
+    features: list[int],
+    strides: list[int],
+    norm: str,
+    spectral_norm: bool,
+    options: dict[str, Any],
+) -> nn.Module:
+    """The discriminator of the config for images of ``channels``."""
+    return create_discriminator(
+        name=name,
+        channels=channels,
+        features=features,
+        strides=strides,
+        spectral_norm=spectral_norm,
+        norm=norm,
+        **options,
+    )
+
+
+def check(scale: int, channels: int) -> None:
+    """Raise `UserError` for what can't be built; costs no memory and draws no random numbers.
+
+    Args:
+        scale: the experiment's; a discriminator sees HR images of any scale.
+    """
+    with torch.device("meta"):
+        build(channels)

@@ -1,0 +1,39 @@
+"""The tables of architectures, and the check of the arguments that only one of them has."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection
+from typing import Any
+
+from torch import nn
+
+from tmd.errors import UserError
+from tmd.registry import Registry
+
+GENERATORS: Registry[Callable[..., nn.Module]] = Registry("generator.name")
+DISCRIMINATORS: Registry[Callable[..., nn.Module]] = Registry("discriminator.name")
+
+
+def complete_options(
+    registry: Registry, name: str, common: Collection[str], options: dict[str, Any]
+) -> dict[str, Any]:
+    """All options of the architecture ``name``: the given ones over its defaults.
+
+    Args:
+        common: the arguments every architecture of the registry has; they are no options.
+
+    Raises:
+        UserError: lists what the architecture takes, when it does not take one that is given.
+    """
+    defaults = {
+        key: parameter.default
+        for key, parameter in registry.parameters(name).items()
+        if key not in common and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    }
+    kind = registry.kind.removesuffix(".name")
+    for key, value in options.items():
+        if key not in defaults:
+            takes = f"takes {', '.join(sorted(defaults))}" if defaults else "takes no options"
+            raise UserError(f"{kind}.options.{key}={value!r}: {name} {takes}")
+    return {**defaults, **options}
