@@ -1,0 +1,207 @@
+"""Reading and writing image files, bytes <-> floats, and the luma that the field measures on.
+
+Knows nothing of datasets: one file in, one tensor out, or an error that names the file.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from tmd.errors import UserError
+
+IMAGE_SUFFIXES = frozenset(
+    (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
+    + (".pnm", ".jp2", ".tga")
+)
+
+PathLike = str | os.PathLike[str]
+
+
+def read_image(path: PathLike, channels: int = 3) -> torch.Tensor:
+    """Read an image file as a person would see it.
+
+    EXIF rotation is applied, transparency is laid on white, 16-bit grey is scaled to 8 bits, CMYK
+    and palettes become RGB; of an animation, the first frame is taken.
+
+    Args:
+        path: any format that Pillow reads.
+        channels: 3 for RGB, 1 for grey (BT.601 luma, full range).
+
+    Returns:
+        (C, H, W), uint8.
+
+    Raises:
+        UserError: the file is absent, truncated, not an image, or too large to be one (more pixels
+            than ``PIL.Image.MAX_IMAGE_PIXELS``).
+    """
+    with _named_errors(path):
+        with _open(path) as file:
+            image = ImageOps.exif_transpose(_as_8_bits(file))
+            pixels = np.array(image.convert("L" if channels == 1 else "RGB"))
+    if channels == 1:
+        return torch.from_numpy(pixels)[None]
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def read_size(path: PathLike) -> tuple[int, int]:
+    """(H, W) of an image file as `read_image` will return it, from its header alone.
+
+    Raises:
+        UserError: as `read_image`, as far as the header tells.
+    """
+    with _named_errors(path):
+        with _open(path) as file:
+            width, height = file.size
+            turned = file.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    return (width, height) if turned else (height, width)
+
+
+def write_image(path: PathLike, image: torch.Tensor) -> None:
+    """Write (C, H, W), uint8 or float in [0, 1], so that ``path`` holds all of it or is untouched.
+
+    Raises:
+        UserError: the suffix names no format that can be written.
+    """
+    path = Path(path)
+    Image.init()
+    if path.suffix.lower() not in Image.EXTENSION:
+        raise UserError(f"{path}: {path.suffix or 'no suffix'} names no image format; use .png")
+    pixels = (image if image.dtype == torch.uint8 else to_uint8(image)).detach().cpu()
+    picture = Image.fromarray((pixels[0] if len(pixels) == 1 else pixels.permute(1, 2, 0)).numpy())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            picture.save(file, format=Image.EXTENSION[path.suffix.lower()])
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def to_float(image: torch.Tensor) -> torch.Tensor:
+    """uint8 -> float32 in [0, 1], any shape."""
+    return image.to(torch.float32).div_(255)
+
+
+def to_uint8(image: torch.Tensor) -> torch.Tensor:
+    """Float in [0, 1] -> uint8, clamped and rounded to the nearest level, any shape."""
+    return image.detach().mul(255).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def rgb_to_y(image: torch.Tensor) -> torch.Tensor:
+    """Luma of BT.601 in studio range, as MATLAB's ``rgb2ycbcr`` gives it.
+
+    Args:
+        image: (N, 3, H, W) in [0, 1].
+
+    Returns:
+        (N, 1, H, W) in [16/255, 235/255].
+    """
+    if image.shape[1] != 3:
+        raise ValueError(f"expected (N, 3, H, W), got {tuple(image.shape)}")
+    red, green, blue = image.unbind(1)
+    return ((65.481 * red + 128.553 * green + 24.966 * blue + 16) / 255)[:, None]
+
+
+def list_images(root: PathLike, recursive: bool = True) -> list[Path]:
+    """The image files under a folder, sorted by path; hidden files and folders are left out."""
+    return [Path(path) for path in sorted(scan_images(root, recursive))]
+
+
+def scan_images(root: PathLike, recursive: bool = True) -> Iterator[str]:
+    """The paths of `list_images`, in no order, as they are found; fit for millions of files."""
+    folders = [os.fspath(root)]
+    seen = set()
+    while folders:
+        try:
+            entries = os.scandir(folders.pop())
+        except OSError as problem:
+            raise UserError(f"{problem.filename}: {problem.strerror}") from None
+        with entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
+                    if not entry.is_dir():
+                        yield entry.path
+                elif recursive and entry.is_dir() and entry.name != "__MACOSX":
+                    if entry.is_symlink():
+                        # Links may lead round in a circle.
+                        target = os.path.realpath(entry.path)
+                        if target in seen or os.path.realpath(root).startswith(target):
+                            continue
+                        seen.add(target)
+                    folders.append(entry.path)
+
+
+def _umask() -> int:
+    """The process's umask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+class _named_errors:
+    """Turns whatever a decoder raises into one line that names the file."""
+
+    def __init__(self, path: PathLike) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type | None, problem: BaseException | None, _: object) -> None:
+        # Decoders raise whatever their parsers trip over: SyntaxError, struct.error, IndexError...
+        if not isinstance(problem, Exception) or isinstance(problem, (UserError, MemoryError)):
+            return
+        if isinstance(problem, FileNotFoundError):
+            reason = "no such file"
+        elif isinstance(problem, Image.UnidentifiedImageError):
+            reason = "not an image"
+        elif isinstance(problem, OSError) and problem.strerror:
+            reason = problem.strerror
+        else:
+            reason = f"broken image ({' '.join(str(problem).split()) or type(problem).__name__})"
+        raise UserError(f"{self.path}: {reason}") from None
+
+
+def _open(path: PathLike) -> Image.Image:
+    with warnings.catch_warnings():
+        # Ours is stricter: what Pillow only warns of is an error.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            return Image.open(path)
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+            raise UserError(
+                f"{path}: more than {Image.MAX_IMAGE_PIXELS} pixels, taken for a decompression bomb"
+            ) from None
+
+
+def _as_8_bits(image: Image.Image) -> Image.Image:
+    """The image in a mode that `Image.convert` takes to RGB or grey without loss of meaning."""
+    if image.mode.startswith("I"):
+        # Pillow's own conversion clips 16 bits to 8 instead of scaling.
+        levels = np.asarray(image).astype(np.float64) / 257
+        grey = Image.fromarray(np.rint(levels).clip(0, 255).astype(np.uint8))
+        grey.info, grey.getexif()[0x0112] = dict(image.info), image.getexif().get(0x0112, 1)
+        return grey
+    if image.mode == "F":
+        raise UserError(f"{getattr(image, 'filename', '')}: floating-point images have no range")
+    if image.has_transparency_data:
+        rotation = image.getexif().get(0x0112, 1)
+        layer = image.convert("RGBA")
+        opaque = Image.new("RGBA", image.size, "white")
+        opaque.alpha_composite(layer)
+        opaque.getexif()[0x0112] = rotation
+        return opaque
+    return image

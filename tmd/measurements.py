@@ -1,0 +1,333 @@
+"""Measurement operators: how LR images come from HR images.
+
+A measurement is a list of operators from a config, applied one after the other. What is drawn at
+random (a blur's width, the noise) is a pure function of (seed, stream, index of the batch), so that
+a resumed run sees the measurements that the run never stopped would have seen.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from tmd.errors import UserError, check_choice, check_number
+from tmd.images import to_float, to_uint8
+from tmd.registry import Registry
+from tmd.resize import imresize
+from tmd.seeding import generator
+
+
+class Draws(Protocol):
+    """Gives a fresh generator for a purpose, the same for the same batch."""
+
+    def __call__(self, purpose: str, device: torch.device | str = "cpu") -> torch.Generator: ...
+
+
+class Operator:
+    """One step of a measurement: (N, C, H, W) in [0, 1] -> (N, C, H / reduction, W / reduction)."""
+
+    reduction = 1
+
+    def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
+        raise NotImplementedError
+
+    def precede(self, following: Operator) -> None:
+        """Adapt to the operator that takes this one's result; most need not."""
+
+
+MEASUREMENTS: Registry[Callable[..., Operator]] = Registry("measurement.operators")
+
+Range = float | Sequence[float]
+
+
+class Measurement:
+    """HR -> LR as a list of operators says; made by `create_measurement`.
+
+    Attributes:
+        scale: the factor between HR and LR.
+        spec: the list that makes the same measurement again, JSON-able.
+    """
+
+    def __init__(
+        self, operators: Sequence[Operator], spec: list[dict], scale: int, seed: int, stream: str
+    ) -> None:
+        self.operators = list(operators)
+        self.spec = spec
+        self.scale = scale
+        self.seed = seed
+        self.stream = stream
+        for operator, following in zip(self.operators, self.operators[1:], strict=False):
+            operator.precede(following)
+
+    def __call__(self, hr: torch.Tensor, index: int = 0) -> torch.Tensor:
+        """Make the LR images of a batch.
+
+        Args:
+            hr: (N, C, H, W) in [0, 1], H and W multiples of the scale.
+            index: the batch's number; random parameters depend on it alone.
+
+        Returns:
+            (N, C, H / scale, W / scale) in [0, 1]. Rounding to 8 bits lets the gradient through.
+        """
+        if hr.shape[-2] % self.scale or hr.shape[-1] % self.scale:
+            raise ValueError(f"size {tuple(hr.shape[-2:])} is no multiple of scale {self.scale}")
+        x = hr
+        for position, operator in enumerate(self.operators):
+            x = operator(x, self._draws(index, position))
+        return x
+
+    def _draws(self, index: int, position: int) -> Draws:
+        def draw(purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
+            return generator(self.seed, self.stream, index, position, purpose, device=device)
+
+        return draw
+
+
+def create_measurement(
+    operators: Sequence[str | Mapping[str, Any]],
+    scale: int,
+    seed: int = 0,
+    stream: str = "measurement",
+) -> Measurement:
+    """Build a measurement from a config's list.
+
+    Args:
+        operators: names, or dicts with a ``name`` and options, in the order in which they act:
+            ``["bicubic"]`` or ``[{"name": "blur", "sigma": [0.8, 1.6]}, "decimate",
+            {"name": "noise", "sigma": 0.02}]``. Together they must reduce the size by ``scale``.
+            Unless the list ends with a ``quantize`` of its own, rounding to 8 bits is added.
+        scale: factor between HR and LR.
+        seed, stream: what the random parameters are drawn from, with the batch's index.
+
+    Raises:
+        UserError: an operator or option that does not exist, a value out of range, or a list that
+            does not reduce by ``scale``.
+
+    Example:
+        >>> measure = create_measurement(["bicubic", {"name": "noise", "sigma": 0.02}], scale=4)
+        >>> measure(torch.rand(2, 3, 32, 32)).shape
+        torch.Size([2, 3, 8, 8])
+    """
+    if isinstance(operators, (str, Mapping)) or not isinstance(operators, Sequence):
+        raise UserError(f"measurement.operators={operators!r}: must be a list")
+    spec = [_entry(operator) for operator in operators]
+    if not any(entry["name"] == "quantize" for entry in spec):
+        spec.append({"name": "quantize"})
+    if spec[-1]["name"] != "quantize":
+        raise UserError("measurement.operators: quantize must be the last of the list")
+    built = [_build(entry, scale) for entry in spec]
+    reduction = int(np.prod([operator.reduction for operator in built]))
+    if reduction != scale:
+        raise UserError(
+            f"measurement.operators: the list reduces the size by {reduction}, not by "
+            f"scale={scale}; it must hold exactly one of bicubic, decimate"
+        )
+    return Measurement(built, spec, scale, seed, stream)
+
+
+def _entry(operator: str | Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(operator, str):
+        return {"name": operator}
+    if not isinstance(operator, Mapping) or not isinstance(operator.get("name"), str):
+        raise UserError(f"measurement.operators: {operator!r} is neither a name nor has one")
+    return {
+        key: list(value) if isinstance(value, (list, tuple)) else value
+        for key, value in operator.items()
+    }
+
+
+def _build(entry: dict[str, Any], scale: int) -> Operator:
+    name, options = entry["name"], {k: v for k, v in entry.items() if k != "name"}
+    builder = MEASUREMENTS[name]
+    allowed = [option for option in inspect.signature(builder).parameters if option != "scale"]
+    for option in options:
+        if option not in allowed:
+            listed = ", ".join(allowed) or "nothing"
+            raise UserError(f"measurement.operators: {name} takes {listed}, not {option!r}")
+    return builder(scale=scale, **options)
+
+
+@MEASUREMENTS.register("bicubic")
+class Bicubic(Operator):
+    """MATLAB's antialiased bicubic, the field's standard measurement."""
+
+    def __init__(self, scale: int) -> None:
+        self.reduction = scale
+
+    def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
+        height, width = x.shape[-2:]
+        return imresize(x, (height // self.reduction, width // self.reduction))
+
+
+@MEASUREMENTS.register("decimate")
+class Decimate(Operator):
+    """Takes one pixel of each scale × scale block: the central one, or the one above left of the
+    centre where the scale is even. A blur right before it is centred on the block, so that LR and
+    HR stay aligned as they are for `Bicubic`."""
+
+    def __init__(self, scale: int) -> None:
+        self.reduction = scale
+
+    def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
+        first = (self.reduction - 1) // 2
+        return x[..., first :: self.reduction, first :: self.reduction]
+
+
+@MEASUREMENTS.register("blur")
+class Blur(Operator):
+    """Gaussian or box blur with replicated borders.
+
+    Args:
+        kernel: ``gaussian`` or ``box``.
+        sigma: Gaussian's standard deviation in HR pixels, or [lowest, highest] to draw it for each
+            image.
+        size: the box's side in HR pixels; by default the scale, which with ``decimate`` gives the
+            mean of each block.
+    """
+
+    def __init__(
+        self, scale: int, kernel: str = "gaussian", sigma: Range = 1.6, size: int | None = None
+    ) -> None:
+        check_choice("measurement blur kernel", kernel, ("gaussian", "box"))
+        self.kernel = kernel
+        self.sigma = _checked_range("measurement blur sigma", sigma, above=0, maximum=50)
+        self.size = scale if size is None else size
+        check_number("measurement blur size", self.size, 1, 201, integer=True)
+        self.centre = 0.0
+
+    def precede(self, following: Operator) -> None:
+        if isinstance(following, Decimate):
+            # Between two pixels, at the middle of a block with an even side.
+            self.centre = (following.reduction - 1) / 2 % 1
+
+    def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
+        taps, first = self._taps(len(x), draws)
+        n, channels, height, width = x.shape
+        size = taps.shape[1]
+        before, after = -first, size - 1 + first
+        weight = taps.to(x.device, x.dtype, non_blocking=True).repeat_interleave(channels, 0)
+        planes = x.reshape(1, n * channels, height, width)
+        planes = F.pad(planes, (before, after, before, after), mode="replicate")
+        with torch.autocast(x.device.type, enabled=False):
+            planes = F.conv2d(planes, weight[:, None, :, None], groups=n * channels)
+            planes = F.conv2d(planes, weight[:, None, None, :], groups=n * channels)
+        return planes.reshape(n, channels, height, width)
+
+    def _taps(self, n: int, draws: Draws) -> tuple[torch.Tensor, int]:
+        """One-dimensional kernels (N, K), and the place of their first tap from the pixel."""
+        if self.kernel == "box":
+            return torch.full((n, self.size), 1 / self.size), -((self.size - 1) // 2)
+        sigma = _drawn(self.sigma, n, draws("sigma"))
+        radius = int(np.ceil(3 * self.sigma[1]))
+        place = torch.arange(-radius, radius + 2 * self.centre + 1, dtype=torch.float64)
+        taps = torch.exp(-((place - self.centre) ** 2) / (2 * sigma[:, None] ** 2))
+        return taps / taps.sum(1, keepdim=True), -radius
+
+
+@MEASUREMENTS.register("noise")
+class Noise(Operator):
+    """Additive white Gaussian noise.
+
+    Args:
+        sigma: standard deviation in [0, 1] units (0.02 is 5 levels of 255), or [lowest, highest] to
+            draw it for each image.
+    """
+
+    def __init__(self, scale: int, sigma: Range = 0.02) -> None:
+        self.sigma = _checked_range("measurement noise sigma", sigma, minimum=0, maximum=1)
+
+    def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
+        sigma = _drawn(self.sigma, len(x), draws("sigma"))[:, None, None, None]
+        noise = torch.randn(
+            x.shape, generator=draws("noise", x.device), device=x.device, dtype=x.dtype
+        )
+        return x + noise * sigma.to(x.device, x.dtype, non_blocking=True)
+
+
+@MEASUREMENTS.register("jpeg")
+class Jpeg(Operator):
+    """JPEG compression by the real codec; the gradient passes as if it were not there.
+
+    The codec runs on the CPU, so that a batch on a GPU goes there and back.
+
+    Args:
+        quality: 1 to 100, or [lowest, highest] to draw it for each image.
+    """
+
+    def __init__(self, scale: int, quality: Range = (60, 95)) -> None:
+        self.quality = _checked_range("measurement jpeg quality", quality, minimum=1, maximum=100)
+
+    def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
+        qualities = _drawn(self.quality, len(x), draws("quality")).round().int().tolist()
+        coded = [
+            _through_jpeg(image, quality)
+            for image, quality in zip(to_uint8(x).cpu(), qualities, strict=True)
+        ]
+        return _straight_through(x, to_float(torch.stack(coded)).to(x.device, x.dtype))
+
+
+@MEASUREMENTS.register("quantize")
+class Quantize(Operator):
+    """Clamps to [0, 1] and rounds to the levels of a file; rounding lets the gradient through.
+
+    Args:
+        bits: 1 to 16; None only clamps.
+    """
+
+    def __init__(self, scale: int, bits: int | None = 8) -> None:
+        if bits is not None:
+            check_number("measurement quantize bits", bits, 1, 16, integer=True)
+        self.levels = None if bits is None else 2**bits - 1
+
+    def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
+        x = x.clamp(0, 1)
+        if self.levels is None:
+            return x
+        return _straight_through(x, (x.detach() * self.levels).round_().div_(self.levels))
+
+
+class _StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
+        return gradients[0], None
+
+
+def _straight_through(x: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """``value`` exactly, with the gradient of ``x``."""
+    return _StraightThrough.apply(x, value) if x.requires_grad else value
+
+
+def _through_jpeg(image: torch.Tensor, quality: int) -> torch.Tensor:
+    file = io.BytesIO()
+    pixels = image[0] if len(image) == 1 else image.permute(1, 2, 0)
+    Image.fromarray(pixels.numpy()).save(file, format="JPEG", quality=quality)
+    coded = torch.from_numpy(np.array(Image.open(file)))
+    return coded[None] if len(image) == 1 else coded.permute(2, 0, 1)
+
+
+def _checked_range(key: str, value: Any, **bounds: float) -> tuple[float, float]:
+    ends = tuple(value) if isinstance(value, (list, tuple)) else (value, value)
+    if len(ends) != 2:
+        raise UserError(f"{key}={value!r}: must be a number or [lowest, highest]")
+    for end in ends:
+        check_number(key, end, **bounds)
+    if ends[0] > ends[1]:
+        raise UserError(f"{key}={value!r}: the first end must not be above the second")
+    return ends
+
+
+def _drawn(ends: tuple[float, float], n: int, rng: torch.Generator) -> torch.Tensor:
+    """One value for each image, uniform between the ends: (N,), float64."""
+    lowest, highest = ends
+    return lowest + (highest - lowest) * torch.rand(n, generator=rng, dtype=torch.float64)
