@@ -1,0 +1,105 @@
+"""PSNR and SSIM by the convention of the field, with the common others by option.
+
+The convention: luma of BT.601 in studio range (16 to 235), ``scale`` pixels cropped from each
+border, one value an image, mean over images. A grey image is taken as it is.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tmd.errors import UserError, check_choice
+from tmd.images import rgb_to_y
+
+CHANNELS = ("y", "y-full", "rgb")
+SSIM_WINDOW = 11
+SSIM_SIGMA = 1.5
+
+
+def prepare(sr: Tensor, hr: Tensor, border: int, channel: str) -> tuple[Tensor, Tensor]:
+    """Both images as what is compared: at least float32, cropped, in the channels asked for."""
+    check_choice("channel", channel, CHANNELS)
+    if sr.shape != hr.shape:
+        raise UserError(f"images of {tuple(sr.shape)} and {tuple(hr.shape)}: must be of one shape")
+    height, width = hr.shape[-2:]
+    if min(height, width) <= 2 * border:
+        raise UserError(f"border={border}: leaves nothing of an image of {height}×{width}")
+    inside = (..., slice(border, height - border), slice(border, width - border))
+    a, b = (
+        _channels(image[inside].to(torch.promote_types(image.dtype, torch.float32)), channel)
+        for image in (sr, hr)
+    )
+    return a, b
+
+
+def _channels(image: Tensor, channel: str) -> Tensor:
+    if image.shape[1] == 1 or channel == "rgb":
+        return image
+    if channel == "y":
+        return rgb_to_y(image)
+    weights = torch.tensor([0.299, 0.587, 0.114], dtype=image.dtype, device=image.device)
+    return (image * weights.view(1, 3, 1, 1)).sum(1, keepdim=True)
+
+
+def psnr(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
+    """Peak signal-to-noise ratio in dB, for a peak of 1; infinite for equal images.
+
+    Args:
+        sr, hr: (N, C, H, W) in [0, 1], C = 3 or 1.
+        border: pixels left out on each side; the field takes the scale.
+        channel: ``y`` (BT.601, 16 to 235), ``y-full`` (0 to 255) or ``rgb`` (mean square over the
+            three channels); without meaning for grey images.
+
+    Returns:
+        (N,)
+
+    Raises:
+        UserError: shapes that differ, or a border that leaves nothing.
+
+    Example:
+        >>> psnr(torch.zeros(1, 1, 4, 4), torch.full((1, 1, 4, 4), 0.1)).round()
+        tensor([20.])
+    """
+    a, b = prepare(sr, hr, border, channel)
+    return -10 * torch.log10((a - b).square().mean((1, 2, 3)))
+
+
+def ssim(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
+    """Structural similarity (Wang et al., 2004) for a range of 1.
+
+    Gaussian window of 11×11 with σ = 1.5, only where it fits whole, K = (0.01, 0.03); the mean over
+    positions and channels. Arguments and errors as for `psnr`; what the border leaves must be at
+    least 11×11.
+
+    Returns:
+        (N,)
+    """
+    a, b = prepare(sr, hr, border, channel)
+    if min(a.shape[-2:]) < SSIM_WINDOW:
+        raise UserError(
+            f"SSIM of {a.shape[-2]}×{a.shape[-1]} pixels (border={border}): "
+            f"must be at least {SSIM_WINDOW}×{SSIM_WINDOW}"
+        )
+    c1, c2 = 0.01**2, 0.03**2
+    mean_a, mean_b = _blur(a), _blur(b)
+    variance_a = _blur(a * a) - mean_a**2
+    variance_b = _blur(b * b) - mean_b**2
+    covariance = _blur(a * b) - mean_a * mean_b
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    structure = (2 * covariance + c2) / (variance_a + variance_b + c2)
+    return (luminance * structure).mean((1, 2, 3))
+
+
+def _blur(image: Tensor) -> Tensor:
+    """The Gaussian window's weighted mean, where the window fits."""
+    offsets = torch.arange(SSIM_WINDOW, dtype=torch.float64) - SSIM_WINDOW // 2
+    window = torch.exp(-offsets.square() / (2 * SSIM_SIGMA**2))
+    weights = (window / window.sum()).tolist()
+    for axis in (-2, -1):
+        length = image.shape[axis] - SSIM_WINDOW + 1
+        # Sums of shifted images, not a convolution: on GPUs that may round to TF32.
+        image = sum(  # type: ignore[assignment]
+            weight * image.narrow(axis, start, length) for start, weight in enumerate(weights)
+        )
+    return image
