@@ -24,9 +24,9 @@ from tmd.resize import imresize
 from tmd.upscale import quantize, upscale
 
 CELL = 384
-REGION = 96
-MARGIN = 24
-GAP = 12
+REGION = 192
+MARGIN = 16
+GAP = 10
 TEXT_SIZE = 15
 TITLE_SIZE = 20
 MAX_BYTES = 5_000_000
@@ -201,7 +201,7 @@ def save_figure(
 
 def _png(figure: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    figure.save(buffer, "PNG", optimize=True)
+    figure.save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -231,7 +231,7 @@ def _sheet_rows(
     ]
     return [
         Row(native, title=title, subtitle="pixel for pixel"),
-        Row(stretched, subtitle="the same, stretched by bicubic"),
+        Row(stretched, subtitle="the same, brought to one size by bicubic"),
     ]
 
 
