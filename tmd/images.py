@@ -42,8 +42,8 @@ def read_image(path: PathLike, channels: int = 3) -> torch.Tensor:
         UserError: the file is absent, truncated, not an image, or too large to be one (more pixels
             than ``PIL.Image.MAX_IMAGE_PIXELS``).
     """
-    with _named_errors(path):
-        with _open(path) as file:
+    with named_errors(path):
+        with open_image(path) as file:
             image = ImageOps.exif_transpose(_as_8_bits(file))
             pixels = np.array(image.convert("L" if channels == 1 else "RGB"))
     if channels == 1:
@@ -57,8 +57,8 @@ def read_size(path: PathLike) -> tuple[int, int]:
     Raises:
         UserError: as `read_image`, as far as the header tells.
     """
-    with _named_errors(path):
-        with _open(path) as file:
+    with named_errors(path):
+        with open_image(path) as file:
             width, height = file.size
             turned = file.getexif().get(0x0112, 1) in (5, 6, 7, 8)
     return (width, height) if turned else (height, width)
@@ -151,7 +151,7 @@ def _umask() -> int:
     return mask
 
 
-class _named_errors:
+class named_errors:
     """Turns whatever a decoder raises into one line that names the file."""
 
     def __init__(self, path: PathLike) -> None:
@@ -175,7 +175,8 @@ class _named_errors:
         raise UserError(f"{self.path}: {reason}") from None
 
 
-def _open(path: PathLike) -> Image.Image:
+def open_image(path: PathLike) -> Image.Image:
+    """Pillow's image with only its header read, unless it is too large to be one."""
     with warnings.catch_warnings():
         # Ours is stricter: what Pillow only warns of is an error.
         warnings.simplefilter("error", Image.DecompressionBombWarning)
