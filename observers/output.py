@@ -1,0 +1,93 @@
+"""Captured output as a person would have seen it, and no more of it than one reads."""
+
+from __future__ import annotations
+
+import re
+
+HEAD = 64_000
+TAIL = 192_000
+
+_CONTROL = re.compile(r"[\r\b\x1b]")
+# Cursor movement that progress bars use is interpreted; every other escape sequence is dropped.
+_PIECES = re.compile(
+    r"(?P<move>\x1b\[(?P<count>\d*)(?P<kind>[ABK]))"
+    r"|\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\^_]"
+    r"|(?P<break>\n)|(?P<start>\r)|(?P<back>\x08)|(?P<text>[^\x1b\n\r\x08]+)|\x1b"
+)
+_OMISSION = re.compile(r"\n\[\.\.\. (\d+) characters left out \.\.\.\]\n")
+
+
+def tidy_output(text: str) -> str:
+    """``text`` after its progress bars have run, cut in the middle beyond 256,000 characters.
+
+    Made for ``experiment.captured_out_filter``: Sacred passes what it returned before plus what
+    came since, so it is idempotent, and its cost and Sacred's memory stay bounded.
+    """
+    if _CONTROL.search(text):
+        text = _rendered(text)
+    return _bounded(text)
+
+
+def final_output(text: str) -> str:
+    """`tidy_output` without the cursor movement that it keeps for bars that still run."""
+    return re.sub(r"(\x1b\[\d*A|\r)+\Z", "", tidy_output(text))
+
+
+def _rendered(text: str) -> str:
+    # Finished lines without control characters, nearly all, need no interpreter.
+    first = _CONTROL.search(text)
+    assert first is not None
+    begin = text.rfind("\n", 0, first.start()) + 1
+    # A bar may move up into lines before: leave it a screenful.
+    for _ in range(40):
+        if begin == 0:
+            break
+        begin = text.rfind("\n", 0, begin - 1) + 1
+    lines: list[list[str]] = [[]]
+    row = column = 0
+    for piece in _PIECES.finditer(text, begin):
+        kind = piece.lastgroup
+        if piece["text"] is not None:
+            line = lines[row]
+            written = piece["text"]
+            if column > len(line):
+                line.extend(" " * (column - len(line)))
+            line[column : column + len(written)] = written
+            column += len(written)
+        elif piece["break"] is not None:
+            row += 1
+            column = 0
+            if row == len(lines):
+                lines.append([])
+        elif piece["start"] is not None:
+            column = 0
+        elif piece["back"] is not None:
+            column = max(0, column - 1)
+        elif kind is not None and piece["move"] is not None:
+            count = int(piece["count"] or 1)
+            if piece["kind"] == "A":
+                row = max(0, row - count)
+            elif piece["kind"] == "B":
+                row = min(len(lines) - 1, row + count)
+            else:
+                del lines[row][column:]
+    below = len(lines) - 1 - row
+    rendered = text[:begin] + "\n".join("".join(line).rstrip(" ") for line in lines[:-1] or [])
+    if len(lines) > 1:
+        rendered += "\n"
+    rendered += "".join(lines[-1])
+    if below:
+        return f"{rendered}\x1b[{below}A\r"
+    # What comes next overwrites this line if the cursor had gone back to its start.
+    return rendered + ("\r" if column == 0 and lines[-1] else "")
+
+
+def _bounded(text: str) -> str:
+    if len(text) <= HEAD + TAIL + 1000:
+        return text
+    earlier = _OMISSION.search(text, 0, HEAD + 100)
+    left_out = int(earlier[1]) if earlier else 0
+    head = text[: earlier.start()] if earlier else text[:HEAD]
+    rest = text[earlier.end() :] if earlier else text[HEAD:]
+    left_out += len(rest) - TAIL
+    return f"{head}\n[... {left_out} characters left out ...]\n{rest[-TAIL:]}"
