@@ -69,6 +69,110 @@ class BinaryCrossEntropy(AdversarialLoss):
         return _cross_entropy(fake_logits, 1.0)
 
 
+@ADVERSARIAL_LOSSES.register("relativistic")
+class RelativisticAverage(AdversarialLoss):
+    """Relativistic average loss (arXiv:1807.00734, sec. 4.2), ESRGAN's (arXiv:1809.00219, eq. 1-2).
+
+    D answers whether an image is more real than the other kind is on average. The generator's loss
+    is the same with the roles exchanged, so that it learns from real images too; its labels are
+    not smoothed.
+
+    Args:
+        real_label: D's label for real images; ESRGAN's is 1.
+    """
+
+    generator_needs_real = True
+
+    def __init__(self, real_label: float = 0.9) -> None:
+        self.real_label = real_label
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return _relativistic(real_logits, fake_logits, self.real_label)
+
+    def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
+        if real_logits is None:
+            raise ValueError("the relativistic generator loss needs the real images' logits")
+        return _relativistic(fake_logits, real_logits, 1.0)
+
+
+def _relativistic(more: Tensor, less: Tensor, label: float) -> Tensor:
+    more, less = more.float(), less.float()
+    return _cross_entropy(more - less.mean(), label) + _cross_entropy(less - more.mean(), 0.0)
+
+
+@ADVERSARIAL_LOSSES.register("least-squares")
+class LeastSquares(AdversarialLoss):
+    """LSGAN (arXiv:1611.04076, eq. 9): ½ (D(HR) - label)² + ½ D(SR)², G: ½ (D(SR) - 1)².
+
+    Args:
+        real_label: what D should answer for real images; the paper's is 1.
+    """
+
+    def __init__(self, real_label: float = 0.9) -> None:
+        self.real_label = real_label
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        real, fake = real_logits.float(), fake_logits.float()
+        return 0.5 * (real - self.real_label).square().mean() + 0.5 * fake.square().mean()
+
+    def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
+        return 0.5 * (fake_logits.float() - 1).square().mean()
+
+
+@ADVERSARIAL_LOSSES.register("hinge")
+class Hinge(AdversarialLoss):
+    """Hinge loss (arXiv:1802.05957, eq. 16-17): [1 - D(HR)]₊ + [1 + D(SR)]₊, G: -D(SR)."""
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return F.relu(1 - real_logits.float()).mean() + F.relu(1 + fake_logits.float()).mean()
+
+    def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
+        return -fake_logits.float().mean()
+
+
+@ADVERSARIAL_LOSSES.register("wgan-gp")
+class WassersteinGradientPenalty(AdversarialLoss):
+    """WGAN with gradient penalty (arXiv:1704.00028, eq. 3): D(SR) - D(HR) + penalty, G: -D(SR).
+
+    The penalty is about each image's own gradient, so the discriminator must have no batch
+    normalisation (sec. 4). Of a map of logits its mean is the image's value.
+
+    Args:
+        gradient_penalty: the factor λ; the paper's is 10.
+    """
+
+    allows_batch_statistics = False
+
+    def __init__(self, gradient_penalty: float = 10.0) -> None:
+        check_number("losses.options.gradient_penalty", gradient_penalty, minimum=0)
+        self.gradient_penalty = gradient_penalty
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return fake_logits.float().mean() - real_logits.float().mean()
+
+    def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
+        return -fake_logits.float().mean()
+
+    def penalty(
+        self, discriminator: nn.Module, real: Tensor, fake: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """λ (‖∇D‖ - 1)² at one point between each real image and a fake one.
+
+        Args:
+            discriminator: images (N, C, H, W) -> logits.
+            real: (N, C, H, W).
+            fake: (N, C, H, W).
+            generator: draws where between the two.
+        """
+        shape = (len(real), *[1] * (real.dim() - 1))
+        share = torch.rand(shape, generator=generator, device=generator.device).to(real)
+        between = torch.lerp(real.detach(), fake.detach().to(real), share).requires_grad_()
+        values = discriminator(between).float().flatten(1).mean(1)
+        (gradients,) = torch.autograd.grad(values.sum(), between, create_graph=True)
+        norms = gradients.float().flatten(1).norm(dim=1)
+        return self.gradient_penalty * (norms - 1).square().mean()
+
+
 def create_adversarial_loss(
     name: str = "bce", real_label: float = 0.9, **options: Any
 ) -> AdversarialLoss:

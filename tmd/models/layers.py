@@ -162,6 +162,31 @@ class ShuffleStage(nn.Module):
         return first // self.factor - 1, last // self.factor + 1
 
 
+class NearestStage(nn.Module):
+    """ESRGAN's upsampling: nearest neighbour, convolution, leaky ReLU with a learnt slope.
+
+    Args:
+        features: channels in and out.
+        factor: 2 or 3.
+        slope: of the leaky ReLU at the start.
+    """
+
+    def __init__(self, features: int, factor: int, slope: float) -> None:
+        super().__init__()
+        self.factor = factor
+        self.conv = convolution(features, features, 3)
+        self.activation = nn.PReLU(init=slope)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, F, H, W) -> (N, F, factor·H, factor·W)."""
+        larger = F.interpolate(features, scale_factor=float(self.factor), mode="nearest")
+        return self.activation(self.conv(larger))
+
+    def input_range(self, first: int, last: int) -> tuple[int, int]:
+        """The input pixels that the output pixels ``first..last`` of a row depend on."""
+        return (first - 1) // self.factor, (last + 1) // self.factor
+
+
 def upsampling_factors(scale: int) -> list[int]:
     """The factors of the stages that make ``scale``: 8 is 2, 2, 2.
 

@@ -31,7 +31,7 @@ def complete_options(
         for key, parameter in registry.parameters(name).items()
         if key not in common and parameter.kind is not inspect.Parameter.VAR_KEYWORD
     }
-    kind = registry.kind.removesuffix(".name")
+    kind = registry.kind.rsplit(".", 1)[0]
     for key, value in options.items():
         if key not in defaults:
             takes = f"takes {', '.join(sorted(defaults))}" if defaults else "takes no options"

@@ -1,0 +1,87 @@
+"""The U-Net discriminator of Real-ESRGAN (arXiv:2107.10833, sec. 3.4), a logit for every pixel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tmd.models.layers import (
+    convolution,
+    initialise_kaiming,
+    initialise_normal,
+    normalisation,
+    normalise_spectrally,
+)
+from tmd.models.registry import DISCRIMINATORS
+
+SLOPE = 0.2
+
+
+def _layer(inputs: int, outputs: int, stride: int, norm: str) -> nn.Sequential:
+    # 4 × 4 covers every pixel equally often at stride 2.
+    kernel = 4 if stride == 2 else 3
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, padding=1, bias=False),
+        *normalisation(norm, outputs),
+        nn.LeakyReLU(SLOPE, inplace=True),
+    )
+
+
+@DISCRIMINATORS.register("unet")
+class UNetDiscriminator(nn.Module):
+    """An encoder of any features and strides, its mirror image with skips, two more convolutions.
+
+    Real-ESRGAN's with features 64, 128, 256, 512, strides 1, 2, 2, 2 and spectral normalisation
+    (on all but the first and last convolution): 4.38 M parameters.
+
+    Args: see `tmd.models.create_discriminator`; ``norm="auto"`` is none.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        features: Sequence[int],
+        strides: Sequence[int],
+        norm: str,
+        spectral_norm: bool,
+    ) -> None:
+        super().__init__()
+        norm = "none" if norm == "auto" else norm
+        self.minimum_size = math.prod(strides)
+        self.head = nn.Sequential(
+            nn.Conv2d(channels, features[0], 3, strides[0], padding=1),
+            nn.LeakyReLU(SLOPE, inplace=True),
+        )
+        pairs = list(zip(features, features[1:], strides[1:], strict=False))
+        self.encoder = nn.ModuleList(
+            _layer(inputs, outputs, stride, norm) for inputs, outputs, stride in pairs
+        )
+        self.decoder = nn.ModuleList(
+            _layer(outputs, inputs, 1, norm) for inputs, outputs, _ in reversed(pairs)
+        )
+        self.tail = nn.Sequential(*(_layer(features[0], features[0], 1, norm) for _ in range(2)))
+        self.output = convolution(features[0], 1, 3)
+        if norm == "batch":
+            initialise_normal(self.modules())
+        else:
+            initialise_kaiming(self.modules(), SLOPE)
+        if spectral_norm:
+            normalise_spectrally(self, leave=[self.head[0], self.output])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) in [0, 1] -> logits (N, 1, H / strides[0], W / strides[0])."""
+        skips = [self.head(images)]
+        for layer in self.encoder:
+            skips.append(layer(skips[-1]))
+        features = skips.pop()
+        for layer in self.decoder:
+            skip = skips.pop()
+            if features.shape[-2:] != skip.shape[-2:]:
+                features = F.interpolate(
+                    features, size=skip.shape[-2:], mode="bilinear", align_corners=False
+                )
+            features = layer(features) + skip
+        return self.output(self.tail(features))
