@@ -1,0 +1,62 @@
+"""Trained generators by what a user types: a run's number, folder or address, or a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from observers import RunRecord, open_run
+from tmd.checkpoints import load_checkpoint, load_generator
+from tmd.errors import UserError
+from tmd.handlers.checkpoint import is_checkpoint
+
+BEST = "best.pt"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A generator in evaluation mode, where it comes from and what its checkpoint says."""
+
+    generator: nn.Module
+    name: str
+    state: dict[str, Any]
+
+
+def open_trained(run: Any, checkpoint: Any, store: str, device: str) -> Trained:
+    """The generator of exactly one of ``run=`` and ``checkpoint=``.
+
+    Raises:
+        UserError: none or both are given, or it can't be had.
+    """
+    if (run is None) == (checkpoint is None):
+        raise UserError("run, checkpoint: give one of them, run=3 or checkpoint=best.pt, say")
+    if checkpoint is not None:
+        return _opened(Path(str(checkpoint)), Path(str(checkpoint)).name, device)
+    record = open_run(run, store=store)
+    return _opened(best_checkpoint(record), f"run {record.id}", device)
+
+
+def open_any(spec: Any, store: str, device: str) -> Trained:
+    """The generator of a checkpoint's file where ``spec`` names one, else of a run."""
+    if Path(str(spec)).is_file():
+        return open_trained(None, spec, store, device)
+    return open_trained(spec, None, store, device)
+
+
+def best_checkpoint(record: RunRecord) -> Path:
+    """The run's best network, or its newest where none was called best yet."""
+    names = record.artifacts()
+    found = [BEST] if BEST in names else sorted(filter(is_checkpoint, names))[-1:]
+    if not found:
+        raise UserError(
+            f"run {record.spec}: has no {BEST} and no checkpoint (status {record.status})"
+        )
+    return record.local_path(found[0])
+
+
+def _opened(path: Path, name: str, device: str) -> Trained:
+    state = load_checkpoint(path)
+    return Trained(load_generator(state, device), name, state)
