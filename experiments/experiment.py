@@ -1,0 +1,184 @@
+"""A Sacred experiment that checks its config before a run exists and answers mistakes in a line.
+
+What Sacred's `Experiment` lacks for us: checks and the resolution of ``auto`` before any observer
+has written anything, a default store, inheriting the config of a resumed run, and errors without
+tracebacks for what a user can put right. The rest is Sacred's.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import sacred
+from sacred.run import Run
+from sacred.utils import (
+    ConfigAddedError,
+    NamedConfigNotFoundError,
+    SacredError,
+    convert_to_nested_dict,
+    get_by_dotted_path,
+    iterate_flattened,
+)
+
+from observers import create_observers, open_run, without_credentials
+from tmd.errors import UserError
+from tmd.handlers.interruption import Interrupted, raise_interrupted
+
+DEFAULT_STORE = "runs"
+STORE_OPTIONS = ("--file_storage", "--mongo_db")
+
+#: Keys of a parent's config that say how it was started, not what it trains.
+NOT_INHERITED = ("resume", "__doc__")
+
+
+class Experiment(sacred.Experiment):
+    """See the module's docstring.
+
+    It has no ``__init__``: Sacred takes the script's docstring and sources from its caller.
+
+    Attributes:
+        recorded: whether runs are written to `DEFAULT_STORE` when no store is named.
+        store: where the run being made looks for others by their number.
+    """
+
+    recorded = True
+    store = DEFAULT_STORE
+
+    _from_command_line = False
+
+    def check(self, function: Callable[..., None]) -> Callable[..., None]:
+        """Decorator: a captured function that raises `UserError` for a config that can't be.
+
+        All of them run before any observer is told of the run.
+        """
+        captured = self.capture(function)
+        self.__dict__.setdefault("_checks", []).append(captured)
+        return captured
+
+    def resolve(self, function: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        """Decorator: a captured function that returns the config entries to replace, by path.
+
+        It runs after the checks; the config that is stored, printed and used has its values.
+        """
+        captured = self.capture(function)
+        self.__dict__.setdefault("_resolvers", []).append(captured)
+        return captured
+
+    def run(self, *args: Any, **kwargs: Any) -> Run:
+        try:
+            return super().run(*args, **kwargs)
+        except (UserError, SacredError) as problem:
+            if not self._from_command_line or (self.current_run and self.current_run.debug):
+                raise
+            _say(f"error: {_one_line(problem)}")
+            sys.exit(2)
+
+    def run_commandline(self, argv: Any = None) -> Run | None:
+        """Sacred's command line, with one-line errors and the exit codes a shell expects.
+
+        0 completed; 2 a mistake of the user's; 1 any other exception; 128 + n ended by signal n.
+        """
+        self._from_command_line = True
+        previous = signal.signal(signal.SIGTERM, raise_interrupted)
+        try:
+            return super().run_commandline(argv)
+        except Interrupted as interrupted:
+            _say(str(interrupted))
+            sys.exit(128 + interrupted.signal)
+        except KeyboardInterrupt:
+            _say("stopped by SIGINT")
+            sys.exit(128 + signal.SIGINT)
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+            self._from_command_line = False
+
+    def _create_run(
+        self,
+        command_name: str | None = None,
+        config_updates: dict[str, Any] | None = None,
+        named_configs: Sequence[str] = (),
+        info: dict[str, Any] | None = None,
+        meta_info: dict[str, Any] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> Run:
+        options = {**self.get_default_options(), **(options or {})}
+        stores = {name: options.pop(name) for name in STORE_OPTIONS}
+        stores["--mongo_db"] = stores["--mongo_db"] or os.environ.get("TMD_MONGO_URL")
+        # Where `resume=3` is looked for: the store that the new run is written to.
+        self.store = stores["--file_storage"] or stores["--mongo_db"] or DEFAULT_STORE
+        updates = convert_to_nested_dict(config_updates or {})
+        names = list(named_configs)
+        if (resume := updates.get("resume")) is not None:
+            names = [self._inherited_config(resume), *names]
+
+        def create() -> Run:
+            return super(Experiment, self)._create_run(
+                command_name, updates, names, info, meta_info, options
+            )
+
+        run = create()
+        for check in self.__dict__.get("_checks", ()):
+            check()
+        resolved = [f() for f in self.__dict__.get("_resolvers", ())]
+        changes = {
+            path: value
+            for entries in resolved
+            for path, value in entries.items()
+            if get_by_dotted_path(run.config, path) != value
+        }
+        if changes:
+            updates = convert_to_nested_dict({**dict(iterate_flattened(updates)), **changes})
+            run = create()
+        if not run.unobserved:
+            run.observers.extend(self._observers(stores))
+        run.meta_info["command_line"] = without_credentials(" ".join(sys.argv))
+        run.meta_info["options"] = {
+            **options,
+            **{name: value and without_credentials(value) for name, value in stores.items()},
+        }
+        if run.capture_mode is None:
+            run.capture_mode = "sys"  # Sacred's default redirects the file descriptors themselves
+        return run
+
+    def _observers(self, stores: dict[str, str | None]) -> Iterable[Any]:
+        folder, url = stores["--file_storage"], stores["--mongo_db"]
+        if folder is None and url is None and not self.observers and self.recorded:
+            folder = DEFAULT_STORE
+        return create_observers(file_storage=folder, mongo_url=url)
+
+    def _inherited_config(self, resume: Any) -> str:
+        """The name of a named config that holds what the parent was run with."""
+        parent = open_run(resume, store=self.store)
+        name = f"config_of_run_{parent.id}"
+        inherited = {k: v for k, v in parent.config.items() if k not in NOT_INHERITED}
+        self.named_configs.pop(name, None)
+        self.add_named_config(name, inherited)
+        return name
+
+
+def _say(message: str) -> None:
+    print(without_credentials(message), file=sys.stderr)
+
+
+def _one_line(problem: Exception) -> str:
+    if isinstance(problem, ConfigAddedError):
+        return _unknown_key(problem)
+    if isinstance(problem, NamedConfigNotFoundError):
+        return " ".join(str(problem).split())
+    return " ".join(str(problem).split()) or type(problem).__name__
+
+
+def _unknown_key(problem: ConfigAddedError) -> str:
+    wrong = problem.conflicting_configs
+    key = wrong if isinstance(wrong, str) else ", ".join(wrong)
+    prefix, _, leaf = key.rpartition(".")
+    known = [str(k) for k in (problem.config or {}) if k != leaf]
+    close = difflib.get_close_matches(leaf, known, n=1)
+    where = f"{prefix}." if prefix else ""
+    hint = f"did you mean {where}{close[0]}?" if close else "`print_config` lists those there are"
+    return f"{key}: no such config key; {hint}"

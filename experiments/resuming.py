@@ -1,0 +1,79 @@
+"""Finding where a run stopped, and seeing early whether this one can go on from there."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from observers import RunRecord, open_run
+from tmd.checkpoints import load_checkpoint
+from tmd.errors import UserError
+from tmd.handlers.checkpoint import is_checkpoint
+
+#: What has to be the same for the state of one network to be loaded into another.
+NETWORKS = ("generator", "discriminator")
+
+
+def newest_checkpoint(record: RunRecord) -> dict[str, Any]:
+    """The contents of the last checkpoint of a run that can be read.
+
+    Raises:
+        UserError: the run has none.
+    """
+    names = sorted(filter(is_checkpoint, record.artifacts()), reverse=True)
+    if not names:
+        raise UserError(
+            f"resume={record.spec}: run {record.id} has no checkpoint (status {record.status})"
+        )
+    for older_remain, name in zip(reversed(range(len(names))), names, strict=True):
+        try:
+            return load_checkpoint(record.local_path(name))
+        except UserError as problem:
+            if not older_remain:
+                raise
+            print(f"warning: {problem}; taking the one before it", file=sys.stderr)
+    raise AssertionError("unreachable")
+
+
+def resume_point(resume: Any, store: str, experiment: str) -> tuple[RunRecord, dict[str, Any]]:
+    """The run that ``resume`` names and its newest checkpoint.
+
+    Raises:
+        UserError: no such run, no checkpoint, or one of another experiment.
+    """
+    record = open_run(resume, store=store)
+    state = newest_checkpoint(record)
+    if state["experiment"] != experiment:
+        raise UserError(
+            f"resume={resume}: run {record.id} is one of {state['experiment']}.py, "
+            f"this is {experiment}.py"
+        )
+    return record, state
+
+
+def check_same_networks(
+    resume: Any, state: dict[str, Any], configs: dict[str, dict[str, Any]]
+) -> None:
+    """Raise `UserError` if a network's config differs from the checkpoint's.
+
+    Args:
+        configs: the new run's, by the names in `NETWORKS`.
+    """
+    for network in NETWORKS:
+        ours, theirs = configs[network], state[f"{network}_config"]
+        different = sorted(k for k in {*ours, *theirs} if ours.get(k) != theirs.get(k))
+        if different:
+            listed = ", ".join(f"{k} {theirs.get(k)} -> {ours.get(k)}" for k in different)
+            raise UserError(
+                f"resume={resume}: another {network} than the checkpoint's ({listed}); "
+                "a run is resumed with the networks it was started with"
+            )
+
+
+def check_unfinished(resume: Any, state: dict[str, Any], total: int) -> None:
+    """Raise `UserError` if the checkpoint is at or beyond the last iteration."""
+    if state["iteration"] >= total:
+        raise UserError(
+            f"resume={resume}: that run is finished (iteration {state['iteration']} of {total}); "
+            "give it more, for example schedule.adversarial=20"
+        )

@@ -1,0 +1,427 @@
+"""A recorded training run: the handlers that every trainer gets, its record, its report.
+
+`srgan.py` and whatever trains other models bring a trainer; this brings all that serves them alike.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ignite
+import torch
+import torchvision
+from ignite.engine import Engine, Events
+from PIL import Image
+from sacred.run import Run
+from torch import Tensor, nn
+
+from ingredients import optimization, schedule, training
+from observers import FileObserver, RunArtifacts, RunRecord
+from tmd.checkpoints import load_weights, save_checkpoint
+from tmd.data import TrainingData
+from tmd.handlers import (
+    Best,
+    Checkpoints,
+    ImageHistory,
+    Interruption,
+    NonFiniteError,
+    Preview,
+    Progress,
+    ScalarLog,
+    TensorBoard,
+    Validation,
+    average_weights,
+)
+from tmd.handlers.validation import Pair
+from tmd.measurements import Measurement
+from tmd.metrics import psnr, ssim
+from tmd.seeding import derive_seed
+from tmd.training import Phases, TrainingEvents, Updater
+from tmd.training.state import TrainingState
+from tmd.training.steps import all_finite
+
+
+def prepare_torch(seed: int, device: str, deterministic: bool) -> torch.device:
+    """Seed the weights' initialisation and choose reproducible or fast kernels."""
+    torch.manual_seed(derive_seed(seed, "weights"))
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = not deterministic
+    return torch.device(device)
+
+
+@dataclass
+class Model:
+    """What is trained: two networks, their updates, and the measurement that makes LR images."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    update_generator: Updater
+    update_discriminator: Updater
+    measure: Measurement
+    history: ImageHistory | None
+
+
+class Session:
+    """A trainer with its handlers, attached in the order that an exact resume needs.
+
+    After each update: scalars, average of the weights, validation (best state, adversarial weight,
+    sheet), and only then the checkpoint and the end by a signal.
+
+    Args:
+        trainer: from `tmd.training`; its data are sequences of ``d_steps`` HR batches.
+        run: Sacred's.
+        experiment: the script's name, which a checkpoint remembers.
+        model: what is trained.
+        data: what on.
+        phases: of the run.
+        scale, seed, adv_weight: the experiment's.
+        score: (SR, HR) -> (N,), lower is better; decides what is best once training is adversarial.
+    """
+
+    def __init__(
+        self,
+        trainer: Engine,
+        *,
+        run: Run,
+        experiment: str,
+        model: Model,
+        data: TrainingData,
+        phases: Phases,
+        scale: int,
+        seed: int,
+        adv_weight: float,
+        score: Any,
+        device: torch.device,
+        autocast: torch.dtype | None,
+        settings: training.Settings,
+        resumed: tuple[RunRecord, dict[str, Any]] | None = None,
+    ) -> None:
+        self.trainer = trainer
+        self.run = run
+        self.experiment = experiment
+        self.model = model
+        self.data = data
+        self.phases = phases
+        self.scale = scale
+        self.settings = settings
+        self.artifacts = RunArtifacts(run)
+        self.resumed = resumed
+
+        optimizers = {
+            "lr_g": model.update_generator.optimizer,
+            "lr_d": model.update_discriminator.optimizer,
+        }
+        optimization.build_learning_rate(optimizers, phases, settings.epoch_length).attach(trainer)
+
+        self.scalars = ScalarLog(settings.log_interval)
+        self.scalars.attach(trainer)
+        trainer.add_event_handler(TrainingEvents.LOGGED, self._record_scalars)
+
+        decay = optimization.average_decay()
+        averaged = average_weights(trainer, model.generator, decay) if decay else None
+        self.handed_over = averaged.module if averaged else model.generator
+
+        pairs = self._pairs(seed, device)
+        measures = {
+            "psnr": lambda sr, hr: psnr(sr, hr, border=scale),
+            "ssim": lambda sr, hr: ssim(sr, hr, border=scale),
+            "score": score,
+        }
+        self.validation = Validation(
+            self.handed_over, pairs, measures, phases, settings.epoch_length, autocast
+        )
+        self.bicubic = self.validation.bicubic_figures()
+
+        self.best = Best(self.handed_over, phases, schedule.allowed_psnr_loss())
+        self.best.attach(trainer)
+
+        parts: dict[str, Any] = {
+            "generator": model.generator,
+            "discriminator": model.discriminator,
+            "optimizer_g": optimizers["lr_g"],
+            "optimizer_d": optimizers["lr_d"],
+        }
+        if averaged:
+            parts["average"] = averaged
+        trained = tuple(parts)
+        self.state = TrainingState(parts)
+        weight = schedule.build_weight(
+            adv_weight,
+            phases,
+            capture=lambda: self.state.snapshot(*trained),
+            restore=self.state.load,
+        )
+        weight.attach(trainer)
+        parts.update(adversarial_weight=weight, best=self.best, scalars=self.scalars)
+        if model.history is not None:
+            parts["history"] = model.history
+
+        trainer.add_event_handler(TrainingEvents.VALIDATED, self._record_validation)
+        batch_size = data.batch_size
+        self.progress = Progress(phases, settings.epoch_length, batch_size, self.bicubic)
+        self.progress.attach(trainer)
+        self.tensorboard = self._tensorboard() if settings.tensorboard else None
+        if self.tensorboard:
+            self.tensorboard.attach(trainer)
+        if settings.preview_images:
+            shown = pairs[: settings.preview_images]
+            Preview(self.validation, shown, self._save_sheet).attach(trainer)
+        self.validation.attach(trainer)
+
+        self.checkpoints = Checkpoints(
+            self._contents,
+            self._best_contents,
+            self._save_checkpoint,
+            self.artifacts.remove,
+            settings.checkpoint_every,
+            phases.total,
+        )
+        self.checkpoints.attach(trainer)
+        self.interruption = Interruption(self._before_interruption)
+        self.interruption.attach(trainer)
+        trainer.add_event_handler(Events.ITERATION_COMPLETED, self._stop_at_the_end)
+
+        if resumed:
+            self._load(resumed[1])
+        self._describe(seed, device)
+
+    # What happens -------------------------------------------------------------------------------
+
+    def train(self) -> dict[str, float]:
+        """Train to the last iteration and return the figures of what is handed over.
+
+        Raises:
+            Interrupted: a signal asked for the end; a checkpoint has been saved.
+            NonFiniteError: a loss broke; the last good checkpoint is untouched.
+        """
+        d_steps = optimization.discriminator_updates()
+        batches = self.data.batches(self.trainer.state.iteration * d_steps)
+        with ExitStack() as stack:
+            stack.callback(self.data.close)
+            stack.callback(self.progress.close)
+            if self.tensorboard:
+                stack.callback(self.tensorboard.close)
+            stack.enter_context(self.interruption)
+            self.trainer.run(
+                _grouped(batches, d_steps),
+                max_epochs=self._epochs(),
+                epoch_length=self.settings.epoch_length,
+            )
+            self.scalars.flush(self.trainer)
+        return self._result()
+
+    def _epochs(self) -> int:
+        return math.ceil(self.phases.total / self.settings.epoch_length)
+
+    def _stop_at_the_end(self, trainer: Engine) -> None:
+        if trainer.state.iteration >= self.phases.total:
+            trainer.terminate()
+
+    def _before_interruption(self, trainer: Engine) -> None:
+        self.checkpoints.save(trainer)
+
+    # The record -----------------------------------------------------------------------------------
+
+    def _describe(self, seed: int, device: torch.device) -> None:
+        """Everything resolved at run time goes into the run's info."""
+        on_gpu = device.type == "cuda"
+        info = {
+            "data": self.data.fingerprint,
+            "skipped": self.data.skipped,
+            "bicubic": self.bicubic,
+            "phases": {"pretrain": self.phases.pretrain, "warmup": self.phases.warmup,
+                       "adversarial": self.phases.adversarial},
+            "parameters": {
+                "generator": sum(p.numel() for p in self.model.generator.parameters()),
+                "discriminator": sum(p.numel() for p in self.model.discriminator.parameters()),
+            },
+            "device": {
+                "type": device.type,
+                "name": torch.cuda.get_device_name(device) if on_gpu else platform.processor(),
+                "threads": torch.get_num_threads(),
+            },
+            "versions": {
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "torchvision": torchvision.__version__,
+                "ignite": ignite.__version__,
+            },
+        }
+        if self.resumed:
+            record, state = self.resumed
+            info["resumed_from"] = {"run": record.spec, "iteration": state["iteration"]}
+        self.run.info.update(info)
+
+    def _record_scalars(self, trainer: Engine) -> None:
+        state = trainer.state
+        values = {**state.scalars, "adv_weight": state.adv_weight}
+        values.update(lr_g=state.lr_g, lr_d=state.lr_d)
+        if self.progress.images_per_second:
+            values["images_per_second"] = self.progress.images_per_second
+        state.scalars = values
+        self._log("train", values, state.iteration)
+
+    def _record_validation(self, trainer: Engine) -> None:
+        self._log("validation", trainer.state.validation, trainer.state.iteration)
+
+    def _log(self, group: str, values: dict[str, float], iteration: int) -> None:
+        for name, value in values.items():
+            self.run.log_scalar(f"{group}.{name}", float(value), iteration)
+
+    def _save_sheet(self, iteration: int, sheet: Image.Image) -> None:
+        if self.tensorboard:
+            self.tensorboard.add_sheet(iteration, sheet)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"sheet_{iteration:08d}.png"
+            sheet.save(path)
+            self.artifacts.save(path.name, path)
+
+    def folder(self) -> Path | None:
+        """Where the file store keeps this run, if it does."""
+        for observer in self.run.observers:
+            files = observer if isinstance(observer, FileObserver) else getattr(
+                observer, "files", None)
+            if files is not None and files.dir:
+                return Path(files.dir)
+        return None
+
+    def _tensorboard(self) -> TensorBoard | None:
+        if self.run.unobserved or not self.run.observers:
+            return None
+        folder = self.folder() or Path("tensorboard") / str(self.run._id)
+        return TensorBoard(folder / "tensorboard")
+
+    # Checkpoints ----------------------------------------------------------------------------------
+
+    def _frame(self) -> dict[str, Any]:
+        """What every checkpoint says of itself."""
+        return {
+            "experiment": self.experiment,
+            "scale": self.scale,
+            "channels": self.data.channels,
+            "generator_config": self.model.generator.config,
+            "discriminator_config": self.model.discriminator.config,
+            "measurement": self.model.measure.spec,
+        }
+
+    def _contents(self) -> dict[str, Any]:
+        self.scalars.check()
+        iteration = self.trainer.state.iteration
+        for name in ("generator", "discriminator"):
+            if not all_finite(self.state.parts[name].state_dict().values()):
+                raise NonFiniteError(
+                    f"training stopped: the {name}'s weights are not finite after iteration "
+                    f"{iteration} (lower the learning rate or adv_weight, or set optimization.clip)"
+                )
+        trainer = self.state.snapshot()
+        average = trainer.get("average")
+        return {
+            **self._frame(),
+            "iteration": iteration,
+            "phase": self.trainer.state.phase,
+            "generator": trainer.pop("generator"),
+            "discriminator": trainer.pop("discriminator"),
+            # The same tensors as in trainer["average"]: stored once.
+            "ema": average and _without_prefix(average, "module."),
+            "trainer": trainer,
+        }
+
+    def _best_contents(self) -> dict[str, Any] | None:
+        if self.best.weights is None:
+            return None
+        return {
+            **self._frame(),
+            "iteration": self.best.iteration,
+            "phase": self.phases.at(max(1, self.best.iteration)),
+            "generator": self.best.weights,
+            "ema": None,
+            "figures": self.best.figures,
+        }
+
+    def _save_checkpoint(self, name: str, contents: dict[str, Any]) -> None:
+        if not self.artifacts:
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / name
+            save_checkpoint(path, contents)
+            self.artifacts.save(name, path)
+
+    def _load(self, checkpoint: dict[str, Any]) -> None:
+        for name in ("generator", "discriminator"):
+            load_weights(self.state.parts[name], checkpoint[name], f"resumed {name}")
+        theirs, ours = checkpoint["trainer"], self.state.parts
+        self.state.load({name: theirs[name] for name in theirs if name in ours})
+        # The lengths are this run's: a stored one would silently win over a changed config.
+        self.trainer.load_state_dict(
+            {
+                "iteration": checkpoint["iteration"],
+                "epoch_length": self.settings.epoch_length,
+                "max_epochs": self._epochs(),
+            }
+        )
+
+    # Held-out images ------------------------------------------------------------------------------
+
+    def _pairs(self, seed: int, device: torch.device) -> list[Pair]:
+        pairs = []
+        for index, (name, image) in enumerate(self.data.validation_images()):
+            height, width = (side - side % self.scale for side in image.shape[-2:])
+            hr = image[None, :, :height, :width].to(device).float().div(255)
+            pairs.append(Pair(name, self.model.measure(hr, index), hr))
+        return pairs
+
+    # The report -----------------------------------------------------------------------------------
+
+    def _result(self) -> dict[str, float]:
+        figures = self.best.figures or {}
+        result = {name: float(value) for name, value in figures.items()}
+        result.update({f"bicubic_{name}": float(v) for name, v in self.bicubic.items()})
+        result["best_iteration"] = self.best.iteration
+        return result
+
+    def print_report(self) -> None:
+        """Where the run is, its figures against bicubic's, and what to type next."""
+        rows = {"bicubic": self.bicubic}
+        if self.best.pretrained and self.phases.pretrain:
+            rows["pretrained"] = self.best.pretrained
+        if self.best.figures:
+            rows[f"best (iteration {self.best.iteration})"] = self.best.figures
+        last = getattr(self.trainer.state, "validation", None)
+        if last:
+            rows[f"last (iteration {self.phases.total})"] = last
+        print(f"\n{'held-out images':24}{'PSNR':>9}{'SSIM':>9}{'score':>9}")
+        for name, row in rows.items():
+            print(f"{name:24}{row['psnr']:9.2f}{row['ssim']:9.4f}{row['score']:9.4f}")
+        if self.run._id is None:
+            return
+        folder = self.folder()
+        spec = folder if folder is not None else self.run._id
+        longer = math.ceil(self.phases.adversarial / self.settings.epoch_length) + 4
+        print(f"\nrun {self.run._id}" + (f" in {folder}" if folder else ""))
+        script = f"python experiments/{self.experiment}.py"
+        print(f"resume:       {script} with resume={spec} schedule.adversarial={longer}")
+        print(f"evaluate:     python experiments/evaluate.py with run={spec} benchmark=FOLDER")
+        if self.tensorboard:
+            print(f"TensorBoard:  tensorboard --logdir {self.tensorboard.writer.log_dir}")
+
+
+def _grouped(batches: Iterator[Tensor], size: int) -> Iterator[tuple[Tensor, ...]]:
+    while group := tuple(itertools.islice(batches, size)):
+        yield group
+
+
+def _without_prefix(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+
+
+def warn(message: str) -> None:
+    print(f"warning: {message}", file=sys.stderr)

@@ -1,0 +1,137 @@
+"""Optimisers, learning rates, gradient limits, and the average of the generator's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from sacred import Ingredient
+from torch import nn
+
+from tmd.errors import UserError, check_choice, check_number
+from tmd.handlers.learning_rate import DECAYS, LearningRate
+from tmd.training import Phases, Updater, parse_length
+from tmd.training.steps import GradientRule, clip_norm, clip_value, normalize
+
+ingredient = Ingredient("optimization")
+
+CLIPPING: dict[str, Callable[[float], GradientRule]] = {
+    "norm": clip_norm,
+    "value": clip_value,
+    "normalize": normalize,
+}
+
+
+@ingredient.config
+def config():
+    lr_g = 2e-4
+    lr_d = 1e-4
+    betas = [0.9, 0.999]  # of Adam, for both
+    decay = "cosine"  # off, exponential, cosine, halfway, steps
+    decay_ratio = 0.1  # last learning rate over the first; with steps: factor at each
+    decay_over = "phase"  # phase: anew in each; run: once over all
+    decay_steps = []  # with steps: when, in epochs or as 500it
+    clip = None  # limit of the gradients; None: no limit
+    clip_by = "norm"  # norm, value, normalize (to exactly `clip`)
+    d_steps = 1  # updates of D, each on a batch of its own, for one of G
+    ema = 0.999  # decay of the average of G's weights; 0: off
+
+
+@ingredient.named_config
+def paper():
+    """SRGAN's learning rates as published: 1e-4, and 1e-5 for the last 10^5 updates."""
+    lr_g = 1e-4
+    lr_d = 1e-4
+    betas = [0.9, 0.999]
+    decay = "steps"
+    decay_ratio = 0.1
+    decay_steps = ["1100000it"]
+    clip = None
+    d_steps = 1
+    ema = 0
+
+
+@ingredient.capture
+def check(
+    lr_g: float,
+    lr_d: float,
+    betas: list[float],
+    decay: str,
+    decay_ratio: float,
+    decay_over: str,
+    decay_steps: list[Any],
+    clip: float | None,
+    clip_by: str,
+    d_steps: int,
+    ema: float,
+) -> None:
+    """Raise `UserError` for values that can't be."""
+    check_number("optimization.lr_g", lr_g, above=0)
+    check_number("optimization.lr_d", lr_d, above=0)
+    if not isinstance(betas, (list, tuple)) or len(betas) != 2:
+        raise UserError(f"optimization.betas={betas!r}: must be two numbers, like [0.9, 0.999]")
+    for beta in betas:
+        check_number("optimization.betas", beta, 0, below=1)
+    check_choice("optimization.decay", decay, [*DECAYS, "steps"])
+    check_number("optimization.decay_ratio", decay_ratio, above=0, maximum=1)
+    check_choice("optimization.decay_over", decay_over, ("phase", "run"))
+    if not isinstance(decay_steps, (list, tuple)):
+        raise UserError(
+            f"optimization.decay_steps={decay_steps!r}: must be a list, like [4, '500it']"
+        )
+    for step in decay_steps:
+        parse_length("optimization.decay_steps", step, 1)
+    if clip is not None:
+        check_number("optimization.clip", clip, above=0)
+    check_choice("optimization.clip_by", clip_by, CLIPPING)
+    check_number("optimization.d_steps", d_steps, 1, integer=True)
+    check_number("optimization.ema", ema, 0, below=1)
+
+
+@ingredient.capture
+def build_updaters(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    lr_g: float,
+    lr_d: float,
+    betas: list[float],
+    clip: float | None,
+    clip_by: str,
+) -> tuple[Updater, Updater]:
+    """Adam for each network, with the gradients' limit."""
+    rule = None if clip is None else CLIPPING[clip_by](clip)
+
+    def updater(network: nn.Module, lr: float) -> Updater:
+        # One fused kernel instead of dozens of small ones.
+        adam = torch.optim.Adam(network.parameters(), lr, (betas[0], betas[1]), fused=True)
+        return Updater(network, adam, rule)
+
+    return updater(generator, lr_g), updater(discriminator, lr_d)
+
+
+@ingredient.capture
+def build_learning_rate(
+    optimizers: dict[str, torch.optim.Optimizer],
+    phases: Phases,
+    epoch_length: int,
+    decay: str,
+    decay_ratio: float,
+    decay_over: str,
+    decay_steps: list[Any],
+) -> LearningRate:
+    """The handler that decays the learning rates of ``optimizers``."""
+    steps = [parse_length("optimization.decay_steps", step, epoch_length) for step in decay_steps]
+    return LearningRate(optimizers, decay, decay_ratio, phases, decay_over, steps)
+
+
+@ingredient.capture
+def discriminator_updates(d_steps: int) -> int:
+    """Updates of D for one of G."""
+    return d_steps
+
+
+@ingredient.capture
+def average_decay(ema: float) -> float:
+    """The decay of the average of G's weights; 0: there is none."""
+    return ema

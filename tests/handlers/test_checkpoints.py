@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from typing import Any
+
+from ignite.engine import Engine, Events
+
+from tmd.handlers import Checkpoints
+from tmd.training import TrainingEvents
+
+
+class Folder:
+    """A store that remembers every operation in its order."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, Any] = {}
+        self.log: list[str] = []
+
+    def save(self, name: str, contents: dict[str, Any]) -> None:
+        self.files[name] = contents
+        self.log.append(f"+{name}")
+
+    def remove(self, name: str) -> None:
+        del self.files[name]
+        self.log.append(f"-{name}")
+
+
+def run(iterations: int, every: int, best_at: tuple[int, ...] = ()) -> Folder:
+    folder = Folder()
+    trainer = Engine(lambda engine, batch: None)
+    trainer.register_events(*TrainingEvents)
+    best: dict[str, Any] = {}
+
+    @trainer.on(Events.ITERATION_COMPLETED)
+    def validate(engine: Engine) -> None:
+        engine.state.is_best = engine.state.iteration in best_at
+        if engine.state.is_best:
+            best["iteration"] = engine.state.iteration
+        engine.fire_event(TrainingEvents.VALIDATED)
+
+    Checkpoints(
+        lambda: {"iteration": trainer.state.iteration},
+        lambda: dict(best) or None,
+        folder.save,
+        folder.remove,
+        every,
+        iterations,
+    ).attach(trainer)
+    trainer.run(range(iterations), max_epochs=1)
+    return folder
+
+
+def test_the_last_two_are_kept_and_the_new_one_is_there_before_the_old_one_goes() -> None:
+    folder = run(7, every=2)
+    assert sorted(folder.files) == ["checkpoint_00000006.pt", "checkpoint_00000007.pt"]
+    assert folder.log == [
+        "+checkpoint_00000002.pt",
+        "+checkpoint_00000004.pt",
+        "+checkpoint_00000006.pt",
+        "-checkpoint_00000002.pt",
+        "+checkpoint_00000007.pt",
+        "-checkpoint_00000004.pt",
+    ]
+
+
+def test_the_best_is_replaced_when_there_is_a_better_one_only() -> None:
+    folder = run(6, every=100, best_at=(2, 3))
+    assert folder.files["best.pt"] == {"iteration": 3}
+    assert folder.log.count("+best.pt") == 2

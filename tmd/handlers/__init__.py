@@ -1,0 +1,37 @@
+"""Ignite handlers, one a file: each is attached to a trainer and knows nothing of the others."""
+
+from tmd.handlers.adversarial_weight import (
+    AdaptiveWeight,
+    AdversarialWeight,
+    create_adversarial_weight,
+)
+from tmd.handlers.best import Best
+from tmd.handlers.checkpoint import Checkpoints
+from tmd.handlers.ema import average_weights
+from tmd.handlers.image_history import ImageHistory
+from tmd.handlers.interruption import Interrupted, Interruption
+from tmd.handlers.learning_rate import LearningRate
+from tmd.handlers.preview import Preview
+from tmd.handlers.progress import Progress
+from tmd.handlers.scalars import NonFiniteError, ScalarLog
+from tmd.handlers.tensorboard import TensorBoard
+from tmd.handlers.validation import Validation
+
+__all__ = [
+    "AdaptiveWeight",
+    "AdversarialWeight",
+    "Best",
+    "Checkpoints",
+    "ImageHistory",
+    "Interrupted",
+    "Interruption",
+    "LearningRate",
+    "NonFiniteError",
+    "Preview",
+    "Progress",
+    "ScalarLog",
+    "TensorBoard",
+    "Validation",
+    "average_weights",
+    "create_adversarial_weight",
+]

@@ -1,0 +1,83 @@
+"""Saves what is needed to go on, keeps the newest two and the best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ignite.engine import Engine, Events
+
+from tmd.training.events import TrainingEvents
+
+BEST = "best.pt"
+
+
+def checkpoint_name(iteration: int) -> str:
+    return f"checkpoint_{iteration:08d}.pt"
+
+
+def is_checkpoint(name: str) -> bool:
+    return name.startswith("checkpoint_") and name.endswith(".pt")
+
+
+class Checkpoints:
+    """Attach last: what the other handlers of the same iteration do must be in the checkpoint.
+
+    Args:
+        contents: () -> everything an exact resume needs; raises rather than hand over a state that
+            is broken, in which case nothing is saved and the older checkpoints stay.
+        best: () -> the best generator, or None.
+        save: writes the named checkpoint durably before it returns.
+        remove: deletes the named checkpoint.
+        every: iterations between two checkpoints.
+        last: the run's last iteration, after which one is saved whatever ``every`` says.
+        keep: how many are kept. With one, a crash while it is replaced could lose it.
+    """
+
+    def __init__(
+        self,
+        contents: Callable[[], dict[str, Any]],
+        best: Callable[[], dict[str, Any] | None],
+        save: Callable[[str, dict[str, Any]], None],
+        remove: Callable[[str], None],
+        every: int,
+        last: int,
+        keep: int = 2,
+    ) -> None:
+        self.contents = contents
+        self.best = best
+        self.save_file = save
+        self.remove_file = remove
+        self.every = every
+        self.last = last
+        self.keep = keep
+        self._kept: list[str] = []
+
+    def attach(self, trainer: Engine) -> None:
+        trainer.add_event_handler(Events.STARTED, self._save_best)
+        trainer.add_event_handler(TrainingEvents.VALIDATED, self._save_if_best)
+        trainer.add_event_handler(Events.ITERATION_COMPLETED, self._save_if_due)
+
+    def _save_best(self, trainer: Engine) -> None:
+        # A resumed run's store has no file yet of the best state that its parent reached.
+        best = self.best()
+        if best is not None:
+            self.save_file(BEST, best)
+
+    def _save_if_best(self, trainer: Engine) -> None:
+        if trainer.state.is_best:
+            self._save_best(trainer)
+
+    def _save_if_due(self, trainer: Engine) -> None:
+        if trainer.state.iteration % self.every == 0 or trainer.state.iteration == self.last:
+            self.save(trainer)
+
+    def save(self, trainer: Engine) -> None:
+        """Save now, unless this iteration's checkpoint is there already."""
+        name = checkpoint_name(trainer.state.iteration)
+        if name in self._kept:
+            return
+        self.save_file(name, self.contents())
+        self._kept.append(name)
+        while len(self._kept) > self.keep:
+            self.remove_file(self._kept.pop(0))

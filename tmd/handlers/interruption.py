@@ -1,0 +1,67 @@
+"""SIGINT and SIGTERM end a training run at the end of an iteration, with a checkpoint."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+from ignite.engine import Engine, Events
+
+
+class Interrupted(KeyboardInterrupt):
+    """Raised when a signal asked the process to end.
+
+    Attributes:
+        signal: the signal's number; a shell expects the exit code 128 + it.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.signal = signal.Signals(number)
+        super().__init__(f"stopped by {self.signal.name}")
+
+
+def raise_interrupted(number: int, frame: FrameType | None) -> None:
+    """A signal handler that ends what is running at once."""
+    raise Interrupted(number)
+
+
+class Interruption:
+    """While the engine runs, the first signal waits for the iteration's end, the second does not.
+
+    Args:
+        before: called before `Interrupted` is raised, to save what is there.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self, before: Callable[[Engine], None]) -> None:
+        self.before = before
+        self.requested: int | None = None
+
+    def attach(self, trainer: Engine) -> None:
+        trainer.add_event_handler(Events.ITERATION_COMPLETED, self._stop_if_requested)
+
+    def __enter__(self) -> Interruption:
+        self._previous = {number: signal.signal(number, self._request) for number in self.SIGNALS}
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        if self.requested is not None:
+            raise Interrupted(number)
+        self.requested = number
+        print(
+            f"\n{signal.Signals(number).name}: saving a checkpoint after this iteration "
+            "(once more: stop at once)",
+            file=sys.stderr,
+        )
+
+    def _stop_if_requested(self, trainer: Engine) -> None:
+        if self.requested is not None:
+            self.before(trainer)
+            raise Interrupted(self.requested)

@@ -1,0 +1,99 @@
+"""Measures the generator on held-out images while it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from ignite.engine import Engine, Events
+from torch import Tensor, nn
+
+from tmd.resize import imresize
+from tmd.training.events import TrainingEvents
+from tmd.training.phases import Phases
+
+Measure = Callable[[Tensor, Tensor], Tensor]
+
+
+class Pair(NamedTuple):
+    """A held-out image: ``lr`` (1, C, h, w) and ``hr`` (1, C, H, W), both in [0, 1]."""
+
+    name: str
+    lr: Tensor
+    hr: Tensor
+
+
+def as_8_bit(image: Tensor) -> Tensor:
+    """What a file of 8 bits would hold of ``image``, still float in [0, 1]."""
+    return image.clamp(0, 1).mul(255).round().div(255)
+
+
+class Validation:
+    """Fires `TrainingEvents.VALIDATED` with ``engine.state.validation``.
+
+    After each epoch in which the generator was trained, and wherever a phase ends; before the
+    first update if training is adversarial from the start.
+
+    Args:
+        generator: the network that is measured (the averaged one, usually).
+        pairs: held-out images.
+        measures: by name, functions (SR, HR) -> (N,); SR has been rounded to 8 bits.
+        phases: of the run.
+        epoch_length: iterations between two validations.
+        autocast: the precision of the generator's arithmetic.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        pairs: Sequence[Pair],
+        measures: dict[str, Measure],
+        phases: Phases,
+        epoch_length: int,
+        autocast: torch.dtype | None = None,
+    ) -> None:
+        self.generator = generator
+        self.pairs = pairs
+        self.measures = measures
+        self.phases = phases
+        self.epoch_length = epoch_length
+        self.autocast = autocast
+
+    def attach(self, trainer: Engine) -> None:
+        trainer.add_event_handler(Events.STARTED, self._before_the_first)
+        trainer.add_event_handler(Events.ITERATION_COMPLETED, self._if_due)
+
+    def _before_the_first(self, trainer: Engine) -> None:
+        if trainer.state.iteration == 0 and self.phases.start("adversarial") == 0:
+            self.validate(trainer)
+
+    def _if_due(self, trainer: Engine) -> None:
+        iteration = trainer.state.iteration
+        epoch_ends = iteration % self.epoch_length == 0 and trainer.state.phase != "warmup"
+        if epoch_ends or self.phases.is_end(iteration):
+            self.validate(trainer)
+
+    def validate(self, trainer: Engine) -> None:
+        trainer.state.validation = self.figures(self.super_resolve)
+        trainer.fire_event(TrainingEvents.VALIDATED)
+
+    def super_resolve(self, lr: Tensor) -> Tensor:
+        """G(LR) without gradients, (N, C, scale·h, scale·w), rounded to 8 bits."""
+        with torch.no_grad(), torch.autocast(lr.device.type, self.autocast, self.autocast is not None):
+            return as_8_bit(self.generator(lr).float())
+
+    def figures(self, method: Callable[[Tensor], Tensor]) -> dict[str, float]:
+        """The measures' means over the held-out images for any LR -> SR function."""
+        rows = []
+        for pair in self.pairs:
+            sr = method(pair.lr)
+            rows.append(torch.stack([m(sr, pair.hr).mean().float() for m in self.measures.values()]))
+        means = torch.stack(rows).double().mean(0).tolist()
+        return dict(zip(self.measures, means, strict=True))
+
+    def bicubic_figures(self) -> dict[str, float]:
+        """The measures' means for bicubic enlargement."""
+        pair = self.pairs[0]
+        scale = pair.hr.shape[-1] // pair.lr.shape[-1]
+        return self.figures(lambda lr: as_8_bit(imresize(lr, scale)))

@@ -1,0 +1,15 @@
+"""Update steps, and the functions that turn them into an Ignite engine."""
+
+from tmd.training.events import TrainingEvents
+from tmd.training.phases import PHASES, Phases, parse_length
+from tmd.training.srgan import create_srgan_trainer
+from tmd.training.steps import Updater
+
+__all__ = [
+    "PHASES",
+    "Phases",
+    "TrainingEvents",
+    "Updater",
+    "create_srgan_trainer",
+    "parse_length",
+]

@@ -1,0 +1,54 @@
+"""Everything that changes during training, as one thing that can be saved and put back."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from torch import Tensor
+
+
+class Stateful(Protocol):
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> Any: ...
+
+
+def copied_to_cpu(value: Any) -> Any:
+    """A copy of nested containers in which no tensor shares memory with ``value``."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: copied_to_cpu(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(copied_to_cpu(item) for item in value)
+    return value
+
+
+class TrainingState:
+    """Named parts with ``state_dict`` and ``load_state_dict``.
+
+    Example:
+        >>> from torch import nn
+        >>> state = TrainingState({"generator": nn.Linear(2, 2)})
+        >>> before = state.snapshot()
+        >>> nn.init.zeros_(state.parts["generator"].weight).sum().item()
+        0.0
+        >>> state.load(before)
+    """
+
+    def __init__(self, parts: dict[str, Stateful]) -> None:
+        self.parts = parts
+
+    def snapshot(self, *names: str) -> dict[str, Any]:
+        """A copy, on the CPU, of the named parts' states (of all if none is named)."""
+        return {
+            name: copied_to_cpu(part.state_dict())
+            for name, part in self.parts.items()
+            if not names or name in names
+        }
+
+    def load(self, snapshot: dict[str, Any]) -> None:
+        """Put the parts that ``snapshot`` has back to what they were."""
+        for name, state in snapshot.items():
+            # Optimisers adopt the tensors they are given and would train the snapshot along.
+            self.parts[name].load_state_dict(copied_to_cpu(state))

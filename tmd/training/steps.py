@@ -1,0 +1,154 @@
+"""The update steps that trainers are composed of: one network, one loss, one step.
+
+Nothing here waits for the device: what a step returns are detached scalars on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+GradientRule = Callable[[list[nn.Parameter]], None]
+
+
+@contextmanager
+def without_gradients(*modules: nn.Module) -> Iterator[None]:
+    """No gradient is computed for the parameters of ``modules``; it still flows through them."""
+    switched = [p for m in modules for p in m.parameters() if p.requires_grad]
+    for parameter in switched:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in switched:
+            parameter.requires_grad_(True)
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """``module`` is used, not trained: no gradients, its buffers (batch statistics) stay put."""
+    was_training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        module.train(was_training)
+
+
+def clip_norm(limit: float) -> GradientRule:
+    """Scale all gradients together so that their norm is at most ``limit``."""
+
+    def rule(parameters: list[nn.Parameter]) -> None:
+        torch.nn.utils.clip_grad_norm_(parameters, limit)
+
+    return rule
+
+
+def clip_value(limit: float) -> GradientRule:
+    """Clamp every gradient component to [-limit, limit]."""
+
+    def rule(parameters: list[nn.Parameter]) -> None:
+        torch.nn.utils.clip_grad_value_(parameters, limit)
+
+    return rule
+
+
+def normalize(norm: float) -> GradientRule:
+    """Scale all gradients together so that their norm is ``norm``."""
+
+    def rule(parameters: list[nn.Parameter]) -> None:
+        total = torch.nn.utils.clip_grad_norm_(parameters, float("inf"))
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        torch._foreach_mul_(gradients, norm / (total + 1e-12))
+
+    return rule
+
+
+class Updater:
+    """Moves one network's parameters down one loss.
+
+    Args:
+        module: the network.
+        optimizer: over its parameters.
+        gradient_rule: what is done to the gradients before the step, if anything.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        gradient_rule: GradientRule | None = None,
+    ) -> None:
+        self.optimizer = optimizer
+        self.parameters = list(module.parameters())
+        self.gradient_rule = gradient_rule
+
+    def __call__(self, loss: Tensor) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.gradient_rule is not None:
+            self.gradient_rule([p for p in self.parameters if p.grad is not None])
+        self.optimizer.step()
+
+
+def discriminate(
+    discriminator: nn.Module, real: Tensor, fake: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Logits of real and of generated images, in one batch unless batch statistics forbid it."""
+    if getattr(discriminator, "batch_statistics", False):
+        return discriminator(real).float(), discriminator(fake).float()
+    # The sizes differ where a history or an unpaired batch takes part.
+    both = discriminator(torch.cat([real, fake])).float()
+    real_logits, fake_logits = both.split([len(real), len(fake)])
+    return real_logits, fake_logits
+
+
+def discriminator_losses(
+    discriminator: nn.Module,
+    adversarial_loss: Any,
+    real: Tensor,
+    fake: Tensor,
+    penalty_generator: torch.Generator | None = None,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The discriminator's loss on (N, C, H, W) images, and what to log of it.
+
+    Args:
+        adversarial_loss: has ``discriminator(real_logits, fake_logits)`` and ``penalty``.
+        fake: generated images; no gradient flows into them.
+        penalty_generator: draws the points at which a gradient penalty is taken.
+    """
+    fake = fake.detach()
+    real_logits, fake_logits = discriminate(discriminator, real, fake)
+    loss = adversarial_loss.discriminator(real_logits, fake_logits)
+    log = {
+        "loss_d": loss.detach(),
+        "d_real": real_logits.detach().sigmoid().mean(),
+        "d_fake": fake_logits.detach().sigmoid().mean(),
+    }
+    penalty = adversarial_loss.penalty(discriminator, real, fake, penalty_generator)
+    if penalty is not None:
+        loss = loss + penalty
+        log["penalty"] = penalty.detach()
+    return loss, log
+
+
+def generator_adversarial_loss(
+    discriminator: nn.Module, adversarial_loss: Any, fake: Tensor, real: Tensor
+) -> Tensor:
+    """The adversarial loss of generated images; the discriminator gets no gradient from it."""
+    with without_gradients(discriminator):
+        if not adversarial_loss.generator_needs_real:
+            return adversarial_loss.generator(discriminator(fake).float())
+        real_logits, fake_logits = discriminate(discriminator, real, fake)
+        return adversarial_loss.generator(fake_logits, real_logits)
+
+
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether every number is finite (waits for the device)."""
+    tensors = [t for t in tensors if t.is_floating_point()]
+    return not tensors or bool(torch.stack([t.isfinite().all().cpu() for t in tensors]).all())
