@@ -42,10 +42,9 @@ def read_image(path: PathLike, channels: int = 3) -> torch.Tensor:
         UserError: the file is absent, truncated, not an image, or too large to be one (more pixels
             than ``PIL.Image.MAX_IMAGE_PIXELS``).
     """
-    with named_errors(path):
-        with open_image(path) as file:
-            image = ImageOps.exif_transpose(_as_8_bits(file))
-            pixels = np.array(image.convert("L" if channels == 1 else "RGB"))
+    with named_errors(path), open_image(path) as file:
+        image = ImageOps.exif_transpose(_as_8_bits(file))
+        pixels = np.array(image.convert("L" if channels == 1 else "RGB"))
     if channels == 1:
         return torch.from_numpy(pixels)[None]
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
@@ -57,10 +56,9 @@ def read_size(path: PathLike) -> tuple[int, int]:
     Raises:
         UserError: as `read_image`, as far as the header tells.
     """
-    with named_errors(path):
-        with open_image(path) as file:
-            width, height = file.size
-            turned = file.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    with named_errors(path), open_image(path) as file:
+        width, height = file.size
+        turned = file.getexif().get(0x0112, 1) in (5, 6, 7, 8)
     return (width, height) if turned else (height, width)
 
 

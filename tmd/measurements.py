@@ -316,7 +316,7 @@ def _through_jpeg(image: torch.Tensor, quality: int) -> torch.Tensor:
     return coded[None] if len(image) == 1 else coded.permute(2, 0, 1)
 
 
-def _checked_range(key: str, value: Any, **bounds: float) -> tuple[float, float]:
+def _checked_range(key: str, value: Any, **bounds: Any) -> tuple[float, float]:
     ends = tuple(value) if isinstance(value, (list, tuple)) else (value, value)
     if len(ends) != 2:
         raise UserError(f"{key}={value!r}: must be a number or [lowest, highest]")

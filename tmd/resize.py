@@ -61,10 +61,8 @@ def imresize_uint8(x: torch.Tensor, scale: float | tuple[int, int]) -> torch.Ten
     return x
 
 
-def _plan(
-    x: torch.Tensor, scale: float | tuple[int, int]
-) -> list[tuple[int, int, float]]:
-    """(axis, new length, factor) in the order in which MATLAB treats them: stronger factor first."""
+def _plan(x: torch.Tensor, scale: float | tuple[int, int]) -> list[tuple[int, int, float]]:
+    """(axis, new length, factor) in the order in which MATLAB treats them: smaller factor first."""
     height, width = x.shape[-2:]
     if isinstance(scale, (int, float)):
         factors = (float(scale), float(scale))
@@ -111,9 +109,7 @@ def _matrices(
     return blocks
 
 
-def _taps(
-    n: int, length: int, factor: float, antialias: bool
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _taps(n: int, length: int, factor: float, antialias: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """Indices and weights (length, K) of the inputs that make each output."""
     stretch = factor if antialias and factor < 1 else 1.0
     support = 4.0 / stretch

@@ -1,0 +1,72 @@
+"""Which images the networks learn from, and how batches are made of them."""
+
+from __future__ import annotations
+
+import torch
+from sacred import Ingredient
+
+from tmd.data import DATASETS, DatasetOptions, TrainingData, create_dataset
+
+ingredient = Ingredient("dataset")
+
+
+def _default(name: str, attribute: str):
+    """What suits the kind of dataset; a name that is none is left to `check`."""
+    return getattr(DATASETS[name], attribute) if name in DATASETS else None
+
+
+@ingredient.config
+def config():
+    root = None  # a folder, or a list of folders
+    name = "demo" if root is None else "folder"  # or celeba, flickr8k, mnist
+    channels = _default(name, "channels")
+    mode = "patches"  # or whole: whole images of one size
+    patch_size = _default(name, "patch_size")  # HR pixels
+    crop = None  # side, or [height, width], of a centre crop of every image
+    augment = True  # flips and right-angle turns
+    batch_size = 16
+    val_root = None  # folder of images to validate on; None holds out some of root
+    validation = None  # how many images to validate on, or which share
+    list_file = None  # text file that names the images to use
+    storage = "auto"  # disk, memory, device
+    workers = None  # None: what fits the storage
+    strict = False  # an image that can't be used is an error
+    download = False
+
+
+def _options(
+    name,
+    root,
+    channels,
+    mode,
+    patch_size,
+    crop,
+    augment,
+    batch_size,
+    val_root,
+    validation,
+    list_file,
+    storage,
+    workers,
+    strict,
+    download,
+) -> dict:
+    return dict(locals())
+
+
+_captured_options = ingredient.capture(_options)
+
+
+def check(scale: int, device: str | torch.device = "cpu") -> None:
+    """Raise `tmd.errors.UserError` for the first thing wrong that can be seen at a glance."""
+    DatasetOptions(**_captured_options()).check(scale)
+
+
+def build(scale: int, seed: int, device: str | torch.device = "cpu") -> TrainingData:
+    return create_dataset(**_captured_options(), scale=scale, seed=seed, device=device)
+
+
+@ingredient.capture
+def image_channels(channels: int) -> int:
+    """Channels of every image: 1 or 3."""
+    return channels

@@ -1,0 +1,88 @@
+"""An endless stream of batches that can begin anywhere, from this process or from workers."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+import torch.multiprocessing as multiprocessing
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Sampler as TorchSampler
+
+from tmd.data.sampling import Sampler
+from tmd.data.storage import Skips, Storage
+from tmd.errors import UserError
+
+
+class Loaded(NamedTuple):
+    """What a worker sends: a batch or an error, and the images found unusable since the last."""
+
+    batch: torch.Tensor | None
+    skipped: Skips
+    error: str | None
+
+
+class _NumberedBatches(Dataset):
+    """Batch ``i`` on demand."""
+
+    def __init__(self, storage: Storage, sampler: Sampler) -> None:
+        self.storage = storage
+        self.sampler = sampler
+        self.reported = set(storage.skipped)
+
+    def __getitem__(self, index: int) -> Loaded:
+        batch, error = None, None
+        try:
+            batch = self.storage.batch(self.sampler, index)
+        except UserError as problem:
+            # Raised in a worker, it would arrive wrapped in a traceback.
+            error = str(problem)
+        new = {i: why for i, why in self.storage.skipped.items() if i not in self.reported}
+        self.reported.update(new)
+        return Loaded(batch, new, error)
+
+
+class _CountingFrom(TorchSampler):
+    def __init__(self, first: int) -> None:
+        self.first = first
+
+    def __iter__(self) -> Iterator[int]:
+        return itertools.count(self.first)
+
+
+def endless_batches(
+    storage: Storage, sampler: Sampler, first: int, workers: int, pin_memory: bool
+) -> Iterator[Loaded]:
+    """Batches ``first``, ``first`` + 1, and so on, the same for any number of workers."""
+    context: Any = None
+    if workers and "fork" in multiprocessing.get_all_start_methods():
+        # Forked workers share the decoded images; others would get a copy through /dev/shm.
+        context = multiprocessing.get_context("fork")
+    return iter(
+        DataLoader(
+            _NumberedBatches(storage, sampler),
+            batch_size=None,
+            sampler=_CountingFrom(first),
+            num_workers=workers,
+            pin_memory=pin_memory,
+            worker_init_fn=_leave_signals_to_parent,
+            multiprocessing_context=context,
+        )
+    )
+
+
+def _leave_signals_to_parent(worker: int) -> None:
+    """Keep working when Ctrl-C or a scheduler signals the whole group: the parent may still save.
+
+    The parent ends its workers through their queue. Its SIGTERM to one that does not listen, or a
+    second one from anywhere, ends the worker.
+    """
+
+    def ignore_once(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, ignore_once)

@@ -1,0 +1,151 @@
+"""What a user chooses about a dataset, and what is wrong with it at a glance."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tmd.data.files import check_roots
+from tmd.data.framing import Framing
+from tmd.data.registry import DATASETS, Dataset, Request
+from tmd.errors import UserError, check_choice, check_flag, check_number
+
+STORAGES = ("auto", "disk", "memory", "device")
+MODES = ("patches", "whole")
+
+
+@dataclass(frozen=True)
+class DatasetOptions:
+    """Everything about a dataset that its user chooses.
+
+    Attributes:
+        name: a kind of dataset, a key of `tmd.data.DATASETS`.
+        root: a folder, or several as a list (or separated by commas).
+        batch_size: images in a batch.
+        patch_size: side of the square patches in HR pixels; None for what fits the dataset.
+        channels: 3 for RGB, 1 for grey; None for what the dataset has.
+        mode: ``patches`` cuts them at random places; ``whole`` uses whole images, all of one size.
+        crop: side, or (height, width), of a centre crop taken of every image first; None for none.
+        augment: flips and right-angle turns of patches; whole images are mirrored left-right only,
+            as aligned sets would no longer be aligned.
+        val_root: folders with the images to validate on; None to hold out some of the set. An image
+            that is in both is not trained on.
+        validation: how many images to validate on, or which share of the set (0 < share < 1); None
+            for all of ``val_root``, else for what the dataset recommends, at most a fifth.
+        list_file: text file with the images to use, a path relative to the root on each line.
+        storage: ``disk`` (decoded when drawn), ``memory`` (decoded once, shared by the workers),
+            ``device`` (on the device), ``auto`` (the fastest with room to spare).
+        workers: processes that make batches; None for what fits the storage.
+        strict: whether an image that can't be used is an error, found by decoding every image at
+            the start, instead of being skipped.
+        download: whether images that are not in the root are downloaded, where that is possible.
+    """
+
+    name: str = "demo"
+    root: str | Sequence[str] | None = None
+    batch_size: int = 16
+    patch_size: int | None = None
+    channels: int | None = None
+    mode: str = "patches"
+    crop: int | Sequence[int] | None = None
+    augment: bool = True
+    val_root: str | Sequence[str] | None = None
+    validation: float | None = None
+    list_file: str | None = None
+    storage: str = "auto"
+    workers: int | None = None
+    strict: bool = False
+    download: bool = False
+
+    @property
+    def kind(self) -> Dataset:
+        return DATASETS[self.name]()
+
+    @property
+    def request(self) -> Request:
+        return Request(
+            folders(self.root),
+            self.kind.channels if self.channels is None else self.channels,
+            None if self.list_file is None else os.path.expanduser(str(self.list_file)),
+            self.download,
+        )
+
+    @property
+    def patch_side(self) -> int:
+        return self.kind.patch_size if self.patch_size is None else self.patch_size
+
+    def check(self, scale: int = 1) -> None:
+        """Raise `UserError` for the first thing wrong that can be seen without decoding images."""
+        check_choice("dataset.name", self.name, list(DATASETS))
+        check_number("dataset.batch_size", self.batch_size, 1, integer=True)
+        if self.channels is not None:
+            check_choice("dataset.channels", self.channels, (1, 3))
+        check_choice("dataset.mode", self.mode, MODES)
+        check_choice("dataset.storage", self.storage, STORAGES)
+        if self.workers is not None:
+            check_number("dataset.workers", self.workers, 0, integer=True)
+        for flag in ("augment", "strict", "download"):
+            check_flag(f"dataset.{flag}", getattr(self, flag))
+        self._check_sizes(scale)
+        self._check_validation()
+        if self.kind.needs_root and not self.request.roots:
+            raise UserError(f"dataset.root=None: {self.name} needs the folder of its images")
+        if not self.kind.needs_root and self.root is not None:
+            raise UserError(f"dataset.root={self.root!r}: {self.name} brings its own images")
+        self.kind.check(self.request, lambda height, width: self.framing(scale, height, width))
+
+    def _check_sizes(self, scale: int) -> None:
+        if self.patch_size is not None:
+            check_number("dataset.patch_size", self.patch_size, 1, integer=True)
+        if self.mode == "patches" and self.patch_side % scale:
+            nearest = max(1, round(self.patch_side / scale)) * scale
+            raise UserError(
+                f"dataset.patch_size={self.patch_side}: must be a multiple of scale={scale}, "
+                f"for example {nearest}"
+            )
+        if self.crop is None:
+            return
+        sides = (self.crop,) if not isinstance(self.crop, Sequence) else self.crop
+        if isinstance(sides, str) or len(sides) not in (1, 2):
+            raise UserError(f"dataset.crop={self.crop!r}: must be a side or [height, width]")
+        for side in sides:
+            check_number("dataset.crop", side, scale, integer=True)
+
+    def _check_validation(self) -> None:
+        if self.val_root is not None:
+            check_roots(folders(self.val_root), "dataset.val_root")
+        if isinstance(self.validation, float):
+            check_number("dataset.validation", self.validation, above=0, below=1)
+        elif self.validation is not None:
+            check_number("dataset.validation", self.validation, 0, integer=True)
+
+    def framing(self, scale: int, height: int, width: int) -> Framing:
+        """How images are framed if (height, width) is the first one's size.
+
+        Raises:
+            Unusable: an image of that size can't be used.
+        """
+        crop = None
+        if self.crop is not None:
+            sides = list(self.crop) if isinstance(self.crop, Sequence) else [self.crop]
+            crop = (sides[0], sides[-1])
+        if self.mode == "patches":
+            framing = Framing((self.patch_side, self.patch_side), crop)
+        else:
+            framing = Framing.whole_images(crop or (height, width), crop, scale)
+        framing.framed_size(height, width)
+        return framing
+
+
+def folders(root: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The folders that a config's value names: one, several separated by commas, or a list."""
+    if root is None:
+        return ()
+    several: list[Any] = list(root) if isinstance(root, (list, tuple)) else [root]
+    if len(several) == 1 and not os.path.exists(os.path.expanduser(str(several[0]))):
+        parts = str(several[0]).split(",")
+        several = parts if len(parts) > 1 else several
+    # A folder named 2012 arrives from the command line as a number.
+    return tuple(os.path.expanduser(str(part).strip()) for part in several)

@@ -1,0 +1,224 @@
+"""Where decoded images are kept, and how a batch is cut from them.
+
+All three give the same batches. `DiskStorage` decodes on demand and holds nothing, so that a set
+may be larger than memory; `MemoryStorage` decodes once into one block that worker processes share;
+`DeviceStorage` holds that block on the device and cuts there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from tmd.data.framing import Framing, Unusable
+from tmd.data.sampling import Draw, Sampler
+from tmd.data.sources import ImageSource
+from tmd.errors import UserError
+
+T = TypeVar("T")
+
+Skips = dict[int, str]
+"""Numbers of the images that can't be used, with the reasons."""
+
+
+class Storage(Protocol):
+    """Images of one source, ready to be cut."""
+
+    framing: Framing
+    skipped: Skips
+
+    def batch(self, sampler: Sampler, index: int) -> torch.Tensor:
+        """Batch ``index``: (N, C, h, w), uint8."""
+
+
+class DiskStorage:
+    """Decodes an image each time it is drawn."""
+
+    def __init__(self, source: ImageSource, framing: Framing, skipped: Skips) -> None:
+        self.source = source
+        self.framing = framing
+        self.skipped = dict(skipped)
+
+    def batch(self, sampler: Sampler, index: int) -> torch.Tensor:
+        return _cut(sampler.load(index, self._load), sampler.draw(index), self.framing)
+
+    def load_all(self) -> None:
+        """Decode every image once, to learn which can't be used."""
+        for _ in in_threads(self._load, range(len(self.source)), "Checking images"):
+            pass
+
+    def _load(self, image: int) -> np.ndarray | None:
+        if image in self.skipped:
+            return None
+        try:
+            return self.framing.apply(self.source.read(image).numpy())
+        except (UserError, Unusable) as problem:
+            self.skipped[image] = str(problem)
+            return None
+
+
+class MemoryStorage:
+    """All images decoded, one after the other in one block of bytes.
+
+    Worker processes that are forked share the block, as nothing ever writes to it again.
+
+    Args:
+        source: the images.
+        framing: what is kept of each.
+        sizes: the framed (H, W) of each image that can be used.
+        skipped: the others; those that prove unusable when decoded are added.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        framing: Framing,
+        sizes: Mapping[int, tuple[int, int]],
+        skipped: Skips,
+    ) -> None:
+        self.framing = framing
+        self.skipped = dict(skipped)
+        self.channels = source.channels
+        self.heights, self.widths = np.zeros((2, len(source)), dtype=np.int64)
+        for image, size in sizes.items():
+            self.heights[image], self.widths[image] = size
+        lengths = self.channels * self.heights * self.widths
+        self.starts = np.cumsum(lengths) - lengths
+        self.pixels = torch.empty(int(lengths.sum()), dtype=torch.uint8)
+
+        def decode(image: int) -> str | None:
+            try:
+                self._view(image)[:] = framing.apply(source.read(image).numpy())
+            except (UserError, Unusable) as problem:
+                return str(problem)
+            return None
+
+        problems = in_threads(decode, sizes, "Decoding images")
+        for image, problem in zip(sizes, problems, strict=True):
+            if problem is not None:
+                self.skipped[image] = problem
+
+    def batch(self, sampler: Sampler, index: int) -> torch.Tensor:
+        return _cut(sampler.load(index, self._load), sampler.draw(index), self.framing)
+
+    def _load(self, image: int) -> np.ndarray | None:
+        return None if image in self.skipped else self._view(image)
+
+    def _view(self, image: int) -> np.ndarray:
+        height, width = int(self.heights[image]), int(self.widths[image])
+        start = int(self.starts[image])
+        flat = self.pixels.numpy()[start : start + self.channels * height * width]
+        return flat.reshape(self.channels, height, width)
+
+
+class DeviceStorage:
+    """The block of a `MemoryStorage`, moved to the device; crops are gathered there."""
+
+    def __init__(self, memory: MemoryStorage, device: torch.device | str) -> None:
+        self.framing = memory.framing
+        self.skipped = memory.skipped
+        self.heights, self.widths, self.starts = memory.heights, memory.widths, memory.starts
+        self.pixels = memory.pixels.to(device)
+        height, width = self.framing.shape
+        self._channel, self._row, self._column = (
+            torch.arange(n, device=device).reshape(shape)
+            for n, shape in (
+                (memory.channels, (1, -1, 1, 1)),
+                (height, (1, 1, -1, 1)),
+                (width, (1, 1, 1, -1)),
+            )
+        )
+
+    def batch(self, sampler: Sampler, index: int) -> torch.Tensor:
+        images = np.array(sampler.load(index, lambda i: None if i in self.skipped else i))
+        draw = sampler.draw(index)
+        heights, widths = self.heights[images], self.widths[images]
+        tops, lefts = _corners(draw, heights, widths, self.framing.shape)
+        mirrored, upturned, transposed = (draw.turns >> bit & 1 for bit in range(3))
+        # A flip starts at the far end and steps back; a transposition swaps the two steps.
+        height, width = self.framing.shape
+        starts = (
+            self.starts[images]
+            + (tops + upturned * (height - 1)) * widths
+            + lefts
+            + mirrored * (width - 1)
+        )
+        down, right = widths * (1 - 2 * upturned), 1 - 2 * mirrored
+        steps = [
+            starts,
+            heights * widths,
+            np.where(transposed, right, down),
+            np.where(transposed, down, right),
+        ]
+        start, channel, row, column = (
+            torch.from_numpy(np.stack(steps))
+            .to(self.pixels.device, non_blocking=True)
+            .reshape(4, -1, 1, 1, 1)
+        )
+        place = start + channel * self._channel + row * self._row + column * self._column
+        return self.pixels[place]
+
+
+def _corners(
+    draw: Draw, heights: np.ndarray, widths: np.ndarray, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    room = np.stack([heights - shape[0] + 1, widths - shape[1] + 1], axis=1)
+    top, left = (draw.places * room).astype(np.int64).T
+    return top, left
+
+
+def _cut(images: list[np.ndarray], draw: Draw, framing: Framing) -> torch.Tensor:
+    heights, widths = (np.array([image.shape[axis] for image in images]) for axis in (1, 2))
+    height, width = framing.shape
+    batch = np.empty((len(images), images[0].shape[0], height, width), dtype=np.uint8)
+    tops, lefts = _corners(draw, heights, widths, framing.shape)
+    for slot, (image, top, left, turn) in enumerate(
+        zip(images, tops, lefts, draw.turns, strict=True)
+    ):
+        patch = image[:, top : top + height, left : left + width]
+        if turn & 1:
+            patch = patch[:, :, ::-1]
+        if turn & 2:
+            patch = patch[:, ::-1]
+        batch[slot] = patch.transpose(0, 2, 1) if turn & 4 else patch
+    return torch.from_numpy(batch)
+
+
+def in_threads(function: Callable[[int], T], items: Iterable[int], description: str) -> Iterator[T]:
+    """``map`` in threads (decoders release the interpreter), with a bar if it takes a while."""
+    items = list(items)
+    with ThreadPoolExecutor(min(16, available_cpus())) as pool:
+        results = pool.map(function, items)
+        yield from tqdm(results, description, len(items), leave=False, delay=1, unit="img")
+
+
+def available_cpus() -> int:
+    """The CPUs this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def available_memory() -> int:
+    """Bytes of main memory that can still be taken, within the limit of a container."""
+    amounts = []
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        amounts += [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable")]
+    except OSError:
+        amounts.append(4 << 30)
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = (group / "memory.max").read_text().strip()
+        if limit != "max":
+            amounts.append(int(limit) - int((group / "memory.current").read_text()))
+    except (OSError, ValueError):
+        pass
+    return max(0, min(amounts))

@@ -1,0 +1,339 @@
+"""From what was asked for to endless batches and validation images."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import weakref
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from tmd.data.files import find_files, without
+from tmd.data.framing import Framing, Unusable, centre
+from tmd.data.loading import endless_batches
+from tmd.data.options import DatasetOptions, folders
+from tmd.data.sampling import Sampler
+from tmd.data.sources import FileSource, ImageSource
+from tmd.data.storage import (
+    DeviceStorage,
+    DiskStorage,
+    MemoryStorage,
+    Skips,
+    Storage,
+    available_cpus,
+    available_memory,
+    in_threads,
+)
+from tmd.errors import UserError
+from tmd.seeding import generator
+
+# Reading the headers of more images than this would delay the start; which are unusable is then
+# found when they are drawn, and the size of the set is estimated from a few.
+_HEADERS_AT_START = 20_000
+_HEADERS_SAMPLED = 500
+
+_log = logging.getLogger("tmd.data")
+
+
+class TrainingData:
+    """HR images to learn from, as endless batches, and others to validate on.
+
+    Made by `create_dataset`.
+
+    Attributes:
+        train, validation: the two sets of images (`tmd.data.sources.ImageSource`).
+        channels: 1 or 3.
+        fingerprint: what the data is, JSON-able: counts and digests. Equal fingerprints, options
+            and seeds give equal batches.
+        resolved: what was left to us: storage, workers, patch size; JSON-able.
+        skipped: [path, reason] of each image that can't be used. It grows while batches are made if
+            images are decoded when drawn.
+    """
+
+    def __init__(
+        self, train: Prepared, validation: Validation, sampler: Sampler, workers: int, strict: bool
+    ) -> None:
+        self.train = train.source
+        self.validation = validation.source
+        self.channels = train.source.channels
+        self.fingerprint = {
+            "train": {"images": len(train.source), "digest": train.source.digest()},
+            "validation": {"images": len(validation.images), "digest": validation.digest()},
+            "channels": self.channels,
+        }
+        self.resolved: dict[str, Any] = {
+            "storage": train.kind,
+            "workers": workers,
+            "patch": list(train.storage.framing.shape),
+        }
+        self.skipped: list[list[str]] = []
+        self._validation = validation
+        self._train = train
+        self._sampler = sampler
+        self._strict = strict
+        self._streams: weakref.WeakSet[Generator] = weakref.WeakSet()
+        self._report(validation.source, validation.skipped)
+        self._report(train.source, train.storage.skipped)
+
+    def batches(self, first: int = 0) -> Iterator[torch.Tensor]:
+        """Batches ``first``, ``first`` + 1, ... without an end: (N, C, H, W), uint8.
+
+        Batch ``i`` is the same whatever ``first``, the storage and the number of workers. With
+        storage ``device`` the batches are on the device, else on the CPU.
+        """
+        stream = self._stream(first)
+        self._streams.add(stream)
+        return stream
+
+    def _stream(self, first: int) -> Generator[torch.Tensor, None, None]:
+        for loaded in endless_batches(
+            self._train.storage,
+            self._sampler,
+            first,
+            self.resolved["workers"],
+            self._train.pin_memory,
+        ):
+            self._report(self.train, loaded.skipped)
+            if loaded.batch is None:
+                raise UserError(loaded.error)
+            yield loaded.batch
+
+    def validation_images(self) -> list[tuple[str, torch.Tensor]]:
+        """(name, (C, H, W) uint8) of each image to validate on, of sizes that the scale divides."""
+        return list(self._validation.images)
+
+    def close(self) -> None:
+        """End the worker processes of all streams of batches."""
+        for stream in list(self._streams):
+            stream.close()
+
+    def _report(self, source: ImageSource, skips: Skips) -> None:
+        known = {path for path, _ in self.skipped}
+        new = [[source.name(i), why] for i, why in sorted(skips.items())]
+        new = [[path, why.removeprefix(f"{path}: ")] for path, why in new if path not in known]
+        if not new:
+            return
+        listed = "; ".join(f"{path}: {why}" for path, why in new[:3])
+        if self._strict:
+            raise UserError(f"dataset.strict=True: {len(new)} images can't be used: {listed}")
+        self.skipped += new
+        more = f"; and {len(new) - 3} more" if len(new) > 3 else ""
+        _log.warning("Skipped %d images: %s%s", len(new), listed, more)
+
+
+def create_dataset(
+    name: str = "demo",
+    root: str | Sequence[str] | None = None,
+    *,
+    scale: int = 1,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    **options: Any,
+) -> TrainingData:
+    """Find, check and prepare a dataset.
+
+    Args:
+        name: a kind of dataset, a key of `tmd.data.DATASETS`.
+        root: folder or folders of the images.
+        scale: patches, and images to validate on, are multiples of it.
+        seed: what the split and every batch are drawn from.
+        device: where batches will be used.
+        options: see `DatasetOptions`.
+
+    Raises:
+        UserError: an option that makes no sense, or no images that can be used.
+
+    Example:
+        >>> data = create_dataset("demo", batch_size=4, patch_size=48)
+        >>> next(data.batches()).shape
+        torch.Size([4, 3, 48, 48])
+        >>> data.close()
+    """
+    chosen = DatasetOptions(name, root, **options)
+    chosen.check(scale)
+    train, held_out = _split(chosen, seed)
+    framing = _common_framing(chosen, train, scale)
+    validation = _read_validation(held_out, framing.crop, scale)
+    prepared = _prepare(chosen, train, framing, torch.device(device))
+    turns = 1 if not chosen.augment else 2 if framing.whole else 8
+    sampler = Sampler(len(train), chosen.batch_size, seed, turns)
+    return TrainingData(prepared, validation, sampler, _workers(chosen, prepared), chosen.strict)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The images to learn from, where batches can be cut from them."""
+
+    source: ImageSource
+    storage: Storage
+    kind: str
+    pin_memory: bool
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The images to validate on, decoded."""
+
+    source: ImageSource
+    images: list[tuple[str, torch.Tensor]]
+    skipped: Skips
+
+    def digest(self) -> str:
+        """Of the pixels."""
+        sum_ = hashlib.blake2b(digest_size=8)
+        for _, image in self.images:
+            sum_.update(repr(tuple(image.shape)).encode())
+            sum_.update(image.numpy().data)
+        return sum_.hexdigest()
+
+
+def _split(chosen: DatasetOptions, seed: int) -> tuple[ImageSource, ImageSource]:
+    """(train, validation), which share no image."""
+    pools = chosen.kind.pools(chosen.request)
+    train, held_out, count = pools.train, pools.validation, pools.validation_count
+    if chosen.val_root is not None:
+        files = find_files(folders(chosen.val_root), train.channels, key="dataset.val_root")
+        if isinstance(train, FileSource):
+            train = without(train, files)
+        held_out, count = files, None
+    if not len(train):
+        raise UserError("dataset: every image of dataset.root is one of dataset.val_root too")
+    pool = train if held_out is None else held_out
+    count = _validation_count(chosen, len(pool), count, splits=held_out is None)
+    order = torch.randperm(len(pool), generator=generator(seed, "split")).numpy()
+    picked = pool.subset(np.sort(order[:count])) if count < len(pool) else pool
+    if held_out is None:
+        train = train.subset(np.sort(order[count:]))
+    return train, picked
+
+
+def _validation_count(
+    chosen: DatasetOptions, available: int, recommended: int | None, splits: bool
+) -> int:
+    most = available - 1 if splits else available
+    if chosen.validation is None:
+        recommended = available if recommended is None else recommended
+        return min(most, recommended, max(1, available // 5) if splits else available)
+    if isinstance(chosen.validation, float):
+        return min(most, max(1, round(chosen.validation * available)))
+    if chosen.validation > most:
+        left = " and leave one to learn from" if splits else ""
+        raise UserError(
+            f"dataset.validation={chosen.validation}: there are {available} images to take "
+            f"them from{left}"
+        )
+    return chosen.validation
+
+
+def _common_framing(chosen: DatasetOptions, source: ImageSource, scale: int) -> Framing:
+    """The framing that the first usable image asks for."""
+    problem = ""
+    for index in range(len(source)):
+        try:
+            return chosen.framing(scale, *source.size(index))
+        except UserError as bad_file:
+            problem = problem or str(bad_file)
+        except Unusable as bad_size:
+            problem = problem or f"{source.name(index)}: {bad_size}"
+    raise _none_usable(len(source), problem)
+
+
+def _none_usable(count: int, example: str) -> UserError:
+    return UserError(f"dataset: none of the {count} images can be used, for example {example}")
+
+
+def _read_validation(source: ImageSource, crop: tuple[int, int] | None, scale: int) -> Validation:
+    images, skipped = [], {}
+
+    def read(index: int) -> torch.Tensor | str:
+        try:
+            image = source.read(index)
+        except UserError as problem:
+            return str(problem)
+        pixels = image.numpy() if crop is None else centre(image.numpy(), crop)
+        height, width = (n // scale * scale for n in pixels.shape[1:])
+        if not height or not width:
+            return f"{image.shape[2]}×{image.shape[1]} is smaller than the scale"
+        return torch.from_numpy(pixels[:, :height, :width].copy())
+
+    for index, result in enumerate(in_threads(read, range(len(source)), "Validation images")):
+        if isinstance(result, str):
+            skipped[index] = result
+        else:
+            images.append((source.label(index), result))
+    if skipped and not images:
+        raise _none_usable(len(source), f"{source.name(0)}: {skipped[0]}")
+    return Validation(source, images, skipped)
+
+
+def _prepare(
+    chosen: DatasetOptions, source: ImageSource, framing: Framing, device: torch.device
+) -> Prepared:
+    kind = chosen.storage
+    surveyed: Sequence[int] = range(len(source))
+    if len(source) > _HEADERS_AT_START and kind in ("auto", "disk"):
+        surveyed = np.linspace(0, len(source) - 1, _HEADERS_SAMPLED).astype(int).tolist()
+    sizes, skipped = _survey(source, framing, surveyed)
+    if kind == "auto":
+        pixels = sum(height * width for height, width in sizes.values())
+        kind = _fastest_with_room(
+            int(pixels / len(surveyed) * len(source) * source.channels), device
+        )
+    if kind == "disk":
+        disk = DiskStorage(source, framing, skipped)
+        if chosen.strict:
+            disk.load_all()
+        storage: Storage = disk
+    else:
+        if len(surveyed) < len(source):
+            sizes, skipped = _survey(source, framing, range(len(source)))
+        memory = MemoryStorage(source, framing, sizes, skipped)
+        storage = memory if kind == "memory" else DeviceStorage(memory, device)
+    if len(storage.skipped) == len(source):
+        first = min(storage.skipped)
+        raise _none_usable(len(source), f"{source.name(first)}: {storage.skipped[first]}")
+    return Prepared(source, storage, kind, device.type == "cuda" and kind != "device")
+
+
+def _survey(
+    source: ImageSource, framing: Framing, indices: Iterable[int]
+) -> tuple[dict[int, tuple[int, int]], Skips]:
+    """The sizes, after framing, of the usable images among these, and what is wrong with others."""
+
+    def size(index: int) -> tuple[int, int] | str:
+        try:
+            return framing.framed_size(*source.size(index))
+        except (UserError, Unusable) as problem:
+            return str(problem)
+
+    sizes: dict[int, tuple[int, int]] = {}
+    skipped: Skips = {}
+    indices = list(indices)
+    for index, result in zip(indices, in_threads(size, indices, "Image sizes"), strict=True):
+        if isinstance(result, str):
+            skipped[index] = result
+        else:
+            sizes[index] = result
+    return sizes, skipped
+
+
+def _fastest_with_room(size: int, device: torch.device) -> str:
+    """The storage for a set of ``size`` bytes that leaves most of each memory to others."""
+    if 2 * size > available_memory():
+        return "disk"
+    if device.type == "cuda" and 4 * size < torch.cuda.mem_get_info(device)[0]:
+        return "device"
+    return "memory"
+
+
+def _workers(chosen: DatasetOptions, prepared: Prepared) -> int:
+    if prepared.kind == "device":
+        return 0
+    if chosen.workers is not None:
+        return chosen.workers
+    # Cutting from memory takes less time than handing a batch over from another process.
+    return 0 if prepared.kind == "memory" else min(4, available_cpus())
