@@ -34,9 +34,8 @@ def create_observers(
         file_storage: folder of the file store; `None` for none.
         mongo_url: ``mongodb://[user:password@]host[:port]/database``; `None` for none.
     """
-    if mongo_url is None:
-        return [] if file_storage is None else [FileObserver(file_storage)]
-    from observers.mongo import MongoObserver  # pymongo only where it is used
+    if mongo_url is not None:
+        from observers.mongo import MongoObserver  # pymongo only where it is used
 
-    files = None if file_storage is None else FileObserver(file_storage)
-    return [MongoObserver(mongo_url, files=files)]
+        return [MongoObserver(mongo_url, file_storage)]
+    return [] if file_storage is None else [FileObserver(file_storage)]

@@ -1,4 +1,4 @@
-"""Writing files so that whoever looks, and whenever the process dies, sees all of one or nothing."""
+"""Writing files that readers, and a process killed at any moment, leave whole or absent."""
 
 from __future__ import annotations
 

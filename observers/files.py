@@ -2,7 +2,7 @@
 
 ``run.json``, ``config.json``, ``info.json``, ``cout.txt`` and ``metrics.json`` are as Sacred
 documents them; ``run.json`` also says which process writes (``process``), what went wrong while
-recording (``observer_failures``) and each metric's last and best (``metrics``).
+recording (``observer_failures``) and each metric's last and best (``metric_summary``).
 """
 
 from __future__ import annotations
@@ -144,6 +144,11 @@ class FileObserver(RunObserver):
     def __repr__(self) -> str:
         return f"FileObserver({str(self.root)!r})"
 
+    @property
+    def spec(self) -> str:
+        """Where the run is: what `open_run` finds it by."""
+        return str(self.root / str(self.run_id))
+
     # What Sacred calls -----------------------------------------------------------------------
 
     def started_event(
@@ -156,7 +161,8 @@ class FileObserver(RunObserver):
         meta_info: dict,
         _id: int | str | None,
     ) -> int | str:
-        return self._start(ex_info, command, host_info, config, meta_info, _id, start_time)
+        entry = run_entry(ex_info, command, host_info, meta_info, start_time)
+        return self._start(entry, ex_info, config, _id)
 
     def queued_event(
         self,
@@ -168,7 +174,8 @@ class FileObserver(RunObserver):
         meta_info: dict,
         _id: int | str | None,
     ) -> int | str:
-        return self._start(ex_info, command, host_info, config, meta_info, _id, None)
+        entry = run_entry(ex_info, command, host_info, meta_info, None)
+        return self._start(entry, ex_info, config, _id)
 
     @guarded
     def heartbeat_event(
@@ -186,6 +193,7 @@ class FileObserver(RunObserver):
                 folder.entry["result"] = plain(result)
             self._note()
             folder.write_entry()
+        self._changed()
 
     @guarded
     def log_metrics(self, metrics_by_name: dict, info: dict) -> None:
@@ -263,6 +271,7 @@ class FileObserver(RunObserver):
             self._retry_artifacts[name] = Path(source)
             return False
         self._retry_artifacts.pop(name, None)
+        self._changed()
         return True
 
     @guarded
@@ -271,30 +280,26 @@ class FileObserver(RunObserver):
             name = artifact_name(name)
             self._retry_artifacts.pop(name, None)
             self.folder.remove_artifact(name)
+            self._changed()
 
     # -------------------------------------------------------------------------------------------
 
     def _start(
-        self,
-        ex_info: dict,
-        command: str,
-        host_info: dict,
-        config: dict,
-        meta_info: dict,
-        _id: int | str | None,
-        start_time: datetime.datetime | None,
+        self, entry: dict[str, Any], ex_info: dict, config: dict, _id: int | str | None
     ) -> int | str:
-        entry = run_entry(ex_info, command, host_info, meta_info, start_time)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            self.run_id, path = self.reserve(_id)
-            self.open_folder(path, self.root, entry, config, ex_info)
+            self.run_id, path = self._reserve(_id)
+            self._open_folder(path, self.root, entry, ex_info, config)
         except OSError as error:
             raise UserError(f"file storage {self.root}: {error.strerror or error}") from None
         return self.run_id
 
-    def open_folder(
-        self, path: Path, shared: Path, entry: dict[str, Any], config: dict, ex_info: dict
+    def _changed(self) -> None:
+        """Called after the record has changed."""
+
+    def _open_folder(
+        self, path: Path, shared: Path, entry: dict[str, Any], ex_info: dict, config: dict
     ) -> None:
         """Begin the record in the empty folder ``path``."""
         self._ended = False
@@ -305,7 +310,7 @@ class FileObserver(RunObserver):
         folder.write_entry()
         self.folder = folder
 
-    def reserve(self, _id: int | str | None) -> tuple[int | str, Path]:
+    def _reserve(self, _id: int | str | None) -> tuple[int | str, Path]:
         """Make the folder of the next number, or of ``_id``; nobody else can have it then."""
         if _id is not None:
             number: int | str = int(_id) if str(_id).isdigit() else _id
@@ -347,7 +352,7 @@ class FileObserver(RunObserver):
     def _note(self) -> None:
         assert self.folder is not None
         self.folder.entry["observer_failures"] = self.failures.entry()
-        self.folder.entry["metrics"] = self.folder.metrics.summary()
+        self.folder.entry["metric_summary"] = self.folder.metrics.summary()
 
     def _retry(self) -> None:
         for name, source in list(self._retry_artifacts.items()):
@@ -371,6 +376,7 @@ class FileObserver(RunObserver):
         for pause in (0.2, 1.0, 3.0, None):
             try:
                 self.folder.write_entry()
+                self._changed()
                 return
             except OSError as error:
                 self.failures.add("write run.json", error)
@@ -406,7 +412,7 @@ def run_entry(
         "status": "QUEUED",
         "resources": [],
         "artifacts": [],
-        "metrics": [],
+        "metric_summary": [],
         "heartbeat": None,
         "result": None,
         "observer_failures": {"count": 0, "messages": []},

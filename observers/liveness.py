@@ -59,7 +59,7 @@ def true_status(entry: dict[str, Any], now: datetime.datetime | None = None) -> 
         entry: a run as Sacred records it, of any writer; times as ISO text or datetime (UTC).
     """
     status = str(entry.get("status", "UNKNOWN"))
-    if status not in ("RUNNING", "QUEUED") or status == "QUEUED":
+    if status != "RUNNING":
         return status
     alive = is_alive(entry["process"]) if entry.get("process") else None
     if alive is None:

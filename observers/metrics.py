@@ -20,6 +20,7 @@ from observers.plain import measurement, step
 JOURNAL = ".metrics.jsonl"
 FIELDS = ("steps", "timestamps", "values")
 _BLOCK = 1 << 20
+_LINE_POINTS = 5000  # a line of the journal fits in memory and in one update of a database
 
 
 class Metric(NamedTuple):
@@ -100,7 +101,9 @@ class MetricsWriter:
     def append(self, metrics_by_name: dict[str, dict[str, list]]) -> None:
         """Write what Sacred hands an observer's ``log_metrics``; what fails is tried next time."""
         for name, points in metrics_by_name.items():
-            self._accept(str(name), points)
+            for begin in range(0, len(points["steps"]), _LINE_POINTS):
+                end = begin + _LINE_POINTS
+                self._accept(str(name), {field: points[field][begin:end] for field in FIELDS})
         if self._pending:
             self._write_pending()
 

@@ -15,7 +15,7 @@ from observers.credentials import without_credentials
 
 
 def plain(value: Any) -> Any:
-    """``value`` as JSON can say it, without credentials; what nothing else fits becomes its text."""
+    """``value`` as JSON can say it, without credentials; anything else becomes its text."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):

@@ -80,7 +80,7 @@ class RunRecord(ABC):
 
         Without reading the curves where the run's writer kept them (ours do).
         """
-        entries = self.entry.get("metrics")
+        entries = self.entry.get("metric_summary")
         if isinstance(entries, list):
             return {entry["name"]: entry for entry in entries}
         summaries = {}
