@@ -37,9 +37,7 @@ from tmd.models import interpolate_weights
 from tmd.photos import OUTPUT_SUFFIXES, PhotoGenerator, check_output, read_photo, write_photo
 from tmd.upscale import upscale_bands
 
-ex = Experiment(
-    "upscale", base_dir=str(Path(__file__).resolve().parents[1]), save_git_info=HAS_GIT
-)
+ex = Experiment("upscale", base_dir=str(Path(__file__).resolve().parents[1]), save_git_info=HAS_GIT)
 ex.recorded = False
 
 FORMATS = tuple(suffix.lstrip(".") for suffix in OUTPUT_SUFFIXES)
@@ -118,9 +116,7 @@ def build_generator(
         raise UserError(
             f"interpolate={interpolate}: {second.name} is another architecture than {first.name}"
         )
-    mixed = interpolate_weights(
-        first.generator.state_dict(), second.generator.state_dict(), alpha
-    )
+    mixed = interpolate_weights(first.generator.state_dict(), second.generator.state_dict(), alpha)
     first.generator.load_state_dict(mixed)
     return first.generator
 

@@ -35,7 +35,7 @@ def save_checkpoint(path: str | os.PathLike[str], state: dict[str, Any]) -> None
 
 
 def load_checkpoint(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> dict:
-    """Read a checkpoint of ours.
+    """Read a checkpoint of ours, or the weights that `tmd.export` wrote as safetensors.
 
     Raises:
         UserError: the file is absent, truncated, not a checkpoint, or not one of ours.
@@ -43,6 +43,10 @@ def load_checkpoint(path: str | os.PathLike[str], device: str | torch.device = "
     path = Path(path)
     if not path.is_file():
         raise UserError(f"checkpoint {path}: no such file")
+    if path.suffix == ".safetensors":
+        from tmd.export import read_weights  # export loads generators
+
+        return read_weights(path, device)
     try:
         state = torch.load(path, map_location=device, weights_only=True)
     except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError, OSError):

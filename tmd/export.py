@@ -1,0 +1,253 @@
+"""Generators for other programs: ONNX, TorchScript, and the weights alone as safetensors.
+
+Each file carries the architecture, the scale and the measurement as metadata, and is believed only
+after its own runtime has given our output, on sizes it was not made with.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tmd.checkpoints import FORMAT, load_generator
+from tmd.errors import UserError, check_choice
+
+TOLERANCE = 1e-4
+EXAMPLE_SIZE = (1, 24, 32)
+OTHER_SIZES = ((1, 17, 40), (3, 40, 23), (1, 64, 64))
+METADATA_KEYS = ("experiment", "iteration", "scale", "channels", "generator_config", "measurement")
+METADATA_FILE = "tmd.json"
+WEIGHTS_VERSION = 1
+
+Metadata = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a kind of file is written, and how what was written is run.
+
+    Attributes:
+        suffix: of its files.
+        runtime: what runs it.
+        modules: what must be installed.
+        write: (generator, metadata, path).
+        load: path -> function of (N, C, H, W).
+    """
+
+    suffix: str
+    runtime: str
+    modules: tuple[str, ...]
+    write: Callable[[nn.Module, Metadata, Path], None]
+    load: Callable[[Path], Callable[[Tensor], Tensor]]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written and found right.
+
+    Attributes:
+        difference: the largest between our outputs, in [0, 1], and those of the file's runtime.
+    """
+
+    path: Path
+    runtime: str
+    difference: float
+
+
+def describe(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata of an export, from a checkpoint's dict."""
+    return {key: state[key] for key in METADATA_KEYS if key in state}
+
+
+def export_generator(
+    generator: nn.Module,
+    format: str,
+    path: str | os.PathLike[str],
+    metadata: Metadata,
+    overwrite: bool = False,
+) -> Exported:
+    """Write a generator for another runtime and compare what that makes of it with ours.
+
+    The file takes (N, C, H, W) float32 of any N, H and W, in [0, 1]: ``lr``; it gives ``sr``.
+
+    Args:
+        generator: made by `tmd.models.create_generator`.
+        format: ``onnx``, ``torchscript`` or ``safetensors``.
+        metadata: `describe` of its checkpoint.
+        overwrite: replace an existing file instead of refusing.
+
+    Raises:
+        UserError: an unknown format, a library that is missing, a file that exists, or a result
+            that is off by more than `TOLERANCE`; then nothing is written.
+    """
+    check_choice("format", format, FORMATS)
+    kind = FORMATS[format]
+    path = Path(path)
+    check_installed(format)
+    if path.exists() and not overwrite:
+        raise UserError(f"{path}: exists; overwrite=True replaces it")
+    ours = copy.deepcopy(generator).cpu().eval()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        temporary = Path(folder) / path.name
+        with _quiet(), torch.no_grad():
+            kind.write(ours, metadata, temporary)
+            difference = largest_difference(ours, kind.load(temporary))
+        if not difference <= TOLERANCE:
+            raise UserError(
+                f"format={format}: {kind.runtime} is off by {difference:.1e}, more than "
+                f"{TOLERANCE:.0e}; nothing was written"
+            )
+        os.replace(temporary, path)
+    return Exported(path, kind.runtime, difference)
+
+
+def check_installed(format: str) -> None:
+    """Raise `UserError` if a library that ``format`` needs is missing."""
+    for module in FORMATS[format].modules:
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            raise UserError(
+                f"format={format}: needs {module}; pip install -e '.[export]' brings it"
+            ) from None
+
+
+def largest_difference(
+    generator: nn.Module, other: Callable[[Tensor], Tensor], sizes: Any = OTHER_SIZES
+) -> float:
+    """The largest difference of two generators' outputs on noise of each (N, H, W)."""
+    draws = torch.Generator().manual_seed(0)
+    channels = int(generator.channels)  # type: ignore[arg-type]
+    worst = 0.0
+    for n, height, width in sizes:
+        lr = torch.rand((n, channels, height, width), generator=draws)
+        ours, theirs = generator(lr), other(lr)
+        if ours.shape != theirs.shape:
+            return float("inf")
+        worst = max(worst, (ours - theirs).abs().max().item())
+    return worst
+
+
+def read_weights(
+    path: str | os.PathLike[str], device: str | torch.device = "cpu"
+) -> dict[str, Any]:
+    """A safetensors export as what `tmd.checkpoints.load_checkpoint` returns.
+
+    Raises:
+        UserError: it is no safetensors file, or none of ours.
+    """
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError:
+        raise UserError(
+            f"checkpoint {path}: needs safetensors; pip install -e '.[export]' brings it"
+        ) from None
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            text = (file.metadata() or {}).get("tmd")
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError):
+        raise UserError(f"checkpoint {path}: truncated, or not a safetensors file") from None
+    if text is None:
+        raise UserError(
+            f"checkpoint {path}: says nothing of its architecture (plain weights? see README, "
+            "'Networks from elsewhere')"
+        )
+    return {
+        "format": FORMAT,
+        "version": 1,
+        "phase": None,
+        "discriminator_config": None,
+        "ema": None,
+        "discriminator": None,
+        "trainer": {},
+        **json.loads(text),
+        "generator": weights,
+    }
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporters' notes on their own future."""
+    with warnings.catch_warnings():
+        for category in (FutureWarning, DeprecationWarning, UserWarning):
+            warnings.simplefilter("ignore", category)
+        yield
+
+
+def _example(generator: nn.Module) -> Tensor:
+    n, height, width = EXAMPLE_SIZE
+    return torch.rand(n, int(generator.channels), height, width)  # type: ignore[arg-type]
+
+
+def _write_onnx(generator: nn.Module, metadata: Metadata, path: Path) -> None:
+    import onnx
+
+    program = torch.onnx.export(
+        generator,
+        (_example(generator),),
+        dynamo=True,
+        verbose=False,
+        input_names=["lr"],
+        output_names=["sr"],
+        dynamic_shapes=({0: "n", 2: "height", 3: "width"},),
+    )
+    assert program is not None
+    model = program.model_proto
+    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
+    onnx.save(model, path)
+
+
+def _load_onnx(path: Path) -> Callable[[Tensor], Tensor]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda lr: torch.from_numpy(session.run(["sr"], {"lr": lr.numpy()})[0])
+
+
+def _write_torchscript(generator: nn.Module, metadata: Metadata, path: Path) -> None:
+    traced = torch.jit.trace(generator, _example(generator), check_trace=False)
+    torch.jit.save(traced, path, _extra_files={METADATA_FILE: json.dumps(dict(metadata))})
+
+
+def _load_torchscript(path: Path) -> Callable[[Tensor], Tensor]:
+    return torch.jit.load(path)
+
+
+def _write_safetensors(generator: nn.Module, metadata: Metadata, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    weights = {name: tensor.contiguous() for name, tensor in generator.state_dict().items()}
+    save_file(weights, path, {"tmd": json.dumps({**metadata, "weights_version": WEIGHTS_VERSION})})
+
+
+def _load_safetensors(path: Path) -> Callable[[Tensor], Tensor]:
+    return load_generator(read_weights(path))
+
+
+FORMATS = {
+    "onnx": Format(
+        ".onnx",
+        "onnxruntime",
+        ("onnx", "onnxscript", "onnxruntime"),
+        _write_onnx,
+        _load_onnx,
+    ),
+    "torchscript": Format(".torchscript", "libtorch", (), _write_torchscript, _load_torchscript),
+    "safetensors": Format(
+        ".safetensors", "PyTorch", ("safetensors",), _write_safetensors, _load_safetensors
+    ),
+}
