@@ -141,8 +141,8 @@ class LPIPS(nn.Module):
 
 
 def _unit_length(features: Tensor) -> Tensor:
-    # The reference adds 1e-10 to the norm too; it keeps the gradient finite where all are zero.
-    return features / (features.square().sum(1, keepdim=True).sqrt() + 1e-10)
+    # `vector_norm` because the gradient of a plain square root is infinite where all are zero.
+    return features / (torch.linalg.vector_norm(features, dim=1, keepdim=True) + 1e-10)
 
 
 @lru_cache(maxsize=4)

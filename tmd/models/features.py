@@ -7,12 +7,11 @@ the care that a frozen network needs. What the features are used for is not know
 from __future__ import annotations
 
 import os
-import pickle
 import re
 import threading
 import urllib.request
-import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -113,7 +112,7 @@ def _from_path(archs: list[str], path: Path) -> dict[str, Tensor]:
         raise UserError(f"weights {path}: no such file")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError):
+    except Exception:  # bytes of another kind can raise anything in the unpickler
         raise UserError(f"weights {path}: truncated, or not a PyTorch file") from None
     weights = _convolution_weights(state)
     if identify(weights) not in archs:
@@ -153,7 +152,7 @@ def _download(arch: str) -> dict[str, Tensor]:
     ways_out = (
         f"give a file that holds them, or put torchvision's {target.name} into {target.parent}"
     )
-    if not _reachable(pretrained.url):
+    if not _reachable(pretrained.url, REACHABLE_WITHIN):
         host = urlsplit(pretrained.url).netloc
         raise UserError(
             f"weights of {arch}: not in torch's cache, and {host} can't be reached; {ways_out}"
@@ -165,20 +164,16 @@ def _download(arch: str) -> dict[str, Tensor]:
     return _convolution_weights(state)
 
 
-def _reachable(url: str, within: float = REACHABLE_WITHIN) -> bool:
+def _reachable(url: str, within: float) -> bool:
     """Whether the server of ``url`` answers in time; names that never resolve included."""
     answered = threading.Event()
 
     def ask() -> None:
-        try:
-            # urlopen, not a bare socket: it goes through the user's proxy.
-            request = urllib.request.Request(url, method="HEAD")
-            with urllib.request.urlopen(request, timeout=within):
-                answered.set()
-        except (OSError, ValueError):
-            failed.set()
+        # urlopen, not a bare socket: it goes through the user's proxy.
+        request = urllib.request.Request(url, method="HEAD")
+        with suppress(OSError, ValueError), urllib.request.urlopen(request, timeout=within):
+            answered.set()
 
-    failed = threading.Event()
     # A name look-up knows no timeout, so it is left behind in a thread of its own.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
@@ -197,6 +192,9 @@ class ImageNetFeatures(nn.Module):
         indices: layers by their position in torchvision's ``features``.
         weights: what `find_weights` returned.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, arch: str, indices: Sequence[int], weights: dict[str, Tensor]) -> None:
         super().__init__()
@@ -246,11 +244,14 @@ def _minimum_size(layers: nn.Sequential) -> int:
     for layer in reversed(layers):
         if isinstance(layer, nn.Conv2d | nn.MaxPool2d):
             kernel, stride, padding = (
-                value[0] if isinstance(value, tuple) else value
-                for value in (layer.kernel_size, layer.stride, layer.padding)
+                _side(value) for value in (layer.kernel_size, layer.stride, layer.padding)
             )
             size = max(1, (size - 1) * stride + kernel - 2 * padding)
     return size
+
+
+def _side(value: int | tuple[int, ...] | str) -> int:
+    return int(value[0] if isinstance(value, tuple) else value)
 
 
 class VGGFeatures(ImageNetFeatures):
