@@ -1,1 +1,6 @@
 """The sentences our users type: one thin script an experiment."""
+
+import warnings
+
+# sacred 0.8.7 imports pkg_resources, about which setuptools warns every user on every start.
+warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)

@@ -8,6 +8,7 @@ tracebacks for what a user can put right. The rest is Sacred's.
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import signal
 import sys
@@ -106,6 +107,8 @@ class Experiment(sacred.Experiment):
         meta_info: dict[str, Any] | None = None,
         options: dict[str, Any] | None = None,
     ) -> Run:
+        if self.logger is None:
+            self.logger = _logger()
         options = {**self.get_default_options(), **(options or {})}
         stores = {name: options.pop(name) for name in STORE_OPTIONS}
         stores["--mongo_db"] = stores["--mongo_db"] or os.environ.get("TMD_MONGO_URL")
@@ -159,6 +162,18 @@ class Experiment(sacred.Experiment):
         self.named_configs.pop(name, None)
         self.add_named_config(name, inherited)
         return name
+
+
+def _logger() -> logging.Logger:
+    """Sacred's messages on stderr, without its warning that a named config has a docstring."""
+    logger = logging.getLogger("sacred")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+        handler.addFilter(lambda record: "__doc__" not in record.getMessage())
+        logger.addHandler(handler)
+        logger.propagate = False
+    return logger
 
 
 def _say(message: str) -> None:

@@ -24,7 +24,7 @@ from PIL import Image
 from sacred.run import Run
 from torch import Tensor, nn
 
-from ingredients import optimization, schedule, training
+from ingredients import dataset, optimization, schedule, training
 from observers import FileObserver, RunArtifacts, RunRecord
 from tmd.checkpoints import load_weights, save_checkpoint
 from tmd.data import TrainingData
@@ -115,6 +115,8 @@ class Session:
         self.settings = settings
         self.artifacts = RunArtifacts(run)
         self.resumed = resumed
+        self._scratch = tempfile.TemporaryDirectory(prefix="tmd-")
+        self.scratch = Path(self._scratch.name)
 
         optimizers = {
             "lr_g": model.update_generator.optimizer,
@@ -166,7 +168,7 @@ class Session:
             parts["history"] = model.history
 
         trainer.add_event_handler(TrainingEvents.VALIDATED, self._record_validation)
-        batch_size = data.batch_size
+        batch_size = dataset.images_per_batch()
         self.progress = Progress(phases, settings.epoch_length, batch_size, self.bicubic)
         self.progress.attach(trainer)
         self.tensorboard = self._tensorboard() if settings.tensorboard else None
@@ -206,6 +208,7 @@ class Session:
         d_steps = optimization.discriminator_updates()
         batches = self.data.batches(self.trainer.state.iteration * d_steps)
         with ExitStack() as stack:
+            stack.callback(self._scratch.cleanup)
             stack.callback(self.data.close)
             stack.callback(self.progress.close)
             if self.tensorboard:
@@ -280,18 +283,16 @@ class Session:
     def _save_sheet(self, iteration: int, sheet: Image.Image) -> None:
         if self.tensorboard:
             self.tensorboard.add_sheet(iteration, sheet)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"sheet_{iteration:08d}.png"
-            sheet.save(path)
-            self.artifacts.save(path.name, path)
+        path = self.scratch / f"sheet_{iteration:08d}.png"
+        sheet.save(path)
+        self._keep(path)
 
     def folder(self) -> Path | None:
         """Where the file store keeps this run, if it does."""
         for observer in self.run.observers:
-            files = observer if isinstance(observer, FileObserver) else getattr(
-                observer, "files", None)
-            if files is not None and files.dir:
-                return Path(files.dir)
+            files = observer if isinstance(observer, FileObserver) else observer.files
+            if files is not None and files.folder is not None:
+                return files.folder.path
         return None
 
     def _tensorboard(self) -> TensorBoard | None:
@@ -347,13 +348,19 @@ class Session:
             "figures": self.best.figures,
         }
 
-    def _save_checkpoint(self, name: str, contents: dict[str, Any]) -> None:
+    def _save_checkpoint(self, name: str, contents: dict[str, Any]) -> bool:
         if not self.artifacts:
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / name
-            save_checkpoint(path, contents)
-            self.artifacts.save(name, path)
+            return True
+        path = self.scratch / name
+        save_checkpoint(path, contents)
+        return self._keep(path)
+
+    def _keep(self, path: Path) -> bool:
+        """Hand a file to the stores; where one of them is away, it stays for another try."""
+        durable = self.artifacts.save(path.name, path)
+        if durable:
+            path.unlink()
+        return durable
 
     def _load(self, checkpoint: dict[str, Any]) -> None:
         for name in ("generator", "discriminator"):

@@ -131,7 +131,7 @@ def check(
     device = available_device(device)
     dataset.check(scale=scale, device=device)
     measurement.check(scale=scale)
-    channels = dataset.channels()
+    channels = dataset.image_channels()
     generator.check(scale=scale, channels=channels)
     discriminator.check(scale=scale, channels=channels)
     losses.check()

@@ -1,12 +1,7 @@
 """Sacred ingredients: one concern a file, a config and captured builders of something in tmd."""
 
 import subprocess
-import warnings
 from pathlib import Path
-
-# sacred 0.8.7 imports pkg_resources, about which setuptools warns every user on every start.
-warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
-
 
 def _has_commits() -> bool:
     """Sacred refuses to start in a git repository without commits, and without a git binary."""

@@ -70,3 +70,9 @@ def build(scale: int, seed: int, device: str | torch.device = "cpu") -> Training
 def image_channels(channels: int) -> int:
     """Channels of every image: 1 or 3."""
     return channels
+
+
+@ingredient.capture
+def images_per_batch(batch_size: int) -> int:
+    """HR patches in a batch."""
+    return batch_size

@@ -11,21 +11,27 @@ from tmd.training import TrainingEvents
 class Folder:
     """A store that remembers every operation in its order."""
 
-    def __init__(self) -> None:
+    def __init__(self, full_from: int | None = None) -> None:
         self.files: dict[str, Any] = {}
         self.log: list[str] = []
+        self.full_from = full_from
 
-    def save(self, name: str, contents: dict[str, Any]) -> None:
+    def save(self, name: str, contents: dict[str, Any]) -> bool:
+        if self.full_from is not None and contents["iteration"] >= self.full_from:
+            return False
         self.files[name] = contents
         self.log.append(f"+{name}")
+        return True
 
     def remove(self, name: str) -> None:
         del self.files[name]
         self.log.append(f"-{name}")
 
 
-def run(iterations: int, every: int, best_at: tuple[int, ...] = ()) -> Folder:
-    folder = Folder()
+def run(
+    iterations: int, every: int, best_at: tuple[int, ...] = (), full_from: int | None = None
+) -> Folder:
+    folder = Folder(full_from)
     trainer = Engine(lambda engine, batch: None)
     trainer.register_events(*TrainingEvents)
     best: dict[str, Any] = {}
@@ -66,3 +72,8 @@ def test_the_best_is_replaced_when_there_is_a_better_one_only() -> None:
     folder = run(6, every=100, best_at=(2, 3))
     assert folder.files["best.pt"] == {"iteration": 3}
     assert folder.log.count("+best.pt") == 2
+
+
+def test_while_a_new_one_can_not_be_written_the_old_ones_stay() -> None:
+    folder = run(10, every=2, full_from=5)
+    assert sorted(folder.files) == ["checkpoint_00000002.pt", "checkpoint_00000004.pt"]

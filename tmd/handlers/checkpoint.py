@@ -27,7 +27,8 @@ class Checkpoints:
         contents: () -> everything an exact resume needs; raises rather than hand over a state that
             is broken, in which case nothing is saved and the older checkpoints stay.
         best: () -> the best generator, or None.
-        save: writes the named checkpoint durably before it returns.
+        save: writes the named checkpoint and says whether it is durable; while it is not, no older
+            one is removed.
         remove: deletes the named checkpoint.
         every: iterations between two checkpoints.
         last: the run's last iteration, after which one is saved whatever ``every`` says.
@@ -38,7 +39,7 @@ class Checkpoints:
         self,
         contents: Callable[[], dict[str, Any]],
         best: Callable[[], dict[str, Any] | None],
-        save: Callable[[str, dict[str, Any]], None],
+        save: Callable[[str, dict[str, Any]], bool],
         remove: Callable[[str], None],
         every: int,
         last: int,
@@ -77,7 +78,8 @@ class Checkpoints:
         name = checkpoint_name(trainer.state.iteration)
         if name in self._kept:
             return
-        self.save_file(name, self.contents())
+        if not self.save_file(name, self.contents()):
+            return
         self._kept.append(name)
         while len(self._kept) > self.keep:
             self.remove_file(self._kept.pop(0))
