@@ -1,15 +1,38 @@
-"""Pictures for people, drawn without a display: sheets, curves, animations."""
+"""Pictures for people, drawn without a display: sheets and animations.
 
+Curves are in `tmd.figures.curves`, apart because matplotlib takes seconds to import.
+"""
+
+from tmd.figures.animation import (
+    ANIMATION_SUFFIXES,
+    captioned_frames,
+    check_animation_path,
+    save_animation,
+)
 from tmd.figures.drawing import Picture, Row, draw_rows, save_figure, to_pil
-from tmd.figures.sheets import picture_sheet, preview_sheet, stretch
+from tmd.figures.sheets import (
+    as_8_bit,
+    comparison_sheet,
+    picture_sheet,
+    preview_sheet,
+    stretch,
+    telling_regions,
+)
 
 __all__ = [
+    "ANIMATION_SUFFIXES",
     "Picture",
     "Row",
+    "as_8_bit",
+    "captioned_frames",
+    "check_animation_path",
+    "comparison_sheet",
     "draw_rows",
     "picture_sheet",
     "preview_sheet",
+    "save_animation",
     "save_figure",
     "stretch",
+    "telling_regions",
     "to_pil",
 ]

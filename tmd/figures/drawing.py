@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import tempfile
@@ -10,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -195,5 +195,8 @@ def _line(size: int) -> int:
 @lru_cache
 def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
     # Pillow's own font knows Latin letters only; matplotlib's knows what file names are made of.
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf" / name, size)
+    package = importlib.util.find_spec("matplotlib")  # importing it takes a while
+    assert package is not None
+    assert package.origin is not None
+    fonts = Path(package.origin).parent / "mpl-data" / "fonts" / "ttf"
+    return ImageFont.truetype(fonts / f"DejaVuSans{'-Bold' if bold else ''}.ttf", size)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from tmd.figures.drawing import CELL, Picture, Row, draw_rows
+from tmd.figures.drawing import CELL, Picture, Row, draw_rows, fitting_cell
+from tmd.images import to_float, to_uint8
 from tmd.metrics import psnr
 from tmd.resize import imresize
 from tmd.upscale import upscale
 
 REGION = 192
+SHEET_WIDTH = 1600
+SMALLEST_CELL = 160
 
+Region = tuple[int, int, int, int]  # top, left, height, width
 Images = Tensor | Sequence[Tensor]
 Generator = nn.Module | Callable[[Tensor], Tensor]
 
@@ -101,9 +107,86 @@ def psnr_notes(lr: Tensor, sr: Tensor, hr: Tensor | None) -> dict[str, str]:
         return {}
     results = {"bicubic": imresize(lr[None], (hr.shape[-2], hr.shape[-1])), "SR": sr[None]}
     return {
-        name: f"{psnr(x.clamp(0, 1), hr[None], border=scale).item():.2f} dB"
+        name: f"{psnr(as_8_bit(x), hr[None], border=scale).item():.2f} dB"
         for name, x in results.items()
     }
+
+
+def comparison_sheet(
+    hr: Tensor,
+    results: Mapping[str, Tensor],
+    *,
+    notes: Mapping[str, str],
+    regions: Sequence[Region],
+    title: str = "",
+    width: int = SHEET_WIDTH,
+) -> Image.Image:
+    """The same regions of several results side by side, the whole picture with them outlined.
+
+    Args:
+        hr: the reference (C, H, W) in [0, 1].
+        results: by name, of the same size, in the order in which they are shown; the reference
+            comes last.
+        notes: what is said of each result, PSNR say.
+        regions: one row each; see `telling_regions`.
+        width: of the sheet, where it has not too many columns for it.
+    """
+    shown = {**results, "HR": hr}
+    columns = len(shown) + 1
+    cell = max(SMALLEST_CELL, fitting_cell(columns, width))
+    whole = stretch(hr, cell)
+    factor = whole.shape[-1] / hr.shape[-1]
+    boxes = [tuple(round(side * factor) for side in region) for region in regions]
+    size = f"{hr.shape[-1]} × {hr.shape[-2]}"
+    rows = []
+    for number, region in enumerate(regions):
+        overview = None if number else Picture(whole, "HR", size, boxes)  # type: ignore[arg-type]
+        zoomed = [
+            Picture(stretch(cut(image, region), cell), name, "" if number else notes.get(name, ""))
+            for name, image in shown.items()
+        ]
+        rows.append(Row([overview, *zoomed], title="" if number else title))
+    return draw_rows(rows, cell)
+
+
+def telling_regions(
+    guess: Tensor, hr: Tensor, size: int, count: int, scale: int = 1
+) -> list[Region]:
+    """Where results can differ: the squares in which ``guess``, bicubic say, is furthest from HR.
+
+    Args:
+        guess, hr: (C, H, W) in [0, 1].
+        size: the squares' side, smaller where the image is.
+        count: how many, fewer where no more fit without overlap.
+        scale: squares begin at multiples of it.
+
+    Returns:
+        The worst first.
+    """
+    height, width = (min(size, side) for side in hr.shape[-2:])
+    error = (guess - hr).square().mean(0)[None, None]
+    step = max(1, size // 8 // scale) * scale
+    mean = F.avg_pool2d(error, (height, width), step)[0, 0]
+    found: list[Region] = []
+    for index in torch.argsort(mean.flatten(), descending=True, stable=True).tolist():
+        top, left = step * (index // mean.shape[1]), step * (index % mean.shape[1])
+        apart = all(abs(top - y) >= height or abs(left - x) >= width for y, x, _, _ in found)
+        if apart:
+            found.append((top, left, height, width))
+        if len(found) == count:
+            break
+    return found
+
+
+def cut(image: Tensor, region: Region) -> Tensor:
+    """The part (top, left, height, width) of (..., H, W)."""
+    top, left, height, width = region
+    return image[..., top : top + height, left : left + width]
+
+
+def as_8_bit(image: Tensor) -> Tensor:
+    """What a file holds of ``image``, as float in [0, 1] again."""
+    return to_float(to_uint8(image))
 
 
 def stretch(image: Tensor, longest: int) -> Tensor:
@@ -164,18 +247,14 @@ def _central(
     rows, columns = min(side, height), min(side, width)
     top, left = (height - rows) // 2, (width - columns) // 2
 
-    def cut(image: Tensor, factor: int) -> Tensor:
-        return image[
-            ...,
-            factor * top : factor * (top + rows),
-            factor * left : factor * (left + columns),
-        ]
+    def at(factor: int) -> Region:
+        return factor * top, factor * left, factor * rows, factor * columns
 
     return (
-        cut(lr, 1),
-        cut(sr, scale),
-        None if hr is None else cut(hr, scale),
-        None if ur is None else cut(ur, scale * scale),
+        cut(lr, at(1)),
+        cut(sr, at(scale)),
+        None if hr is None else cut(hr, at(scale)),
+        None if ur is None else cut(ur, at(scale * scale)),
     )
 
 

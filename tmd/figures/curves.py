@@ -1,0 +1,144 @@
+"""A run's curves as one picture: losses, quality, weights, learning rates by iteration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+COLUMNS = 2
+PANEL_SIZE = (7.6, 3.1)
+DPI = 100
+SMOOTHED_FROM = 60
+WINDOW = 0.04
+COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2")
+SHADES = ("#f1f5f9", "#ffffff")
+
+
+class Curve(NamedTuple):
+    """One measured value over the iterations."""
+
+    steps: Sequence[float]
+    values: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Curves that share an axis.
+
+    Attributes:
+        names: of the curves, as far as a run has them.
+        reference: the name of a level to compare with.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    logarithmic: bool = False
+    reference: str = ""
+
+
+PANELS = (
+    Panel("PSNR on the held-out images, dB", ("validation.psnr",), reference="psnr"),
+    Panel("SSIM on the held-out images", ("validation.ssim",), reference="ssim"),
+    Panel("Perceptual score, lower is better", ("validation.score",), reference="score"),
+    Panel("Adversarial weight", ("train.adv_weight",)),
+    Panel("Pixel loss", ("train.pixel",), logarithmic=True),
+    Panel("Generator's losses", ("train.loss_g", "train.content"), logarithmic=True),
+    Panel("Adversarial loss of G, loss of D", ("train.adversarial", "train.loss_d")),
+    Panel("What D says", ("train.d_real", "train.d_fake")),
+    Panel("Learning rates", ("train.lr_g", "train.lr_d"), logarithmic=True),
+)
+
+
+def draw_curves(
+    curves: Mapping[str, Curve],
+    *,
+    title: str = "",
+    references: Mapping[str, float] | None = None,
+    phases: Mapping[str, int] | None = None,
+) -> Image.Image:
+    """A picture with a panel for each group of curves.
+
+    Args:
+        curves: by name; the names in `PANELS` come first and together, each other in a panel of
+            its own.
+        references: levels by the names of `PANELS`, bicubic's PSNR say; drawn as dashed lines.
+        phases: their lengths in iterations, in order; drawn as shades.
+    """
+    panels = [panel for panel in PANELS if any(name in curves for name in panel.names)]
+    grouped = {name for panel in PANELS for name in panel.names}
+    panels += [Panel(name, (name,)) for name in curves if name not in grouped]
+    rows = max(1, -(-len(panels) // COLUMNS))
+    size = (PANEL_SIZE[0] * COLUMNS, PANEL_SIZE[1] * rows + 0.5)
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    figure.suptitle(title, x=0.01, ha="left", weight="bold", size=14)
+    axes = figure.subplots(rows, COLUMNS, squeeze=False).flatten()
+    last = max((max(curve.steps, default=0) for curve in curves.values()), default=0)
+    for axis, panel in zip(axes, panels, strict=False):
+        shown = {name: curves[name] for name in panel.names if name in curves}
+        _draw_panel(axis, panel, shown, (references or {}).get(panel.reference))
+        _shade(axis, phases or {}, last)
+    for axis in axes[len(panels) :]:
+        axis.set_axis_off()
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
+def _draw_panel(
+    axis: Axes, panel: Panel, curves: Mapping[str, Curve], reference: float | None
+) -> None:
+    axis.set_title(panel.title, loc="left", size=11)
+    for colour, (name, curve) in zip(COLOURS, curves.items(), strict=False):
+        steps = np.asarray(curve.steps, float)
+        values = np.asarray(curve.values, float)
+        label = name.rpartition(".")[2]
+        if len(steps) < SMOOTHED_FROM:
+            marker = "o" if len(steps) < 30 else None
+            axis.plot(steps, values, color=colour, label=label, marker=marker, markersize=3)
+        else:
+            axis.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
+            axis.plot(steps, smoothed(values), color=colour, label=label)
+    if reference is not None:
+        axis.axhline(reference, color="#64748b", linestyle="--", linewidth=1, label="bicubic")
+    positive = any(value > 0 for curve in curves.values() for value in curve.values)
+    if panel.logarithmic and positive:
+        axis.set_yscale("log")
+    if len(curves) + (reference is not None) > 1:
+        axis.legend(frameon=False, fontsize=9)
+    axis.grid(color="#e2e8f0", linewidth=0.6)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.tick_params(labelsize=9)
+
+
+def smoothed(values: np.ndarray) -> np.ndarray:
+    """The mean over a centred window of `WINDOW` of the curve; what is not finite is left out."""
+    half = max(1, int(len(values) * WINDOW / 2))
+    finite = np.isfinite(values)
+    kernel = np.ones(2 * half + 1)
+    total = np.convolve(np.where(finite, values, 0), kernel, "same")
+    count = np.convolve(finite.astype(float), kernel, "same")
+    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+
+
+def _shade(axis: Axes, phases: Mapping[str, int], last: float) -> None:
+    start = 0
+    for number, (name, length) in enumerate(phases.items()):
+        stop = min(start + length, last)
+        if stop > start:
+            axis.axvspan(start, stop, color=SHADES[number % 2], zorder=-1, linewidth=0)
+            if (stop - start) > 0.08 * last:
+                middle = (start + stop) / 2
+                place = axis.get_xaxis_transform()
+                axis.text(
+                    *(middle, 0.01, name), transform=place, size=8, color="#94a3b8", ha="center"
+                )
+        start += length
+    if last > 0:
+        axis.set_xlim(0, last)
