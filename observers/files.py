@@ -124,6 +124,9 @@ class FileObserver(RunObserver):
         UserError: when a run starts and its folder can't be made. Nothing after that raises.
     """
 
+    #: Whether the run stays in ``root`` when it has ended.
+    in_files = True
+
     def __init__(
         self,
         root: str | os.PathLike[str],
@@ -314,7 +317,7 @@ class FileObserver(RunObserver):
         """Make the folder of the next number, or of ``_id``; nobody else can have it then."""
         if _id is not None:
             number: int | str = int(_id) if str(_id).isdigit() else _id
-            path = self.root / str(number)
+            path = self.root.absolute() / str(number)
             try:
                 path.mkdir()
             except FileExistsError:
@@ -322,7 +325,7 @@ class FileObserver(RunObserver):
             return number, path
         candidate = highest_id(self.root) + 1
         while True:
-            path = self.root / str(candidate)
+            path = self.root.absolute() / str(candidate)
             try:
                 path.mkdir()
             except FileExistsError:

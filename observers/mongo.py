@@ -154,7 +154,7 @@ class MongoObserver(FileObserver):
         )
 
     def _make_folder(self, run_id: int, uid: str, asked: bool) -> Path | None:
-        path = self.root / (str(run_id) if self.in_files else uid)
+        path = self.root.absolute() / (str(run_id) if self.in_files else uid)
         try:
             path.mkdir()
         except FileExistsError:

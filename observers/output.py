@@ -10,10 +10,11 @@ TAIL = 192_000
 _CONTROL = re.compile(r"[\r\b\x1b]")
 # Cursor movement that progress bars use is interpreted; every other escape sequence is dropped.
 _PIECES = re.compile(
-    r"(?P<move>\x1b\[(?P<count>\d*)(?P<kind>[ABK]))"
+    r"(?P<move>\x1b\[(?P<count>\d*)(?P<kind>[ABCK]))"
     r"|\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\^_]"
     r"|(?P<break>\n)|(?P<start>\r)|(?P<back>\x08)|(?P<text>[^\x1b\n\r\x08]+)|\x1b"
 )
+_UNFINISHED = re.compile(r"\x1b(\[[0-?]*[ -/]*)?\Z")
 _OMISSION = re.compile(r"\n\[\.\.\. (\d+) characters left out \.\.\.\]\n")
 
 
@@ -24,19 +25,22 @@ def tidy_output(text: str) -> str:
     came since, so it is idempotent, and its cost and Sacred's memory stay bounded.
     """
     if _CONTROL.search(text):
-        text = _rendered(text)
+        unfinished = _UNFINISHED.search(text)
+        complete = text[: unfinished.start()] if unfinished else text
+        text = _rendered(complete) + (unfinished[0] if unfinished else "")
     return _bounded(text)
 
 
 def final_output(text: str) -> str:
     """`tidy_output` without the cursor movement that it keeps for bars that still run."""
-    return re.sub(r"(\x1b\[\d*A|\r)+\Z", "", tidy_output(text))
+    return re.sub(r"(\x1b\[\d*[AC]|\r|\x1b\[?\d*)+\Z", "", tidy_output(text))
 
 
 def _rendered(text: str) -> str:
     # Finished lines without control characters, nearly all, need no interpreter.
     first = _CONTROL.search(text)
-    assert first is not None
+    if first is None:
+        return text
     begin = text.rfind("\n", 0, first.start()) + 1
     # A bar may move up into lines before: leave it a screenful.
     for _ in range(40):
@@ -69,17 +73,19 @@ def _rendered(text: str) -> str:
                 row = max(0, row - count)
             elif piece["kind"] == "B":
                 row = min(len(lines) - 1, row + count)
+            elif piece["kind"] == "C":
+                column += count
             else:
                 del lines[row][column:]
+    *finished, last = ("".join(line) for line in lines)
+    shown = text[:begin] + "".join(line.rstrip(" ") + "\n" for line in finished) + last
+    # Leave the cursor where it is: what comes with the next beat goes on there.
     below = len(lines) - 1 - row
-    rendered = text[:begin] + "\n".join("".join(line).rstrip(" ") for line in lines[:-1] or [])
-    if len(lines) > 1:
-        rendered += "\n"
-    rendered += "".join(lines[-1])
-    if below:
-        return f"{rendered}\x1b[{below}A\r"
-    # What comes next overwrites this line if the cursor had gone back to its start.
-    return rendered + ("\r" if column == 0 and lines[-1] else "")
+    if not below and column == len(last):
+        return shown
+    return (
+        shown + (f"\x1b[{below}A" if below else "") + "\r" + (f"\x1b[{column}C" if column else "")
+    )
 
 
 def _bounded(text: str) -> str:
