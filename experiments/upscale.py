@@ -13,11 +13,10 @@ Upscaling leaves no record, unless `-F DIR` or `-m URL` asks for one.
 
 from __future__ import annotations
 
-import glob
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +28,11 @@ from tqdm import tqdm
 
 from experiments.devices import available_device
 from experiments.experiment import Experiment
+from experiments.inputs import find_images
 from experiments.trained import open_any, open_trained
 from ingredients import HAS_GIT
 from tmd.errors import UserError, check_choice, check_flag, check_number
-from tmd.images import list_images, read_size
+from tmd.images import read_size
 from tmd.models import interpolate_weights
 from tmd.photos import OUTPUT_SUFFIXES, PhotoGenerator, check_output, read_photo, write_photo
 from tmd.upscale import upscale_bands
@@ -224,7 +224,7 @@ def plan(inputs: Any, output: Path, format: str) -> list[Job]:
         UserError: nothing matches, one file is named for several results, or a result would
             replace an input.
     """
-    found = list(find(inputs, output))
+    found = list(find_images(inputs, output))
     if not found:
         raise UserError(f"input={inputs}: holds no images")
     if output.suffix.lower() in OUTPUT_SUFFIXES and not output.is_dir():
@@ -244,38 +244,19 @@ def named_apart(found: list[tuple[Path, Path]], output: Path, format: str) -> li
     """Results that keep the input's folders; a.jpg beside a.png becomes a.jpg.png."""
     targets = [output / place.with_suffix(f".{format}") for _, place in found]
     times = Counter(targets)
-    return [
+    jobs = [
         Job(source, target if times[target] == 1 else output / f"{place}.{format}")
         for (source, place), target in zip(found, targets, strict=True)
     ]
-
-
-def find(inputs: Any, output: Path) -> Iterator[tuple[Path, Path]]:
-    """(file, its place below the output folder) for all that ``inputs`` names, each file once."""
-    seen = set()
-    for entry in [inputs] if isinstance(inputs, (str, Path)) else inputs:
-        for file, place in matches(str(entry)):
-            key = file.resolve()
-            # Last time's results, where the output lies within the input.
-            ours = output.is_dir() and output.resolve() in key.parents
-            if key not in seen and not ours:
-                seen.add(key)
-                yield file, place
-
-
-def matches(entry: str) -> Iterable[tuple[Path, Path]]:
-    path = Path(entry).expanduser()
-    if path.is_dir():
-        return [(file, file.relative_to(path)) for file in list_images(path)]
-    if path.exists() or not glob.has_magic(entry):
-        return [(path, Path(path.name))]  # an absent file is reported when it is its turn
-    files = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
-    fixed = Path(*[part for part in path.parts[:-1] if not glob.has_magic(part)])
-    return [
-        (file, file.relative_to(fixed) if fixed in file.parents else Path(file.name))
-        for file in files
-        if not file.is_dir()
-    ]
+    by_target: dict[Path, Path] = {}
+    for job in jobs:
+        other = by_target.setdefault(job.target, job.source)
+        if other != job.source:
+            raise UserError(
+                f"input: {other} and {job.source} would both become {job.target}; "
+                "give one folder that holds both"
+            )
+    return jobs
 
 
 if __name__ == "__main__":

@@ -78,7 +78,9 @@ def draw_curves(
     size = (PANEL_SIZE[0] * COLUMNS, PANEL_SIZE[1] * rows + 0.5)
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    figure.suptitle(title, x=0.01, ha="left", weight="bold", size=14)
+    padding = {"w_pad": 0.2, "h_pad": 0.12, "wspace": 0.02, "hspace": 0.03}
+    figure.get_layout_engine().set(**padding)  # type: ignore[union-attr]
+    figure.suptitle(title, x=0.015, ha="left", weight="bold", size=14)
     axes = figure.subplots(rows, COLUMNS, squeeze=False).flatten()
     last = max((max(curve.steps, default=0) for curve in curves.values()), default=0)
     for axis, panel in zip(axes, panels, strict=False):
@@ -107,14 +109,15 @@ def _draw_panel(
             axis.plot(steps, smoothed(values), color=colour, label=label)
     if reference is not None:
         axis.axhline(reference, color="#64748b", linestyle="--", linewidth=1, label="bicubic")
-    positive = any(value > 0 for curve in curves.values() for value in curve.values)
-    if panel.logarithmic and positive:
+    positive = [value for curve in curves.values() for value in curve.values if value > 0]
+    if panel.logarithmic and positive and max(positive) > 10 * min(positive):
         axis.set_yscale("log")
     if len(curves) + (reference is not None) > 1:
         axis.legend(frameon=False, fontsize=9)
     axis.grid(color="#e2e8f0", linewidth=0.6)
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(labelsize=9)
+    axis.set_xlabel("iteration", size=9)
 
 
 def smoothed(values: np.ndarray) -> np.ndarray:
@@ -136,9 +139,8 @@ def _shade(axis: Axes, phases: Mapping[str, int], last: float) -> None:
             if (stop - start) > 0.08 * last:
                 middle = (start + stop) / 2
                 place = axis.get_xaxis_transform()
-                axis.text(
-                    *(middle, 0.01, name), transform=place, size=8, color="#94a3b8", ha="center"
-                )
+                look = {"size": 8, "color": "#94a3b8"}
+                axis.text(middle, 0.03, name, look, ha="center", transform=place)
         start += length
     if last > 0:
         axis.set_xlim(0, last)

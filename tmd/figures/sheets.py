@@ -71,6 +71,7 @@ def preview_sheet(
     *,
     sr: Images | None = None,
     names: Sequence[str] = (),
+    notes: Sequence[Mapping[str, str]] | None = None,
     region: int = REGION,
     cell: int = CELL,
 ) -> Image.Image:
@@ -81,10 +82,12 @@ def preview_sheet(
             called as it is.
         lr, hr: where the generator is.
         sr: the results for ``lr`` where they have been computed already.
+        notes: as for `picture_sheet`.
     """
     lrs, hrs = _listed(lr), _listed(hr)
     srs = _listed(sr) if sr is not None else [_applied(generator, x) for x in lrs]
-    notes = [psnr_notes(x, y, z) for x, y, z in zip(lrs, srs, hrs, strict=True)]
+    if notes is None:
+        notes = [psnr_notes(x, y, z) for x, y, z in zip(lrs, srs, hrs, strict=True)]
     shown = [_central(x, y, z, None, region) for x, y, z in zip(lrs, srs, hrs, strict=True)]
     return picture_sheet(
         [x for x, _, _, _ in shown],

@@ -1,0 +1,41 @@
+"""The images that a user names: files, folders, globs, or lists of these."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from tmd.images import list_images
+
+
+def find_images(inputs: Any, output: Path) -> Iterator[tuple[Path, Path]]:
+    """(file, its place below the output folder) for all that ``inputs`` names, each file once.
+
+    What lies below ``output`` is left out where that is inside of an input folder: last time's
+    results.
+    """
+    seen = set()
+    for entry in [inputs] if isinstance(inputs, (str, Path)) else inputs:
+        base, files = _matches(str(entry))
+        inside = base is not None and base.resolve() in output.resolve().parents
+        for file in files:
+            key = file.resolve()
+            ours = inside and output.resolve() in key.parents
+            if key not in seen and not ours:
+                seen.add(key)
+                yield file, Path(file.name) if base is None else file.relative_to(base)
+
+
+def _matches(entry: str) -> tuple[Path | None, list[Path]]:
+    """The folder that an entry searches, none for a single file, and what it finds there."""
+    path = Path(entry).expanduser()
+    if path.is_dir():
+        return path, list_images(path)
+    if path.exists() or not glob.has_magic(entry):
+        return None, [path]  # an absent file is reported when it is its turn
+    base = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
+    found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
+    return base, [file for file in found if not file.is_dir()]
