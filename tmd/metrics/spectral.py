@@ -24,12 +24,12 @@ SECTORS = 4  # orientations
 def spectral_distance(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
     """Mean absolute difference of local log power spectra, in dB; 0 for equal images.
 
-    Patches of 32×32 (or the image's smaller side) cover the image, half overlapping. Of each, under
-    a Hann window: the power of the 2-D Fourier transform, averaged over cells of one frequency step
-    by 45° of orientation (centred on 0°, 45°, 90° and 135°; the mean, frequency 0, left out; the
-    spectrum's corners counted to the last ring); plus the power that rounding to 8 bits has, so
-    that what no file can hold does not count; as 10·log10. The distance is the mean absolute
-    difference over cells, patches and channels.
+    Patches of 32×32 (or the image's smaller side) cover the image, half overlapping. Of each,
+    without its mean, under a Hann window: the power of the 2-D Fourier transform, averaged over
+    cells of one frequency step by 45° of orientation (centred on 0°, 45°, 90° and 135°; frequency 0
+    left out, the spectrum's corners counted to the last ring); plus the power that rounding to
+    8 bits has, so that what no file can hold does not count; as 10·log10. The distance is the mean
+    absolute difference over cells, patches and channels.
 
     Orientation is kept because false detail often has the power of true detail and another
     direction: without it, nearest-neighbour's blocks come out as well as half the true detail.
@@ -75,6 +75,8 @@ def _levels(band: Tensor, columns: list[int], cells: Tensor) -> Tensor:
     patches = torch.stack([band[..., column : column + size] for column in columns], dim=2)
     window = torch.hann_window(size, periodic=True, dtype=band.dtype, device=band.device)
     window = window[:, None] * window
+    # The mean as the window weighs it, or the rest would leak into the lowest frequencies.
+    patches = patches - (patches * window).sum((-2, -1), keepdim=True) / window.sum()
     power = torch.fft.rfft2(patches * window).abs().square()
     rounding = window.square().sum() / (12 * 255**2)
     return 10 * torch.log10(power.flatten(-2) @ cells + rounding)
@@ -83,14 +85,15 @@ def _levels(band: Tensor, columns: list[int], cells: Tensor) -> Tensor:
 @cache
 def _cells(size: int) -> Tensor:
     """(size · (size // 2 + 1), cells): weights that average an `rfft2` over cells."""
-    vertical = torch.fft.fftfreq(size, 1 / size, dtype=torch.float64)[:, None]
-    horizontal = torch.arange(size // 2 + 1, dtype=torch.float64)[None]
-    ring = torch.hypot(vertical, horizontal).round().long().clamp(max=size // 2)
-    angle = torch.atan2(vertical, horizontal) / math.pi  # in (-½, ½], periodic by 1
-    sector = (angle * SECTORS).round().long() % SECTORS
-    # `rfft2` leaves out one of each pair of conjugate columns.
-    paired = (horizontal > 0) & (horizontal != size / 2)
-    weights = one_hot(ring * SECTORS + sector).double() * (1 + paired.double())[..., None]
-    weights = weights.flatten(0, 1)[:, SECTORS:]
+    frequency = torch.fft.fftfreq(size, 1 / size).round().long()
+    y, x = torch.meshgrid(frequency, frequency, indexing="ij")
+    ring = torch.hypot(y.double(), x.double()).round().long().clamp(max=size // 2)
+    angle = torch.atan2(y.double(), x.double()) / math.pi  # of an orientation: periodic by 1
+    cell = one_hot(ring * SECTORS + (angle * SECTORS).round().long() % SECTORS).double()
+    # `rfft2` leaves out the left half of the plane, which mirrors the right one.
+    row, column = torch.where(x < 0, -y, y) % size, x.abs()
+    places = (row * (size // 2 + 1) + column).flatten()
+    weights = torch.zeros(size * (size // 2 + 1), cell.shape[-1], dtype=torch.float64)
+    weights = weights.index_add(0, places, cell.flatten(0, 1))[:, SECTORS:]
     total = weights.sum(0)
     return weights[:, total > 0] / total[total > 0]
