@@ -13,14 +13,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from tmd.errors import UserError
 
-IMAGE_SUFFIXES = frozenset(
-    (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
-    + (".pnm", ".jp2", ".tga")
-)
+_RASTER = "png jpg jpeg jpe bmp tif tiff webp gif ppm pgm pnm jp2 tga"
+IMAGE_SUFFIXES = frozenset(f".{suffix}" for suffix in _RASTER.split())
+
+# Where Pillow would only warn, on every image of a set, `open_image` refuses; and to silence a
+# warning for a moment is not safe with threads.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 PathLike = str | os.PathLike[str]
 
@@ -43,7 +45,7 @@ def read_image(path: PathLike, channels: int = 3) -> torch.Tensor:
             than ``PIL.Image.MAX_IMAGE_PIXELS``).
     """
     with named_errors(path), open_image(path) as file:
-        image = ImageOps.exif_transpose(_as_8_bits(file))
+        image = _as_8_bits(ImageOps.exif_transpose(file), path)
         pixels = np.array(image.convert("L" if channels == 1 else "RGB"))
     if channels == 1:
         return torch.from_numpy(pixels)[None]
@@ -58,7 +60,7 @@ def read_size(path: PathLike) -> tuple[int, int]:
     """
     with named_errors(path), open_image(path) as file:
         width, height = file.size
-        turned = file.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        turned = file.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
     return (width, height) if turned else (height, width)
 
 
@@ -119,7 +121,7 @@ def list_images(root: PathLike, recursive: bool = True) -> list[Path]:
 def scan_images(root: PathLike, recursive: bool = True) -> Iterator[str]:
     """The paths of `list_images`, in no order, as they are found; fit for millions of files."""
     folders = [os.fspath(root)]
-    seen = set()
+    seen = {os.path.realpath(root)}
     while folders:
         try:
             entries = os.scandir(folders.pop())
@@ -132,14 +134,22 @@ def scan_images(root: PathLike, recursive: bool = True) -> Iterator[str]:
                 if os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
                     if not entry.is_dir():
                         yield entry.path
-                elif recursive and entry.is_dir() and entry.name != "__MACOSX":
-                    if entry.is_symlink():
-                        # Links may lead round in a circle.
-                        target = os.path.realpath(entry.path)
-                        if target in seen or os.path.realpath(root).startswith(target):
-                            continue
-                        seen.add(target)
+                elif (
+                    recursive
+                    and entry.is_dir()
+                    and entry.name != "__MACOSX"
+                    and (not entry.is_symlink() or _leads_to_new(entry.path, seen))
+                ):
                     folders.append(entry.path)
+
+
+def _leads_to_new(link: str, seen: set[str]) -> bool:
+    """Whether a linked folder is neither inside nor around one that is seen; if so, it is now."""
+    target = os.path.realpath(link)
+    if any(os.path.commonpath([target, folder]) in (target, folder) for folder in seen):
+        return False
+    seen.add(target)
+    return True
 
 
 def _umask() -> int:
@@ -175,32 +185,29 @@ class named_errors:
 
 def open_image(path: PathLike) -> Image.Image:
     """Pillow's image with only its header read, unless it is too large to be one."""
-    with warnings.catch_warnings():
-        # Ours is stricter: what Pillow only warns of is an error.
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            return Image.open(path)
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-            raise UserError(
-                f"{path}: more than {Image.MAX_IMAGE_PIXELS} pixels, taken for a decompression bomb"
-            ) from None
+    try:
+        image = Image.open(path)
+        pixels = image.width * image.height
+    except Image.DecompressionBombError:
+        pixels = 1 << 62
+    if Image.MAX_IMAGE_PIXELS is not None and pixels > Image.MAX_IMAGE_PIXELS:
+        raise UserError(
+            f"{path}: more than {Image.MAX_IMAGE_PIXELS} pixels, taken for a decompression bomb "
+            "(PIL.Image.MAX_IMAGE_PIXELS is the limit)"
+        )
+    return image
 
 
-def _as_8_bits(image: Image.Image) -> Image.Image:
+def _as_8_bits(image: Image.Image, path: PathLike) -> Image.Image:
     """The image in a mode that `Image.convert` takes to RGB or grey without loss of meaning."""
     if image.mode.startswith("I"):
         # Pillow's own conversion clips 16 bits to 8 instead of scaling.
         levels = np.asarray(image).astype(np.float64) / 257
-        grey = Image.fromarray(np.rint(levels).clip(0, 255).astype(np.uint8))
-        grey.info, grey.getexif()[0x0112] = dict(image.info), image.getexif().get(0x0112, 1)
-        return grey
+        return Image.fromarray(np.rint(levels).clip(0, 255).astype(np.uint8))
     if image.mode == "F":
-        raise UserError(f"{getattr(image, 'filename', '')}: floating-point images have no range")
+        raise UserError(f"{path}: floating-point images, whose range nothing says, are not read")
     if image.has_transparency_data:
-        rotation = image.getexif().get(0x0112, 1)
-        layer = image.convert("RGBA")
         opaque = Image.new("RGBA", image.size, "white")
-        opaque.alpha_composite(layer)
-        opaque.getexif()[0x0112] = rotation
+        opaque.alpha_composite(image.convert("RGBA"))
         return opaque
     return image

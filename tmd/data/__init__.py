@@ -1,10 +1,9 @@
 """Image datasets: uint8 HR batches, each a pure function of (seed, its number).
 
-A new kind of dataset is a file here with a class registered in `DATASETS`, and its import below.
+A new kind of dataset is a file in `tmd.data.kinds` with a class registered in `DATASETS`.
 """
 
-from tmd.data import demo as _demo
-from tmd.data import folder as _folder
+from tmd.data import kinds as _kinds  # noqa: F401  (registers them)
 from tmd.data.options import DatasetOptions
 from tmd.data.registry import DATASETS, Dataset, Pools, Request
 from tmd.data.training import TrainingData, create_dataset

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from tmd.data.framing import Unusable
@@ -13,11 +13,17 @@ from tmd.errors import UserError
 from tmd.images import read_size, scan_images
 
 
-def check_roots(roots: Sequence[str], key: str = "dataset.root") -> None:
-    """Raise `UserError` unless each folder exists and holds an image, which ends the search."""
+def check_folders(roots: Sequence[str], key: str = "dataset.root") -> None:
+    """Raise `UserError` unless each folder exists."""
     for root in roots:
         if not os.path.isdir(root):
             raise UserError(f"{key}={root}: no such folder")
+
+
+def check_roots(roots: Sequence[str], key: str = "dataset.root") -> None:
+    """Raise `UserError` unless each folder exists and holds an image, which ends the search."""
+    check_folders(roots, key)
+    for root in roots:
         if next(scan_images(root), None) is None:
             raise UserError(f"{key}={root}: holds no images")
 
@@ -30,6 +36,7 @@ def check_files(
         check_roots(roots)
         paths: Iterable[str] = (path for root in roots for path in scan_images(root))
     else:
+        check_folders(roots)
         paths = _paths_of_list(roots, list_file)
     count, problem = 0, ""
     for path in paths:
@@ -41,8 +48,10 @@ def check_files(
             problem = problem or str(bad_file)
         except Unusable as bad_size:
             problem = problem or f"{path}: {bad_size}"
-    where = f"dataset.root={', '.join(roots)}" if list_file is None else f"list_file={list_file}"
-    raise UserError(f"{where}: none of its {count} images can be used, for example {problem}")
+    key, value = ("root", ", ".join(roots)) if list_file is None else ("list_file", list_file)
+    raise UserError(
+        f"dataset.{key}={value}: none of its {count} images can be used, for example {problem}"
+    )
 
 
 def find_files(
@@ -56,12 +65,20 @@ def find_files(
         list_file: text file with one path a line, relative to a root (or absolute): only these.
         key: the config key that error messages name.
     """
+    check_folders(roots, key)
+    roots = [os.path.abspath(root) for root in roots]
     if list_file is not None:
-        listed = _paths_of_list(roots, list_file)
-        return FileSource(list(listed), channels, list(listed.values()))
-    check_roots(roots, key)
-    found = [(path, len(root)) for root in _distinct(roots) for path in sorted(scan_images(root))]
-    return FileSource([path for path, _ in found], channels, [prefix for _, prefix in found])
+        found = _paths_of_list(roots, list_file)
+    else:
+        found = [path for root in _distinct(roots) for path in sorted(scan_images(root))]
+    if not found:
+        raise UserError(f"{key}={', '.join(roots)}: holds no images")
+    return FileSource(found, channels, os.path.commonpath(roots))
+
+
+def named(files: FileSource, names: Collection[str]) -> FileSource:
+    """The files whose names, without their folders, are among these."""
+    return files.subset([i for i in range(len(files)) if os.path.basename(files.name(i)) in names])
 
 
 def without(train: FileSource, validation: FileSource) -> FileSource:
@@ -69,44 +86,46 @@ def without(train: FileSource, validation: FileSource) -> FileSource:
 
     Files of equal length are compared by their bytes, so that a copy under another name is found.
     """
-    held_out = [os.stat(validation.name(i)) for i in range(len(validation))]
-    identities = {(stat.st_dev, stat.st_ino) for stat in held_out}
-    by_length: dict[int, list[int]] = {}
-    for index, stat in enumerate(held_out):
-        by_length.setdefault(stat.st_size, []).append(index)
+    identities: set[tuple[int, int]] = set()
+    by_length: dict[int, list[str]] = {}
+    for path in map(validation.name, range(len(validation))):
+        if stat := _stat(path):
+            identities.add((stat.st_dev, stat.st_ino))
+            by_length.setdefault(stat.st_size, []).append(path)
     digests: dict[int, set[bytes]] = {}
 
     def is_held_out(path: str) -> bool:
-        stat = os.stat(path)
+        stat = _stat(path)
+        if stat is None:
+            return False
         if (stat.st_dev, stat.st_ino) in identities:
             return True
         if stat.st_size not in by_length:
             return False
         if stat.st_size not in digests:
-            same_length = by_length[stat.st_size]
-            digests[stat.st_size] = {_digest(validation.name(index)) for index in same_length}
+            digests[stat.st_size] = {_digest(other) for other in by_length[stat.st_size]}
         return _digest(path) in digests[stat.st_size]
 
     return train.subset([i for i in range(len(train)) if not is_held_out(train.name(i))])
 
 
-def _paths_of_list(roots: Sequence[str], list_file: str) -> dict[str, int]:
-    """The files that a text file names, in its order, each with the length of its root's path."""
+def _paths_of_list(roots: Sequence[str], list_file: str) -> list[str]:
+    """The files that a text file names, in its order, each once."""
     try:
         lines = Path(list_file).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as problem:
         reason = getattr(problem, "strerror", None) or "not a text file"
         raise UserError(f"dataset.list_file={list_file}: {reason}") from None
-    paths: dict[str, int] = {}
+    paths: dict[str, None] = {}
     for line in filter(None, (line.strip() for line in lines)):
-        candidates = ((os.path.join(root, line), len(root)) for root in roots)
-        existing = next((entry for entry in candidates if os.path.isfile(entry[0])), None)
+        candidates = (os.path.join(root, line) for root in roots)
+        existing = next((path for path in candidates if os.path.isfile(path)), None)
         if existing is None:
             raise UserError(f"dataset.list_file={list_file}: {line} is not in {', '.join(roots)}")
-        paths.setdefault(*existing)
+        paths[existing] = None
     if not paths:
         raise UserError(f"dataset.list_file={list_file}: names no images")
-    return paths
+    return list(paths)
 
 
 def _distinct(roots: Sequence[str]) -> list[str]:
@@ -119,5 +138,24 @@ def _distinct(roots: Sequence[str]) -> list[str]:
     return [root for root in real if root in kept]
 
 
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except OSError:
+        return None  # a link that leads nowhere: reading it will say so
+
+
 def _digest(path: str) -> bytes:
     return hashlib.blake2b(Path(path).read_bytes()).digest()
+
+
+def find_near(
+    roots: Sequence[str], patterns: Sequence[str], below: Sequence[str] = ()
+) -> Path | None:
+    """The first file of such a name in a root, a folder ``below`` it, or the folder it lies in."""
+    for root in map(Path, roots):
+        for folder in (root, *(root / name for name in below), root.absolute().parent):
+            for pattern in patterns:
+                if found := sorted(folder.glob(pattern)):
+                    return found[0]
+    return None

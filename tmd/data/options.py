@@ -94,6 +94,9 @@ class DatasetOptions:
             raise UserError(f"dataset.root=None: {self.name} needs the folder of its images")
         if not self.kind.needs_root and self.root is not None:
             raise UserError(f"dataset.root={self.root!r}: {self.name} brings its own images")
+        if self.download and not self.kind.downloads:
+            listed = ", ".join(name for name in DATASETS if DATASETS[name].downloads)
+            raise UserError(f"dataset.download=True: {self.name} can't be; {listed} can")
         self.kind.check(self.request, lambda height, width: self.framing(scale, height, width))
 
     def _check_sizes(self, scale: int) -> None:

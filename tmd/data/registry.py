@@ -49,11 +49,13 @@ class Dataset:
         channels: of the images, unless the user says.
         patch_size: a side that fits the images and every scale, unless the user says.
         needs_root: whether the user must say where the images are.
+        downloads: whether `pools` can fetch them into the root.
     """
 
     channels = 3
     patch_size = 96
     needs_root = True
+    downloads = False
 
     def check(self, request: Request, fit: Callable[[int, int], object]) -> None:
         """Raise `tmd.errors.UserError` for what can be seen to be wrong without decoding.

@@ -70,15 +70,13 @@ class FileSource:
     Args:
         paths: the files.
         channels: 1 or 3; each file is converted.
-        prefix: how many leading characters of each path its digest leaves out, so that a set that
-            moved to another folder is still the same set; one number, or one for each path.
+        root: a folder that labels and the digest leave out of the paths, so that a set that moved
+            to another folder is still the same set.
     """
 
-    def __init__(
-        self, paths: Sequence[str], channels: int, prefix: Sequence[int] | int = 0
-    ) -> None:
+    def __init__(self, paths: Sequence[str], channels: int, root: str = "") -> None:
         self._paths = paths if isinstance(paths, PackedStrings) else PackedStrings(paths)
-        self._prefix = np.broadcast_to(np.asarray(prefix, dtype=np.int32), len(self._paths))
+        self._root = root
         self.channels = channels
 
     def __len__(self) -> int:
@@ -88,7 +86,7 @@ class FileSource:
         return self._paths[index]
 
     def label(self, index: int) -> str:
-        return self._paths[index][self._prefix[index] :].lstrip(os.sep)
+        return self._below_root(self._paths[index])
 
     def size(self, index: int) -> tuple[int, int]:
         return read_size(self._paths[index])
@@ -97,20 +95,21 @@ class FileSource:
         return read_image(self._paths[index], self.channels)
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> FileSource:
-        return type(self)(
-            [self._paths[i] for i in indices], self.channels, self._prefix[np.asarray(indices, int)]
-        )
+        return type(self)([self._paths[i] for i in indices], self.channels, self._root)
 
     def digest(self) -> str:
         """Of the names below the root and the files' sizes in bytes."""
         sum_ = hashlib.blake2b(digest_size=8)
-        for path, prefix in zip(self._paths, self._prefix.tolist(), strict=True):
+        for path in self._paths:
             try:
                 size = os.stat(path).st_size
             except OSError:
                 size = -1
-            sum_.update(os.fsencode(f"{path[prefix:]}\0{size}\n"))
+            sum_.update(os.fsencode(f"{self._below_root(path)}\0{size}\n"))
         return sum_.hexdigest()
+
+    def _below_root(self, path: str) -> str:
+        return path.removeprefix(self._root).lstrip(os.sep)
 
 
 class ArraySource:

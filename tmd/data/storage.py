@@ -8,7 +8,7 @@ may be larger than memory; `MemoryStorage` decodes once into one block that work
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -72,7 +72,7 @@ class MemoryStorage:
     Args:
         source: the images.
         framing: what is kept of each.
-        sizes: the framed (H, W) of each image that can be used.
+        sizes: (n, 2), the framed height and width of each image; zeros where it can't be used.
         skipped: the others; those that prove unusable when decoded are added.
     """
 
@@ -80,15 +80,13 @@ class MemoryStorage:
         self,
         source: ImageSource,
         framing: Framing,
-        sizes: Mapping[int, tuple[int, int]],
+        sizes: np.ndarray,
         skipped: Skips,
     ) -> None:
         self.framing = framing
         self.skipped = dict(skipped)
         self.channels = source.channels
-        self.heights, self.widths = np.zeros((2, len(source)), dtype=np.int64)
-        for image, size in sizes.items():
-            self.heights[image], self.widths[image] = size
+        self.heights, self.widths = sizes.astype(np.int64).T
         lengths = self.channels * self.heights * self.widths
         self.starts = np.cumsum(lengths) - lengths
         self.pixels = torch.empty(int(lengths.sum()), dtype=torch.uint8)
@@ -100,8 +98,9 @@ class MemoryStorage:
                 return str(problem)
             return None
 
-        problems = in_threads(decode, sizes, "Decoding images")
-        for image, problem in zip(sizes, problems, strict=True):
+        usable = np.flatnonzero(lengths).tolist()
+        problems = in_threads(decode, usable, "Decoding images")
+        for image, problem in zip(usable, problems, strict=True):
             if problem is not None:
                 self.skipped[image] = problem
 
@@ -191,12 +190,15 @@ def _cut(images: list[np.ndarray], draw: Draw, framing: Framing) -> torch.Tensor
     return torch.from_numpy(batch)
 
 
-def in_threads(function: Callable[[int], T], items: Iterable[int], description: str) -> Iterator[T]:
+def in_threads(function: Callable[[int], T], items: Sequence[int], description: str) -> Iterator[T]:
     """``map`` in threads (decoders release the interpreter), with a bar if it takes a while."""
-    items = list(items)
-    with ThreadPoolExecutor(min(16, available_cpus())) as pool:
-        results = pool.map(function, items)
-        yield from tqdm(results, description, len(items), leave=False, delay=1, unit="img")
+    bar = tqdm(total=len(items), desc=description, leave=False, delay=1, unit="img")
+    with bar, ThreadPoolExecutor(min(16, available_cpus())) as pool:
+        # All at once, a million tasks would take more memory than many a set of images.
+        for first in range(0, len(items), 1024):
+            for result in pool.map(function, items[first : first + 1024]):
+                bar.update()
+                yield result
 
 
 def available_cpus() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import weakref
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -279,10 +279,8 @@ def _prepare(
         surveyed = np.linspace(0, len(source) - 1, _HEADERS_SAMPLED).astype(int).tolist()
     sizes, skipped = _survey(source, framing, surveyed)
     if kind == "auto":
-        pixels = sum(height * width for height, width in sizes.values())
-        kind = _fastest_with_room(
-            int(pixels / len(surveyed) * len(source) * source.channels), device
-        )
+        pixels = sizes.prod(axis=1, dtype=np.int64).mean()
+        kind = _fastest_with_room(int(pixels * len(source) * source.channels), device)
     if kind == "disk":
         disk = DiskStorage(source, framing, skipped)
         if chosen.strict:
@@ -300,9 +298,9 @@ def _prepare(
 
 
 def _survey(
-    source: ImageSource, framing: Framing, indices: Iterable[int]
-) -> tuple[dict[int, tuple[int, int]], Skips]:
-    """The sizes, after framing, of the usable images among these, and what is wrong with others."""
+    source: ImageSource, framing: Framing, indices: Sequence[int]
+) -> tuple[np.ndarray, Skips]:
+    """The framed (height, width) of these images; zeros, and a reason, for unusable ones."""
 
     def size(index: int) -> tuple[int, int] | str:
         try:
@@ -310,14 +308,13 @@ def _survey(
         except (UserError, Unusable) as problem:
             return str(problem)
 
-    sizes: dict[int, tuple[int, int]] = {}
+    sizes = np.zeros((len(indices), 2), dtype=np.int32)
     skipped: Skips = {}
-    indices = list(indices)
-    for index, result in zip(indices, in_threads(size, indices, "Image sizes"), strict=True):
+    for row, result in enumerate(in_threads(size, indices, "Image sizes")):
         if isinstance(result, str):
-            skipped[index] = result
+            skipped[indices[row]] = result
         else:
-            sizes[index] = result
+            sizes[row] = result
     return sizes, skipped
 
 

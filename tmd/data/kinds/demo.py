@@ -55,7 +55,8 @@ class Demo(Dataset):
         import skimage.data
 
         folder = Path(skimage.data.__file__).parent
-        prefix = len(str(folder))
-        train = FileSource([str(folder / name) for name in TRAIN], request.channels, prefix)
-        held_out = _Centres([str(folder / name) for name in VALIDATION], request.channels, prefix)
+        train, held_out = (
+            source([str(folder / name) for name in names], request.channels, str(folder))
+            for source, names in ((FileSource, TRAIN), (_Centres, VALIDATION))
+        )
         return Pools(train, held_out, validation_count=None)
