@@ -108,7 +108,7 @@ class Experiment(sacred.Experiment):
         options: dict[str, Any] | None = None,
     ) -> Run:
         if self.logger is None:
-            self.logger = _logger()
+            self.logger = _logger()  # type: ignore[assignment]  # Sacred declares None
         options = {**self.get_default_options(), **(options or {})}
         stores = {name: options.pop(name) for name in STORE_OPTIONS}
         stores["--mongo_db"] = stores["--mongo_db"] or os.environ.get("TMD_MONGO_URL")
@@ -164,13 +164,30 @@ class Experiment(sacred.Experiment):
         return name
 
 
+class _Stderr(logging.StreamHandler):
+    """Writes to what `sys.stderr` is at the moment: Sacred replaces it while a run is captured."""
+
+    @property
+    def stream(self) -> Any:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: Any) -> None:
+        pass
+
+
+def _is_worth_saying(record: logging.LogRecord) -> bool:
+    """Not that a named config has a docstring, and not what our own checks say better."""
+    message = record.getMessage()
+    return "__doc__" not in message and not message.startswith("Changed type of config entry")
+
+
 def _logger() -> logging.Logger:
-    """Sacred's messages on stderr, without its warning that a named config has a docstring."""
     logger = logging.getLogger("sacred")
     if not logger.handlers:
-        handler = logging.StreamHandler()
+        handler = _Stderr()
         handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-        handler.addFilter(lambda record: "__doc__" not in record.getMessage())
+        handler.addFilter(_is_worth_saying)
         logger.addHandler(handler)
         logger.propagate = False
     return logger
@@ -189,10 +206,9 @@ def _one_line(problem: Exception) -> str:
 
 
 def _unknown_key(problem: ConfigAddedError) -> str:
-    wrong = problem.conflicting_configs
-    key = wrong if isinstance(wrong, str) else ", ".join(wrong)
+    key = ", ".join(str(each) for each in problem.__conflicting_configs__)
     prefix, _, leaf = key.rpartition(".")
-    known = [str(k) for k in (problem.config or {}) if k != leaf]
+    known = [str(k) for k in problem.__config__ if k != leaf]
     close = difflib.get_close_matches(leaf, known, n=1)
     where = f"{prefix}." if prefix else ""
     hint = f"did you mean {where}{close[0]}?" if close else "`print_config` lists those there are"

@@ -241,8 +241,11 @@ class Session:
             "data": self.data.fingerprint,
             "skipped": self.data.skipped,
             "bicubic": self.bicubic,
-            "phases": {"pretrain": self.phases.pretrain, "warmup": self.phases.warmup,
-                       "adversarial": self.phases.adversarial},
+            "phases": {
+                "pretrain": self.phases.pretrain,
+                "warmup": self.phases.warmup,
+                "adversarial": self.phases.adversarial,
+            },
             "parameters": {
                 "generator": sum(p.numel() for p in self.model.generator.parameters()),
                 "discriminator": sum(p.numel() for p in self.model.discriminator.parameters()),
@@ -363,8 +366,8 @@ class Session:
         return durable
 
     def _load(self, checkpoint: dict[str, Any]) -> None:
-        for name in ("generator", "discriminator"):
-            load_weights(self.state.parts[name], checkpoint[name], f"resumed {name}")
+        for network in ("generator", "discriminator"):
+            load_weights(getattr(self.model, network), checkpoint[network], f"resumed {network}")
         theirs, ours = checkpoint["trainer"], self.state.parts
         self.state.load({name: theirs[name] for name in theirs if name in ours})
         # The lengths are this run's: a stored one would silently win over a changed config.

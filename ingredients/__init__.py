@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+
 def _has_commits() -> bool:
     """Sacred refuses to start in a git repository without commits, and without a git binary."""
     try:

@@ -60,7 +60,9 @@ def named(adv: dict[str, Any] | str) -> dict[str, Any]:
 def phases(epoch_length: int, pretrain: Any, warmup: Any, adversarial: Any) -> Phases:
     """The phases in iterations."""
     lengths = {"pretrain": pretrain, "warmup": warmup, "adversarial": adversarial}
-    result = Phases(**{k: parse_length(f"schedule.{k}", v, epoch_length) for k, v in lengths.items()})
+    result = Phases(
+        **{k: parse_length(f"schedule.{k}", v, epoch_length) for k, v in lengths.items()}
+    )
     if not result.total:
         raise UserError(
             "schedule: pretrain, warmup and adversarial are all 0; at least one must be longer"

@@ -104,7 +104,7 @@ def test_a_better_score_that_costs_too_much_psnr_is_not_better() -> None:
 def test_what_adaptive_hands_over_is_never_worse_than_the_pretrained() -> None:
     for later in (6.0, 5.1, 9.0):
         scores = {2: (30, 5.0), 3: (30, later), 4: (25, 1.0), 5: (30, later)}
-        weights, network, _, best = run(Phases(2, 0, 3), "adaptive", scores, patience=9)
+        _, network, _, best = run(Phases(2, 0, 3), "adaptive", scores, patience=9)
         assert best.iteration == 2
         assert network.value == 2  # the state after the second update
         assert best.figures == {"psnr": 30, "score": 5.0}

@@ -11,7 +11,9 @@ from tmd.training import TrainingEvents
 
 
 def engine_of(values: list[float], log: ScalarLog) -> tuple[Engine, list[tuple[int, dict]]]:
-    trainer = Engine(lambda engine, batch: {"loss": torch.tensor(values[engine.state.iteration - 1])})
+    trainer = Engine(
+        lambda engine, batch: {"loss": torch.tensor(values[engine.state.iteration - 1])}
+    )
     trainer.register_events(*TrainingEvents)
     log.attach(trainer)
     logged: list[tuple[int, dict]] = []

@@ -88,7 +88,7 @@ class Toy:
             **options,
         )
 
-    def run(self, epoch_length: int | None = None) -> "Toy":
+    def run(self, epoch_length: int | None = None) -> Toy:
         length = epoch_length or self.phases.total
         self.trainer.run(
             batches(self.phases.total), max_epochs=self.phases.total // length, epoch_length=length

@@ -80,7 +80,10 @@ class Validation:
 
     def super_resolve(self, lr: Tensor) -> Tensor:
         """G(LR) without gradients, (N, C, scale·h, scale·w), rounded to 8 bits."""
-        with torch.no_grad(), torch.autocast(lr.device.type, self.autocast, self.autocast is not None):
+        with (
+            torch.no_grad(),
+            torch.autocast(lr.device.type, self.autocast, self.autocast is not None),
+        ):
             return as_8_bit(self.generator(lr).float())
 
     def figures(self, method: Callable[[Tensor], Tensor]) -> dict[str, float]:
@@ -88,7 +91,9 @@ class Validation:
         rows = []
         for pair in self.pairs:
             sr = method(pair.lr)
-            rows.append(torch.stack([m(sr, pair.hr).mean().float() for m in self.measures.values()]))
+            rows.append(
+                torch.stack([m(sr, pair.hr).mean().float() for m in self.measures.values()])
+            )
         means = torch.stack(rows).double().mean(0).tolist()
         return dict(zip(self.measures, means, strict=True))
 

@@ -11,19 +11,18 @@ PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.
 
 
 def fastest_precision(device: torch.device) -> str:
-    """The faster of `PRECISIONS` on this kind of device, by what its hardware computes natively.
+    """The faster of `PRECISIONS` on this kind of device.
 
-    Master weights, optimisers and losses are float32 either way.
+    On a CPU bfloat16 pays with AMX only: with AVX-512's bfloat16 alone the generator's update took
+    1.6 times as long as in float32 (16 blocks, 64 features, channels last, 2 cores).
     """
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    return "bfloat16" if device.type == "cpu" and _cpu_has_bfloat16() else "float32"
+    return "bfloat16" if device.type == "cpu" and _cpu_has_amx() else "float32"
 
 
-def _cpu_has_bfloat16() -> bool:
-    """Whether the CPU multiplies bfloat16 itself; emulated, it is slower than float32."""
+def _cpu_has_amx() -> bool:
     try:
-        flags = Path("/proc/cpuinfo").read_text()
+        return "amx_bf16" in Path("/proc/cpuinfo").read_text()
     except OSError:
         return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags

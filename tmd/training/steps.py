@@ -96,9 +96,7 @@ class Updater:
         self.optimizer.step()
 
 
-def discriminate(
-    discriminator: nn.Module, real: Tensor, fake: Tensor
-) -> tuple[Tensor, Tensor]:
+def discriminate(discriminator: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     """Logits of real and of generated images, in one batch unless batch statistics forbid it."""
     if getattr(discriminator, "batch_statistics", False):
         return discriminator(real).float(), discriminator(fake).float()

@@ -1,0 +1,238 @@
+"""The main script as its users type it: what it records, what it says, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from kill_and_resume import (
+    ROOT,
+    SETTINGS,
+    checkpoints,
+    count_tensors,
+    differences,
+    final_state,
+    runs,
+    train,
+    train_and_kill,
+    validation_points,
+)
+from PIL import Image
+
+from experiments.srgan import ex
+from tmd.models import create_generator
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="module")
+def finished(store: Path) -> Path:
+    """A run through all phases that nobody disturbed."""
+    return train(
+        "srgan", store, *SETTINGS, "training.preview_images=1", "training.tensorboard=True"
+    )
+
+
+def attempt(store: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "experiments/srgan.py", "-F", str(store), *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def record(run: Path) -> dict:
+    return json.loads((run / "run.json").read_text())
+
+
+def test_a_run_is_recorded_whole(finished: Path) -> None:
+    entry, config = record(finished), json.loads((finished / "config.json").read_text())
+    info = json.loads((finished / "info.json").read_text())
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert entry["status"] == "COMPLETED"
+    # What was chosen at run time stands where `auto` stood.
+    assert config["device"] == "cpu"
+    assert config["losses"]["content"] != "auto"
+    assert config["training"]["speed"] in ("float32", "bfloat16")
+    assert info["phases"] == {"pretrain": 24, "warmup": 12, "adversarial": 24}
+    assert info["versions"]["torch"] == torch.__version__
+    assert info["data"]
+    assert set(entry["result"]) >= {"psnr", "ssim", "score", "bicubic_psnr"}
+    for name in ("train.pixel", "train.loss_d", "train.d_real", "train.adv_weight", "train.lr_g"):
+        assert metrics[name]["values"], name
+    assert metrics["validation.psnr"]["steps"] == [8, 16, 24, 36, 40, 48, 56, 60]
+    # One point an interval: 60 iterations, 3 an interval.
+    assert len(metrics["train.lr_g"]["steps"]) == 20
+
+
+def test_the_store_keeps_two_checkpoints_the_best_and_a_sheet_a_validation(finished: Path) -> None:
+    artifacts = record(finished)["artifacts"]
+    assert checkpoints(finished) == [55, 60]
+    assert "best.pt" in artifacts
+    sheets = [name for name in artifacts if name.startswith("sheet_")]
+    assert len(sheets) == 8
+    assert Image.open(finished / sheets[0]).width > 300
+    assert list((finished / "tensorboard").glob("events.*"))
+
+
+def test_the_best_is_never_worse_than_the_pretrained(finished: Path) -> None:
+    best = final_state(finished)["trainer"]["best"]
+    assert best["figures"]["score"] <= best["pretrained"]["score"]
+
+
+@pytest.mark.parametrize(("iteration", "workers"), [(15, 0), (40, 2)])
+def test_killed_and_resumed_it_ends_with_the_same_tensors(
+    store: Path, finished: Path, iteration: int, workers: int
+) -> None:
+    run, status = train_and_kill(
+        "srgan", store, iteration, *SETTINGS, f"dataset.workers={workers}", delay=0.05
+    )
+    assert status == -signal.SIGKILL
+    resumed = train("srgan", store, f"resume={run}")
+    reference = final_state(finished)
+    assert count_tensors(reference) > 100
+    assert differences(reference, final_state(resumed)) == []
+    info = json.loads((resumed / "info.json").read_text())
+    assert info["resumed_from"]["iteration"] >= iteration
+    # The metrics go on where the checkpoint was, with the same values.
+    expected = validation_points(finished)
+    for step, value in validation_points(resumed).items():
+        assert value == expected[step]
+
+
+def test_the_comparison_sees_a_single_changed_bit(finished: Path) -> None:
+    state, other = final_state(finished), final_state(finished)
+    tensor = next(t for t in other["generator"].values() if t.is_floating_point())
+    tensor.view(torch.int32).view(-1)[0] ^= 1
+    assert len(differences(state, other)) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_asked_for_end_leaves_a_checkpoint_and_says_so(store: Path, number: int) -> None:
+    run, status = train_and_kill("srgan", store, 10, *SETTINGS, number=number, delay=0.1)
+    assert status == 128 + number
+    entry = record(run)
+    assert entry["status"] == "INTERRUPTED"
+    state = final_state(run)
+    # Saved because of the signal, not because it was time for one.
+    assert state["iteration"] >= 10
+
+
+def test_a_finished_run_wants_more_epochs(store: Path, finished: Path) -> None:
+    refused = attempt(store, "with", f"resume={finished}")
+    assert refused.returncode == 2
+    assert "is finished (iteration 60 of 60)" in refused.stderr
+    longer = train("srgan", store, f"resume={finished}", "schedule.adversarial=32it")
+    assert checkpoints(longer)[-1] == 68
+    assert min(validation_points(longer)) > 60
+
+
+def test_a_broken_loss_fails_the_run_and_spares_its_checkpoints(store: Path) -> None:
+    before = runs(store)
+    # A learning rate at which float32 overflows after some steps.
+    broken = attempt(
+        store, "with", *SETTINGS, "optimization.lr_g=1e18", "training.checkpoint_every=1"
+    )
+    assert broken.returncode == 2
+    assert len(broken.stderr.strip().splitlines()[-1]) < 300
+    assert "training stopped:" in broken.stderr
+    assert "Traceback" not in broken.stderr
+    (run,) = runs(store) - before
+    assert record(store / str(run))["status"] == "FAILED"
+    for name in checkpoints(store / str(run)):
+        state = torch.load(store / str(run) / f"checkpoint_{name:08d}.pt", weights_only=True)
+        assert all(t.isfinite().all() for t in state["generator"].values())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["scale=5"], "scale=5: must be one of 2, 3, 4, 8"),
+        (["scal=4"], "scal: no such config key; did you mean scale?"),
+        (["adv_weight=abc"], "adv_weight='abc': must be a number at least 0"),
+        (["adv_weight=-1"], "adv_weight=-1: must be a number at least 0"),
+        (["dataset.batch_size=0"], "dataset.batch_size=0: must be an integer"),
+        (["dataset.batch_siz=2"], "dataset.batch_siz: no such config key"),
+        (["dataset.root=EMPTY"], "EMPTY"),
+        (["dataset.root=ABSENT"], "ABSENT"),
+        (["resume=77"], "77"),
+        (["device=cuda:9"], "device=cuda:9: this machine has"),
+        (["device=gpu"], "device='gpu': must be auto, cpu, cuda"),
+        (["losses.content=vgg99"], "vgg99"),
+        (["losses.content=vgg54", "losses.content_weights=ABSENT"], "ABSENT"),
+        (["schedule.pretrain=-3"], "schedule.pretrain=-3: must be a number of epochs"),
+        (["schedule.adv=lineal"], "schedule.adv.name='lineal': must be one of adaptive"),
+        (["optimization.decay=slow"], "optimization.decay='slow': must be one of"),
+        (["generator.n_blocks=0"], "generator.n_blocks=0"),
+        (["generator.name=vdsr"], "vdsr"),
+        (["smok"], "smok"),
+    ],
+)
+def test_a_mistake_gets_one_line_and_leaves_no_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    (tmp_path / "EMPTY").mkdir()
+    words = [w.replace("=EMPTY", f"={tmp_path}/EMPTY") for w in words]
+    words = [w.replace("=ABSENT", f"={tmp_path}/ABSENT") for w in words]
+    with pytest.raises(SystemExit) as ended:
+        ex.run_commandline(["srgan.py", "-F", str(tmp_path / "runs"), "with", *words])
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("error: ")
+    assert said in line
+    assert not runs(tmp_path / "runs")
+
+
+def test_another_network_than_the_checkpoints_is_refused(
+    store: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = runs(store)
+    words = [f"resume={finished}", "generator.n_features=8", "schedule.adversarial=99it"]
+    with pytest.raises(SystemExit):
+        ex.run_commandline(["srgan.py", "-F", str(store), "with", *words])
+    assert "another generator than the checkpoint's (n_features 16 -> 8)" in capsys.readouterr().err
+    assert runs(store) == before
+
+
+def test_truncated_checkpoints_are_refused(
+    store: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "1"
+    shutil.copytree(finished, copy)
+    for number in checkpoints(copy):
+        file = copy / f"checkpoint_{number:08d}.pt"
+        file.write_bytes(file.read_bytes()[:5000])
+    with pytest.raises(SystemExit):
+        ex.run_commandline(
+            ["srgan.py", "-F", str(store), "with", f"resume={copy}", "schedule.adversarial=99it"]
+        )
+    assert "truncated, or not a PyTorch checkpoint" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_papers_networks_have_its_sizes_and_its_schedule(tmp_path: Path) -> None:
+    run = ex._create_run("print_config", {"losses.content": "pixel"}, ["paper"])
+    config = run.config
+    network = create_generator(scale=4, channels=3, **without(config["generator"], "options"))
+    # Section 3.2 gives no count; 1.5 M is the figure of the SRResNet literature.
+    assert sum(p.numel() for p in network.parameters()) == pytest.approx(1.55e6, rel=0.01)
+    assert config["dataset"]["batch_size"] == 16
+    assert config["dataset"]["patch_size"] == 96
+    assert (config["optimization"]["lr_g"], config["optimization"]["lr_d"]) == (1e-4, 1e-4)
+    assert config["schedule"]["pretrain"] == "1000000it"
+    assert config["schedule"]["adversarial"] == "200000it"
+    assert config["adv_weight"] == 1e-3
+
+
+def without(config: dict, *keys: str) -> dict:
+    return {key: value for key, value in config.items() if key not in keys}
