@@ -1,0 +1,381 @@
+"""Compare generators, interpolations and other programs' results with HR images.
+
+    python experiments/evaluate.py with run=3 benchmark=../shared/data/benchmarks/Set5
+    python experiments/evaluate.py with method=bicubic benchmark=Set5,Set14 scale=3
+    python experiments/evaluate.py with method=folder sr_root=results/ benchmark=Set5 scale=4
+
+One table a benchmark: a row an image, the last one `mean`. `run`, `checkpoint`, `method`, `sr_root`
+and `benchmark` take several, `run=3,4`; what is evaluated stands side by side. The benchmark is a
+folder of HR images, or holds `HR/` and perhaps `LR_bicubic/X4`. By default the figures are the
+field's: Y of BT.601, a border of `scale` pixels left out, LR by MATLAB's bicubic.
+
+Recorded like any run: tables as CSV and Markdown, each image's figures as metrics. `-u` leaves no
+record.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+import tempfile
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from experiments.devices import available_device
+from experiments.experiment import Experiment
+from experiments.trained import Trained, open_trained
+from ingredients import HAS_GIT
+from observers import RunArtifacts, without_credentials
+from tmd.errors import UserError, check_choice, check_number
+from tmd.evaluation import (
+    METHODS,
+    METRICS,
+    Benchmark,
+    MetricSettings,
+    Sample,
+    System,
+    Table,
+    evaluate,
+    interpolation,
+    metrics_at_hand,
+    network,
+    open_benchmark,
+    results_in_folder,
+)
+from tmd.images import write_image
+from tmd.measurements import Measurement, create_measurement
+from tmd.metrics import CHANNELS
+
+ex = Experiment(
+    "evaluate", base_dir=str(Path(__file__).resolve().parents[1]), save_git_info=HAS_GIT
+)
+
+FOLDER = "folder"
+DEFAULT_SCALE = 4
+
+
+@ex.config
+def config():
+    run = None  # whose best generator: 3, runs/3, mongodb://host/db#3, or several: 3,4
+    checkpoint = None  # or files: best.pt
+    method = None  # bicubic, nearest, lanczos, folder
+    sr_root = None  # method=folder: where another program's results are
+    benchmark = None  # folder of HR images, or with HR/ and LR_bicubic/X4 in it
+    lr_root = None  # folder of LR images, if they lie elsewhere
+    scale = None  # None: the run's, else 4
+    measurement = None  # how LR is made: None bicubic, `run` as in training, or a list of operators
+    metrics = "auto"  # psnr, ssim, lpips_alex, lpips_vgg, spectral; auto: all but lpips_vgg
+    lpips_weights = None  # folder of LPIPS's backbones and heads; None: torch's cache
+    channel = "y"  # of PSNR, SSIM, spectral: y (BT.601, 16 to 235), y-full (0 to 255), rgb
+    border = None  # pixels left out on each side by these; None: scale
+    tile = None  # side of a tile in LR pixels; None: as large as the memory allows
+    save_images = False  # True: into the run's record; or a folder
+    device = "auto"  # cpu, cuda, cuda:1, ...; auto: a GPU if there is one
+    seed = 1  # of measurements that draw at random
+
+
+@ex.check
+def check(
+    run: Any,
+    checkpoint: Any,
+    method: Any,
+    sr_root: Any,
+    benchmark: Any,
+    lr_root: Any,
+    metrics: Any,
+    lpips_weights: Any,
+    channel: str,
+    border: int | None,
+    tile: int | None,
+    save_images: Any,
+    device: str,
+    seed: int,
+) -> None:
+    methods = several(method)
+    for name in methods:
+        check_choice("method", name, [*METHODS, FOLDER])
+    if (FOLDER in methods) != (sr_root is not None):
+        raise UserError("method=folder and sr_root=FOLDER: give both or none")
+    if not (several(run) or several(checkpoint) or methods):
+        raise UserError("nothing to evaluate: give run=3, checkpoint=best.pt or method=bicubic")
+    if not several(benchmark):
+        raise UserError("benchmark=None: give a folder of HR images, benchmark=Set5 say")
+    if lr_root is not None and len(several(benchmark)) > 1:
+        raise UserError("lr_root: goes with one benchmark, not with several")
+    if metrics != "auto":
+        for name in several(metrics):
+            check_choice("metrics", name, list(METRICS))
+    check_choice("channel", channel, CHANNELS)
+    if border is not None:
+        check_number("border", border, 0, integer=True)
+    if tile is not None:
+        check_number("tile", tile, 1, integer=True)
+    if not isinstance(save_images, (bool, str)):
+        raise UserError(f"save_images={save_images!r}: must be True, False or a folder")
+    check_number("seed", seed, 0, integer=True)
+    available_device(device)
+    # All that can be missing is opened once before there is a run.
+    scale = common_scale()
+    build_measurement(scale=scale)
+    build_systems(benchmarks=open_benchmarks(scale=scale), scale=scale)
+
+
+@ex.resolve
+def resolve(metrics: Any, lpips_weights: Any, border: int | None, device: str) -> dict[str, Any]:
+    scale = common_scale()
+    names = metrics_at_hand(lpips_weights) if metrics == "auto" else several(metrics)
+    names.sort(key=lambda name: name != "psnr")
+    settings = MetricSettings(scale if border is None else border, lpips_weights=lpips_weights)
+    for name in names:
+        METRICS[name](settings)
+    if metrics == "auto" and "lpips_alex" not in names:
+        print("LPIPS is left out: its weights are not at hand (lpips_weights=FOLDER gives them)")
+    return {
+        "scale": scale,
+        "metrics": names,
+        "border": settings.border,
+        "device": available_device(device),
+    }
+
+
+def several(value: Any) -> list[Any]:
+    """``None``, one or several of something, as Sacred's command line gives it.
+
+    Example:
+        >>> several("runs/3,runs/4"), several(3), several(None)
+        (['runs/3', 'runs/4'], [3], [])
+    """
+    if value is None:
+        return []
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    # An address may list several hosts, and a path may hold a comma.
+    if isinstance(value, str) and "://" not in value and not Path(value).exists():
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return [value]
+
+
+@ex.capture
+def trained_generators(run: Any, checkpoint: Any, device: str) -> list[Trained]:
+    place = available_device(device)
+    return [
+        *(_open_trained(str(spec), None, ex.store, place) for spec in several(run)),
+        *(_open_trained(None, str(path), ex.store, place) for path in several(checkpoint)),
+    ]
+
+
+@lru_cache(maxsize=16)
+def _open_trained(run: str | None, checkpoint: str | None, store: str, device: str) -> Trained:
+    """Loaded once, though the checks and the evaluation need it."""
+    return open_trained(run, checkpoint, store, device)
+
+
+@ex.capture
+def common_scale(scale: int | None) -> int:
+    """The scale asked for, which every generator must have; else theirs."""
+    trained = trained_generators()
+    if scale is None:
+        scale = int(trained[0].generator.scale) if trained else DEFAULT_SCALE
+    check_number("scale", scale, 1, integer=True)
+    for one in trained:
+        if one.generator.scale != scale:
+            raise UserError(f"scale={scale}: {one.name} upscales by {one.generator.scale}")
+    return scale
+
+
+def common_channels() -> int:
+    """1 where grey generators are evaluated, else 3."""
+    channels = {one.generator.channels: one.name for one in trained_generators()}
+    if len(channels) > 1:
+        described = " and ".join(f"{name} has {count}" for count, name in channels.items())
+        raise UserError(f"channels: {described}; evaluate them in calls of their own")
+    return int(next(iter(channels), 3))
+
+
+@ex.capture
+def build_measurement(scale: int, measurement: Any, seed: int) -> Measurement | None:
+    """What makes LR, or None for the benchmark's own LR or bicubic."""
+    if measurement is None:
+        return None
+    if measurement == "run":
+        specs = [one.state["measurement"] for one in trained_generators()]
+        if not specs or any(spec != specs[0] for spec in specs):
+            raise UserError(
+                f"measurement=run: needs runs that agree on it, there are {len(specs)} runs"
+            )
+        measurement = specs[0]
+    return create_measurement(measurement, scale, seed)
+
+
+@ex.capture
+def open_benchmarks(benchmark: Any, scale: int, lr_root: Any) -> list[Benchmark]:
+    return [open_benchmark(str(root), scale, lr_root) for root in several(benchmark)]
+
+
+@ex.capture
+def build_systems(
+    benchmarks: list[Benchmark], scale: int, method: Any, sr_root: Any, tile: int | None
+) -> dict[str, System]:
+    """What is evaluated, by the name of its columns."""
+    common_channels()
+    systems = [(one.name, network(one.generator, tile)) for one in trained_generators()]
+    systems += [(name, interpolation(name, scale)) for name in several(method) if name != FOLDER]
+    systems += [
+        (Path(str(root)).name, results_in_folder(str(root), benchmarks))
+        for root in several(sr_root)
+    ]
+    names = distinct(name for name, _ in systems)
+    return dict(zip(names, (system for _, system in systems), strict=True))
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """The names, numbered where one comes again.
+
+    Example:
+        >>> distinct(["best.pt", "run 3", "best.pt"])
+        ['best.pt', 'run 3', 'best.pt (2)']
+    """
+    found: list[str] = []
+    for name in names:
+        count = 1 + sum(other == name or other.startswith(f"{name} (") for other in found)
+        found.append(name if count == 1 else f"{name} ({count})")
+    return found
+
+
+@ex.main
+def main(
+    _run: Any,
+    scale: int,
+    metrics: list[str],
+    border: int,
+    channel: str,
+    lpips_weights: Any,
+    device: str,
+    save_images: bool | str,
+) -> dict[str, dict[str, dict[str, float]]]:
+    record = Record(_run, save_images)
+    benchmarks = open_benchmarks(scale=scale)
+    systems = build_systems(benchmarks=benchmarks, scale=scale)
+    measurement = build_measurement(scale=scale)
+    settings = MetricSettings(border, channel, lpips_weights, device)
+    _run.info["evaluated"] = {**describe(benchmarks), "systems": describe_systems()}
+    results = {}
+    with tqdm(
+        total=len(systems) * sum(len(benchmark.samples) for benchmark in benchmarks),
+        desc="evaluate",
+        unit="image",
+        file=sys.stderr,
+        leave=False,
+    ) as bar:
+        for name, benchmark in zip(distinct(b.name for b in benchmarks), benchmarks, strict=True):
+
+            def report(sample: Sample, system: str, sr: Any, figures: Any, name=name) -> None:
+                record.image(name, system, sample, sr, figures)
+                bar.update()
+
+            table = evaluate(
+                benchmark,
+                systems,
+                metrics,
+                settings,
+                channels=common_channels(),
+                measurement=measurement,
+                report=report,
+            )
+            with bar.external_write_mode(file=sys.stdout):
+                print(table.to_markdown())
+            record.table(name, table)
+            results[plain(name)] = {plain(key): value for key, value in table.means().items()}
+    if _run._id is not None:
+        print(f"recorded as run {_run._id}")
+    return results
+
+
+class Record:
+    """What a run keeps of an evaluation: figures, tables, images if asked for."""
+
+    def __init__(self, run: Any, save_images: bool | str) -> None:
+        self.run = run
+        self.artifacts = RunArtifacts(run)
+        self.save_images = save_images
+        self.steps: dict[str, int] = {}
+        if save_images is True and not self.artifacts:
+            raise UserError(
+                "save_images=True: keeps them in the run's record, and this run has none; "
+                "give a folder, save_images=out"
+            )
+
+    def image(
+        self, benchmark: str, system: str, sample: Sample, sr: Any, figures: dict[str, float]
+    ) -> None:
+        series = f"{plain(benchmark)}.{plain(system)}"
+        step = self.steps[series] = self.steps.get(series, -1) + 1
+        for metric, value in figures.items():
+            if math.isfinite(value):  # PSNR of equal images is not
+                self.run.log_scalar(f"{series}.{metric}", value, step)
+        if isinstance(self.save_images, str):
+            folder = Path(self.save_images) / plain(benchmark) / plain(system)
+            write_image(folder / f"{sample.name}.png", sr)
+        elif self.save_images:
+            name = f"{plain(benchmark)}_{plain(system)}_{plain(sample.name)}.png"
+            with tempfile.TemporaryDirectory(prefix="tmd-") as scratch:
+                write_image(Path(scratch) / name, sr)
+                self.artifacts.save(name, Path(scratch) / name)
+
+    def table(self, benchmark: str, table: Table) -> None:
+        if not self.artifacts:
+            return
+        with tempfile.TemporaryDirectory(prefix="tmd-") as scratch:
+            for suffix, text in (("csv", table.to_csv()), ("md", table.to_markdown())):
+                path = Path(scratch) / f"{plain(benchmark)}.{suffix}"
+                path.write_text(text, encoding="utf-8")
+                self.artifacts.save(path.name, path)
+
+
+def plain(name: str) -> str:
+    """A name that files, pages and databases take: no dots, no spaces."""
+    return re.sub(r"[^\w-]+", "_", name).strip("_")
+
+
+def describe(benchmarks: list[Benchmark]) -> dict[str, Any]:
+    """The benchmarks for the record."""
+    names = distinct(benchmark.name for benchmark in benchmarks)
+    return {
+        "benchmarks": {
+            plain(name): {
+                "images": len(benchmark.samples),
+                "hr": str(benchmark.samples[0].hr.parent.resolve()),
+                "lr": None if benchmark.lr_root is None else str(benchmark.lr_root.resolve()),
+            }
+            for name, benchmark in zip(names, benchmarks, strict=True)
+        }
+    }
+
+
+@ex.capture
+def describe_systems(
+    run: Any, checkpoint: Any, method: Any, sr_root: Any
+) -> dict[str, dict[str, Any]]:
+    """What was evaluated for the record; trained generators with their iteration."""
+    sources = [
+        *(f"run {without_credentials(str(spec))}" for spec in several(run)),
+        *(f"checkpoint {path}" for path in several(checkpoint)),
+    ]
+    trained = trained_generators()
+    entries = [
+        (one.name, {"source": source, "iteration": one.state.get("iteration")})
+        for one, source in zip(trained, sources, strict=True)
+    ]
+    entries += [(name, {"source": "method"}) for name in several(method) if name != FOLDER]
+    entries += [(Path(str(root)).name, {"source": str(root)}) for root in several(sr_root)]
+    names = distinct(name for name, _ in entries)
+    return {plain(name): entry for name, (_, entry) in zip(names, entries, strict=True)}
+
+
+if __name__ == "__main__":
+    ex.run_commandline()
