@@ -65,16 +65,17 @@ def captioned_frames(
     height = round(pictures[0].height * width / pictures[0].width)
     # Video codecs want even sides.
     size = (width - width % 2, height + HEADER + (height + HEADER) % 2)
+    margin = round(MARGIN * width / pictures[0].width)
+    right = size[0] - margin
     frames = []
     for number, (picture, caption) in enumerate(zip(pictures, captions, strict=True), start=1):
         frame = Image.new("RGB", size, PAPER)
         frame.paste(picture.resize((size[0], height), Image.Resampling.LANCZOS), (0, HEADER))
         draw = ImageDraw.Draw(frame)
-        write(draw, (MARGIN, 8), caption, TEXT_SIZE, bold=True, width=size[0] - 2 * MARGIN)
-        right = size[0] - MARGIN
-        draw.line((MARGIN, HEADER - 8, right, HEADER - 8), fill=FRAME, width=3)
-        reached = MARGIN + (right - MARGIN) * number // len(pictures)
-        draw.line((MARGIN, HEADER - 8, reached, HEADER - 8), fill=INK, width=3)
+        write(draw, (margin, 8), caption, TEXT_SIZE, bold=True, width=right - margin)
+        reached = margin + (right - margin) * number // len(pictures)
+        draw.line((margin, HEADER - 8, right, HEADER - 8), fill=FRAME, width=3)
+        draw.line((margin, HEADER - 8, reached, HEADER - 8), fill=INK, width=3)
         frames.append(frame)
     return frames
 
