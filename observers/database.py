@@ -52,9 +52,8 @@ def parse_address(text: str) -> Address:
     try:
         parsed = parse_uri(url, validate=True)
     except (InvalidURI, ConfigurationError, ValueError) as error:
-        reason = without_credentials(str(error)).splitlines()[0].rstrip(".")
         raise UserError(
-            f"MongoDB address {without_credentials(url)}: {reason} "
+            f"MongoDB address {without_credentials(url)}: {_complaint(url, error)} "
             "(must be mongodb://[user:password@]host[:port]/database)"
         ) from None
     if not parsed["database"]:
@@ -135,6 +134,16 @@ def encodable(value: Any) -> Any:
 def _key(key: str) -> str:
     key = key.replace(".", ",").replace("\0", "")
     return f"@{key[1:]}" if key.startswith("$") else key
+
+
+def _complaint(url: str, error: Exception) -> str:
+    """The driver's; it quotes pieces of an address that a password with "/" or "@" broke up."""
+    said = str(error).splitlines()[0].rstrip(".")
+    credentials = url.partition("://")[2].rpartition("@")[0]
+    for piece in re.split("[:/@?]", credentials):
+        if piece:
+            said = said.replace(piece, "***")
+    return without_credentials(said)
 
 
 def _long_form(text: str) -> str:

@@ -236,6 +236,7 @@ class _SendingThread(threading.Thread):
     def _say_what_remains(self) -> None:
         number = self._sender.run_id
         store = self.outbox.folder.parent if self.outbox.keep else self.outbox.folder.parents[1]
+        store = Path(os.path.relpath(store))
         logger.warning(
             "%s is not in %s in full: still to be sent: %s. It is kept in %s; send it with: "
             "python -m observers.sync%s",

@@ -101,6 +101,7 @@ class Sender:
         self._metric_ids: list[dict[str, str]] = []
         self._offset = 0
         self._artifacts: dict[str, dict[str, Any]] = {}
+        self._swept: list[ObjectId] = []
         self._sources: list[list[Any]] | None = None
         self._resources: list[list[str]] = []
         self._alive_at = time.monotonic()
@@ -116,6 +117,7 @@ class Sender:
         self._send_resources(entry)
         self._send_metrics()
         self._send_artifacts()
+        self._sweep_again()
         self._update(self._document(entry))
         # What was saved meanwhile comes with the next call.
         return entry["status"] != "RUNNING" and self._json("run.json", None) == entry
@@ -320,13 +322,25 @@ class Sender:
         self._sweep()
 
     def _sweep(self) -> None:
-        """Delete uploads that broke off, and what replaced artifacts have left."""
+        """Delete uploads that broke off, and what replaced and removed artifacts have left."""
         document = self.database.runs.find_one({"_id": self.run_id}, {"uploads": 1}) or {}
         used = {artifact["file_id"] for artifact in self._artifacts.values()}
         for file_id in document.get("uploads", []):
-            if file_id not in used:
+            if file_id not in used and not self._is_shared(file_id):
                 self._files.delete(file_id)
+                self._swept.append(file_id)
             self.database.runs.update_one({"_id": self.run_id}, {"$pull": {"uploads": file_id}})
+
+    def _sweep_again(self) -> None:
+        # The last chunks of a killed sender may have reached the server after the first time.
+        for file_id in self._swept:
+            self._files.delete(file_id)
+        self._swept = []
+
+    def _is_shared(self, file_id: ObjectId) -> bool:
+        """Whether it is a complete file that other runs may refer to."""
+        file = self.database.fs.files.find_one({"_id": file_id}, {"metadata": 1})
+        return file is not None and "md5" in (file.get("metadata") or {})
 
     def _send_artifacts(self) -> None:
         here = self._artifacts_here(self._json("run.json", {}))
@@ -345,14 +359,11 @@ class Sender:
 
     def _upload_artifact(self, name: str) -> None:
         path = self.folder / name
-        runs, identity = self.database.runs, ObjectId()
-        # Noted first: whatever happens, someone knows which chunks to delete.
-        runs.update_one({"_id": self.run_id}, {"$push": {"uploads": identity}})
+        runs = self.database.runs
         try:
             signature = _signature(path)
-            self._upload(
+            identity = self._upload(
                 path,
-                _id=identity,
                 filename=f"artifact://runs/{self.run_id}/{name}",
                 content_type=mimetypes.guess_type(name)[0],
                 metadata={"run_uid": self._sent["uid"], "signature": signature},
@@ -381,14 +392,18 @@ class Sender:
         del self._artifacts[name]
         self._sweep()
 
-    def _upload(self, path: Path, **properties: Any) -> None:
+    def _upload(self, path: Path, **properties: Any) -> ObjectId:
+        identity = ObjectId()
         with open(path, "rb") as source:
-            # Not a `with`: what breaks off must not become a file. The sweep deletes its chunks.
-            target = self._files.new_file(**properties)
+            # Noted first: whatever happens, the sweep knows whose chunks to delete.
+            self.database.runs.update_one({"_id": self.run_id}, {"$push": {"uploads": identity}})
+            # Not a `with`: what breaks off must not become a file.
+            target = self._files.new_file(_id=identity, **properties)
             while block := source.read(_BLOCK):
                 target.write(block)
                 self._stay_alive()
             target.close()
+        return identity
 
     def _send_sources(self, entry: dict[str, Any]) -> None:
         if self._sources is None:
@@ -413,8 +428,8 @@ class Sender:
         known = self.database.fs.files.find_one({"filename": filename, "metadata.md5": digest})
         if known is not None:
             return known["_id"]
-        identity = ObjectId()
-        self._upload(path, _id=identity, filename=filename, metadata={"md5": digest})
+        identity = self._upload(path, filename=filename, metadata={"md5": digest})
+        self.database.runs.update_one({"_id": self.run_id}, {"$pull": {"uploads": identity}})
         return identity
 
     def _json(self, name: str, default: Any) -> Any:

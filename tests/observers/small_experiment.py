@@ -36,6 +36,7 @@ ex.add_config(
     lr=1e-3,
     ending="completed",
     resume=None,
+    note=None,
 )
 
 

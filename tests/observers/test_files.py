@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from processes import wait_for_save
 from sacred import SETTINGS, Experiment
 from sacred.observers import FileStorageObserver
 
@@ -351,8 +352,7 @@ def test_the_status_is_true_for_every_ending(
 
 def test_a_run_of_a_living_process_is_running(tmp_path: Path, start_run: Start) -> None:
     process = start_run("seconds=30", TELL="1")
-    while "SAVED" not in process.stdout.readline():
-        pass
+    wait_for_save(process)
     assert open_run(1, store=tmp_path / "runs").status == "RUNNING"
     process.kill()
     process.wait()
@@ -428,8 +428,7 @@ def torn_reads(root: Path, start_run: Start, kills: int) -> None:
             INTERVAL="0.05",
             TELL="1",
         )
-        while "SAVED" not in process.stdout.readline():
-            pass
+        wait_for_save(process)
         time.sleep(chance.uniform(0, 0.4))
         process.send_signal(signal.SIGKILL)
         process.communicate()
