@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from experiments import resuming
+from experiments.devices import available_device
 from experiments.experiment import Experiment
 from experiments.session import Model, Session, prepare_torch
 from ingredients import (
@@ -30,7 +31,7 @@ from ingredients import (
     schedule,
     training,
 )
-from tmd.errors import UserError, check_choice, check_flag, check_number
+from tmd.errors import check_choice, check_flag, check_number
 from tmd.training import Phases, create_srgan_trainer
 from tmd.training.precision import PRECISIONS
 
@@ -95,25 +96,6 @@ def published(part: str) -> dict[str, Any]:
     ingredient = next(p.ingredient for p in PARTS if p.ingredient.path == part)
     entries = ingredient.named_configs["paper"]()
     return {key: value for key, value in entries.items() if key != "__doc__"}
-
-
-def available_device(device: Any) -> str:
-    """``device`` if torch has it, with ``auto`` resolved.
-
-    Raises:
-        UserError: it is no device, or not one of this machine.
-    """
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        parsed = torch.device(device)
-    except (RuntimeError, TypeError):
-        raise UserError(f"device={device!r}: must be auto, cpu, cuda or cuda:N") from None
-    check_choice("device", parsed.type, ("cpu", "cuda"))
-    count = torch.cuda.device_count()
-    if parsed.type == "cuda" and (parsed.index or 0) >= count:
-        raise UserError(f"device={device}: this machine has {count or 'no'} CUDA device(s)")
-    return str(device)
 
 
 @ex.check

@@ -24,7 +24,7 @@ def config():
     patch_size = _default(name, "patch_size")  # HR pixels
     crop = None  # side, or [height, width], of a centre crop of every image
     augment = True  # flips and right-angle turns
-    batch_size = 16
+    batch_size = 8
     val_root = None  # folder of images to validate on; None holds out some of root
     validation = None  # how many images to validate on, or which share
     list_file = None  # text file that names the images to use

@@ -16,11 +16,12 @@ ingredient = Ingredient("discriminator")
 @ingredient.config
 def config():
     name = "srgan"  # srgan, unet, patch
-    features = [64, 64, 128, 128, 256, 256, 512, 512]  # channels after each convolution
-    strides = [1, 2, 1, 2, 1, 2, 1, 2]  # of each convolution
+    features = [32, 64, 64, 128, 128, 256]  # channels after each convolution
+    strides = [2, 1, 2, 1, 2, 2]  # of each convolution
     norm = "auto"  # batch, none, auto: as published, and none with spectral normalisation
     spectral_norm = False
-    options = {}  # what only this architecture takes
+    # What only this architecture takes; the defaults suit patches of 72 pixels.
+    options = {"grid": 4, "hidden": 128} if name == "srgan" else {}
 
 
 @ingredient.named_config
@@ -31,6 +32,7 @@ def paper():
     strides = [1, 2, 1, 2, 1, 2, 1, 2]
     norm = "batch"
     spectral_norm = False
+    options = {"grid": 6, "hidden": 1024}
 
 
 @ingredient.capture

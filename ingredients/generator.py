@@ -16,8 +16,8 @@ ingredient = Ingredient("generator")
 @ingredient.config
 def config():
     name = "srresnet"  # srresnet, rrdb
-    n_blocks = 16  # residual blocks
-    n_features = 64  # channels between them
+    n_blocks = 8  # residual blocks
+    n_features = 32  # channels between them
     norm = "none"  # batch, none
     spectral_norm = False  # spectral normalisation of every convolution but the last
     global_skip = True  # add to the bicubic upscaling, beginning with nothing

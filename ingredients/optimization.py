@@ -25,8 +25,9 @@ CLIPPING: dict[str, Callable[[float], GradientRule]] = {
 
 @ingredient.config
 def config():
-    lr_g = 2e-4
+    lr_g = 1e-3
     lr_d = 1e-4
+    adversarial_lr = 0.2  # factor of lr_g in the adversarial phase
     betas = [0.9, 0.999]  # of Adam, for both
     decay = "cosine"  # off, exponential, cosine, halfway, steps
     decay_ratio = 0.1  # last learning rate over the first; with steps: factor at each
@@ -35,7 +36,7 @@ def config():
     clip = None  # limit of the gradients; None: no limit
     clip_by = "norm"  # norm, value, normalize (to exactly `clip`)
     d_steps = 1  # updates of D, each on a batch of its own, for one of G
-    ema = 0.999  # decay of the average of G's weights; 0: off
+    ema = 0.995  # decay of the average of G's weights; 0: off; 0.999 for runs of 10^5 updates
 
 
 @ingredient.named_config
@@ -43,6 +44,7 @@ def paper():
     """SRGAN's learning rates as published: 1e-4, and 1e-5 for the last 10^5 updates."""
     lr_g = 1e-4
     lr_d = 1e-4
+    adversarial_lr = 1.0
     betas = [0.9, 0.999]
     decay = "steps"
     decay_ratio = 0.1
@@ -56,6 +58,7 @@ def paper():
 def check(
     lr_g: float,
     lr_d: float,
+    adversarial_lr: float,
     betas: list[float],
     decay: str,
     decay_ratio: float,
@@ -69,6 +72,7 @@ def check(
     """Raise `UserError` for values that can't be."""
     check_number("optimization.lr_g", lr_g, above=0)
     check_number("optimization.lr_d", lr_d, above=0)
+    check_number("optimization.adversarial_lr", adversarial_lr, above=0)
     if not isinstance(betas, (list, tuple)) or len(betas) != 2:
         raise UserError(f"optimization.betas={betas!r}: must be two numbers, like [0.9, 0.999]")
     for beta in betas:
@@ -115,6 +119,7 @@ def build_learning_rate(
     optimizers: dict[str, torch.optim.Optimizer],
     phases: Phases,
     epoch_length: int,
+    adversarial_lr: float,
     decay: str,
     decay_ratio: float,
     decay_over: str,
@@ -122,7 +127,8 @@ def build_learning_rate(
 ) -> LearningRate:
     """The handler that decays the learning rates of ``optimizers``."""
     steps = [parse_length("optimization.decay_steps", step, epoch_length) for step in decay_steps]
-    return LearningRate(optimizers, decay, decay_ratio, phases, decay_over, steps)
+    adversarial = {"lr_g": adversarial_lr}
+    return LearningRate(optimizers, decay, decay_ratio, phases, decay_over, steps, adversarial)
 
 
 @ingredient.capture

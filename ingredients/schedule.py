@@ -26,9 +26,9 @@ SETTINGS = ("start", "length", "raise_by", "lower_by", "patience")
 
 @ingredient.config
 def config():
-    pretrain = 4  # epochs, or iterations as 500it: G alone, pixel loss
-    warmup = "100it"  # D alone against the frozen G
-    adversarial = 6  # both
+    pretrain = 10  # epochs, or iterations as 500it: G alone, pixel loss
+    warmup = "200it"  # D alone against the frozen G
+    adversarial = 5  # both
     adv = {
         "name": "adaptive",  # constant, linear, exponential, adaptive
         "start": None,  # first weight over adv_weight

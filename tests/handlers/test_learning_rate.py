@@ -51,3 +51,8 @@ def test_steps_come_after_the_iterations_named() -> None:
 def test_off_and_halfway() -> None:
     assert rates("off", Phases(0, 0, 3), ratio=0.1) == [1, 1, 1]
     assert rates("halfway", Phases(0, 0, 4), ratio=0.1) == pytest.approx([1, 1, 0.1, 0.1])
+
+
+def test_the_adversarial_phase_may_have_a_rate_of_its_own() -> None:
+    seen = rates("off", Phases(2, 1, 2), ratio=0.1, adversarial={"lr_g": 0.25})
+    assert seen == [1, 1, 1, 0.25, 0.25]

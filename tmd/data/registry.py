@@ -53,7 +53,7 @@ class Dataset:
     """
 
     channels = 3
-    patch_size = 96
+    patch_size = 72
     needs_root = True
     downloads = False
 

@@ -49,8 +49,10 @@ class LearningRate:
             the SRGAN paper).
         ratio: the last learning rate over the first.
         phases: of the run.
-        over: ``phase``, the decay begins anew in each phase; ``run``, one decay over all; or the
-            iterations at which the rate is multiplied by ``ratio`` (``decay`` is then ignored).
+        over: ``phase``, the decay begins anew in each phase; ``run``, one decay over all.
+        steps: with ``decay="steps"``, the iterations after which the rate is multiplied by
+            ``ratio``, whatever ``over`` says.
+        adversarial: factors, by the optimisers' names, of their rates in the adversarial phase.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class LearningRate:
         phases: Phases,
         over: str = "phase",
         steps: list[int] | None = None,
+        adversarial: dict[str, float] | None = None,
     ) -> None:
         self.optimizers = optimizers
         self.initial = {
@@ -70,6 +73,7 @@ class LearningRate:
         self.phases = phases
         self.over = over
         self.steps = steps
+        self.adversarial = adversarial or {}
         self.ratio = ratio
         self.decay = DECAYS[decay](ratio) if decay != "steps" else None
 
@@ -88,8 +92,12 @@ class LearningRate:
         trainer.add_event_handler(Events.ITERATION_STARTED, self)
 
     def __call__(self, trainer: Engine) -> None:
-        factor = self.factor(trainer.state.iteration)
+        iteration = trainer.state.iteration
+        adversarial = self.phases.at(iteration) == "adversarial"
         for name, optimizer in self.optimizers.items():
+            factor = self.factor(iteration)
+            if adversarial:
+                factor *= self.adversarial.get(name, 1.0)
             for group, initial in zip(optimizer.param_groups, self.initial[name], strict=True):
                 group["lr"] = initial * factor
             setattr(trainer.state, name, optimizer.param_groups[0]["lr"])
