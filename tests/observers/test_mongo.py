@@ -394,7 +394,7 @@ def test_connections_cut_at_any_moment_double_and_lose_nothing(
 
 
 class CuttingProxy:
-    """Passes bytes on to a server and cuts every connection after a random while."""
+    """Passes bytes on to a server; now and then it keeps an answer and cuts the line."""
 
     def __init__(self, target: int) -> None:
         self.target = target
@@ -419,18 +419,17 @@ class CuttingProxy:
                 return
             server = socket.create_connection(("127.0.0.1", self.target))
             for source, sink in ((client, server), (server, client)):
-                threading.Thread(target=self._pass, args=(source, sink), daemon=True).start()
-            if not self.peace.is_set():
-                life = self._chance.uniform(0.02, 0.4)
-                threading.Timer(life, self._cut, (client, server)).start()
+                answers = source is server
+                threading.Thread(
+                    target=self._pass, args=(source, sink, answers), daemon=True
+                ).start()
 
-    def _cut(self, *connections: socket.socket) -> None:
-        self.cuts += 1
-        self._close(*connections)
-
-    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pass(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
         try:
             while data := source.recv(65536):
+                if answers and not self.peace.is_set() and self._chance.random() < 0.05:
+                    self.cuts += 1
+                    break
                 sink.sendall(data)
         except OSError:
             pass
