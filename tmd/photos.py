@@ -10,6 +10,7 @@ import io
 import os
 import struct
 import tempfile
+import warnings
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -23,7 +24,6 @@ import torch
 from PIL import Image, ImageCms
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor, nn
-from torchvision.io import decode_image, read_file
 
 from tmd.errors import UserError
 from tmd.images import named_errors, open_image
@@ -200,8 +200,8 @@ def _deep_pixels(path: Path, image: Image.Image) -> Tensor | None:
     """The pixels of a file with 16 bits a channel, which Pillow's colour modes cut to 8."""
     if image.mode == "F":
         raise UserError(f"{path}: floating-point images have no range")
-    if image.format == "PNG" and _png_depth(path) == 16:
-        return decode_image(read_file(str(path)))
+    if image.format == "PNG" and _is_deep_colour(path):
+        return _decoded_by_torchvision(path)
     if image.format == "TIFF" and image.tag_v2.get(258, (8,))[0] == 16 and image.mode == "RGB":  # type: ignore[attr-defined]
         pixels = torch.from_numpy(tifffile.imread(path, key=0))
         return pixels.permute(2, 0, 1) if pixels.shape[-1] in (3, 4) else pixels
@@ -213,9 +213,24 @@ def _deep_pixels(path: Path, image: Image.Image) -> Tensor | None:
     return torch.from_numpy(levels.astype(np.uint16))[None]
 
 
-def _png_depth(path: Path) -> int:
+def _is_deep_colour(path: Path) -> bool:
+    """Whether a PNG has 16 bits and more than one channel (ISO 15948, 11.2.1)."""
     with open(path, "rb") as file:
-        return file.read(25)[24]
+        depth, colour = file.read(26)[24:]
+    return depth == 16 and colour != 0
+
+
+def _decoded_by_torchvision(path: Path) -> Tensor:
+    with warnings.catch_warnings():
+        # It is to leave torchvision one day; then this says so instead of losing bits.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            from torchvision.io import decode_image, read_file
+        except ImportError:
+            raise UserError(
+                f"{path}: this torchvision reads no PNG of 16 bits; convert it to TIFF"
+            ) from None
+        return decode_image(read_file(str(path)))
 
 
 def _is_grey(image: Image.Image) -> bool:
@@ -232,7 +247,7 @@ def _cmyk_to_srgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, b
             )
             if converted is not None:
                 return converted, srgb.tobytes()
-        except ImageCms.PyCMSError:
+        except (ImageCms.PyCMSError, OSError):
             pass  # a broken profile: as if there were none
     return image.convert("RGB"), None
 
