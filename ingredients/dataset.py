@@ -58,8 +58,14 @@ _captured_options = ingredient.capture(_options)
 
 
 def check(scale: int, device: str | torch.device = "cpu") -> None:
-    """Raise `tmd.errors.UserError` for the first thing wrong that can be seen at a glance."""
-    DatasetOptions(**_captured_options()).check(scale)
+    """Raise `tmd.errors.UserError` for the first thing wrong that can be seen at a glance.
+
+    With ``strict``, every image is decoded: what is wrong with one must be known before the run.
+    """
+    options = _captured_options()
+    DatasetOptions(**options).check(scale)
+    if options["strict"]:
+        create_dataset(**{**options, "storage": "disk"}, scale=scale).close()
 
 
 def build(scale: int, seed: int, device: str | torch.device = "cpu") -> TrainingData:

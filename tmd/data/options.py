@@ -119,10 +119,14 @@ class DatasetOptions:
     def _check_validation(self) -> None:
         if self.val_root is not None:
             check_roots(folders(self.val_root), "dataset.val_root")
-        if isinstance(self.validation, float):
-            check_number("dataset.validation", self.validation, above=0, below=1)
-        elif self.validation is not None:
-            check_number("dataset.validation", self.validation, 0, integer=True)
+        value = self.validation
+        count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        share = isinstance(value, float) and 0 < value < 1
+        if value is not None and not count and not share:
+            raise UserError(
+                f"dataset.validation={value!r}: must be a number of images, or a share above 0 "
+                "and below 1"
+            )
 
     def framing(self, scale: int, height: int, width: int) -> Framing:
         """How images are framed if (height, width) is the first one's size.

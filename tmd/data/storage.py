@@ -8,6 +8,7 @@ may be larger than memory; `MemoryStorage` decodes once into one block that work
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -93,7 +94,13 @@ class MemoryStorage:
 
         def decode(image: int) -> str | None:
             try:
-                self._view(image)[:] = framing.apply(source.read(image).numpy())
+                pixels = framing.apply(source.read(image).numpy())
+                view = self._view(image)
+                if pixels.shape != view.shape:
+                    raise Unusable(
+                        f"{pixels.shape[2]}×{pixels.shape[1]} is not what its header says"
+                    )
+                view[:] = pixels
             except (UserError, Unusable) as problem:
                 return str(problem)
             return None
@@ -192,7 +199,14 @@ def _cut(images: list[np.ndarray], draw: Draw, framing: Framing) -> torch.Tensor
 
 def in_threads(function: Callable[[int], T], items: Sequence[int], description: str) -> Iterator[T]:
     """``map`` in threads (decoders release the interpreter), with a bar if it takes a while."""
-    bar = tqdm(total=len(items), desc=description, leave=False, delay=1, unit="img")
+    bar = tqdm(
+        total=len(items),
+        desc=description,
+        unit="img",
+        leave=False,
+        delay=1,
+        mininterval=0.2 if sys.stderr.isatty() else 10,
+    )
     with bar, ThreadPoolExecutor(min(16, available_cpus())) as pool:
         # All at once, a million tasks would take more memory than many a set of images.
         for first in range(0, len(items), 1024):
@@ -215,12 +229,15 @@ def available_memory() -> int:
         lines = Path("/proc/meminfo").read_text().splitlines()
         amounts += [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable")]
     except OSError:
-        amounts.append(4 << 30)
+        pass
     group = Path("/sys/fs/cgroup")
     try:
         limit = (group / "memory.max").read_text().strip()
         if limit != "max":
-            amounts.append(int(limit) - int((group / "memory.current").read_text()))
-    except (OSError, ValueError):
+            stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+            # What files are cached in counts as used, but goes when memory is wanted.
+            used = int((group / "memory.current").read_text()) - int(stat["inactive_file"])
+            amounts.append(int(limit) - used)
+    except (OSError, ValueError, KeyError):
         pass
-    return max(0, min(amounts))
+    return max(0, min(amounts, default=4 << 30))

@@ -112,15 +112,17 @@ class TrainingData:
             stream.close()
 
     def _report(self, source: ImageSource, skips: Skips) -> None:
+        if not skips:
+            return
         known = {path for path, _ in self.skipped}
         new = [[source.name(i), why] for i, why in sorted(skips.items())]
         new = [[path, why.removeprefix(f"{path}: ")] for path, why in new if path not in known]
-        if not new:
-            return
         listed = "; ".join(f"{path}: {why}" for path, why in new[:3])
         if self._strict:
             raise UserError(f"dataset.strict=True: {len(new)} images can't be used: {listed}")
         self.skipped += new
+        if not new:
+            return
         more = f"; and {len(new) - 3} more" if len(new) > 3 else ""
         _log.warning("Skipped %d images: %s%s", len(new), listed, more)
 
@@ -197,18 +199,26 @@ def _split(chosen: DatasetOptions, seed: int) -> tuple[ImageSource, ImageSource]
     train, held_out, count = pools.train, pools.validation, pools.validation_count
     if chosen.val_root is not None:
         files = find_files(folders(chosen.val_root), train.channels, key="dataset.val_root")
-        if isinstance(train, FileSource):
-            train = without(train, files)
+        train = _without(train, files)
         held_out, count = files, None
-    if not len(train):
-        raise UserError("dataset: every image of dataset.root is one of dataset.val_root too")
     pool = train if held_out is None else held_out
     count = _validation_count(chosen, len(pool), count, splits=held_out is None)
     order = torch.randperm(len(pool), generator=generator(seed, "split")).numpy()
     picked = pool.subset(np.sort(order[:count])) if count < len(pool) else pool
     if held_out is None:
         train = train.subset(np.sort(order[count:]))
-    return train, picked
+    if not count and chosen.validation is None:
+        _log.warning("A set of one image leaves none to validate on")
+    return _without(train, picked), picked
+
+
+def _without(train: ImageSource, held_out: ImageSource) -> ImageSource:
+    if not isinstance(train, FileSource) or not isinstance(held_out, FileSource):
+        return train
+    left = without(train, held_out)
+    if not len(left):
+        raise UserError("dataset: nothing to learn from: each image is one to validate on too")
+    return left
 
 
 def _validation_count(
