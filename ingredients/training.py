@@ -15,9 +15,9 @@ ingredient = Ingredient("training")
 
 @ingredient.config
 def config():
-    epoch_length = 500  # iterations; after each epoch the held-out images are measured
+    epoch_length = 400  # iterations; after each epoch the held-out images are measured
     log_interval = 10  # iterations over which scalars are averaged
-    checkpoint_every = 500  # iterations
+    checkpoint_every = 400  # iterations
     preview_images = 2  # held-out images on the sheet
     tensorboard = True
     speed = "auto"  # float32, bfloat16; auto: what was measured faster on this kind of device
