@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import platform
 import sys
 import tempfile
@@ -53,6 +54,8 @@ from tmd.training.steps import all_finite
 def prepare_torch(seed: int, device: str, deterministic: bool) -> torch.device:
     """Seed the weights' initialisation and choose reproducible or fast kernels."""
     torch.manual_seed(derive_seed(seed, "weights"))
+    # cuBLAS reads it when CUDA starts, and refuses to be deterministic without.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic
     return torch.device(device)
@@ -293,9 +296,8 @@ class Session:
     def folder(self) -> Path | None:
         """Where the file store keeps this run, if it does."""
         for observer in self.run.observers:
-            files = observer if isinstance(observer, FileObserver) else observer.files
-            if files is not None and files.folder is not None:
-                return files.folder.path
+            if isinstance(observer, FileObserver) and observer.in_files and observer.folder:
+                return Path(observer.spec)
         return None
 
     def _tensorboard(self) -> TensorBoard | None:
