@@ -26,7 +26,7 @@ from sacred.utils import (
     iterate_flattened,
 )
 
-from observers import create_observers, open_run, without_credentials
+from observers import create_observers, open_run, record_output, without_credentials
 from tmd.errors import UserError
 from tmd.handlers.interruption import Interrupted, raise_interrupted
 
@@ -146,6 +146,7 @@ class Experiment(sacred.Experiment):
         }
         if run.capture_mode is None:
             run.capture_mode = "sys"  # Sacred's default redirects the file descriptors themselves
+        record_output(run)
         return run
 
     def _observers(self, stores: dict[str, str | None]) -> Iterable[Any]:

@@ -11,11 +11,11 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import ignite
 import torch
@@ -28,7 +28,6 @@ from torch import Tensor, nn
 from ingredients import dataset, optimization, schedule, training
 from observers import FileObserver, RunArtifacts, RunRecord
 from tmd.checkpoints import load_weights, save_checkpoint
-from tmd.data import TrainingData
 from tmd.handlers import (
     Best,
     Checkpoints,
@@ -42,7 +41,8 @@ from tmd.handlers import (
     Validation,
     average_weights,
 )
-from tmd.handlers.validation import Pair
+from tmd.handlers.progress import as_text
+from tmd.handlers.validation import Measure, Pair, SetMeasure
 from tmd.measurements import Measurement
 from tmd.metrics import psnr, ssim
 from tmd.seeding import derive_seed
@@ -73,6 +73,56 @@ class Model:
     history: ImageHistory | None
 
 
+class Data(Protocol):
+    """What is trained on: endless batches, of which the trainer knows what they hold."""
+
+    channels: int
+    fingerprint: dict[str, Any]
+    skipped: list[list[str]]
+
+    def batches(self, first: int = 0) -> Iterator[Any]: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class Scoring:
+    """What is measured on held-out images, and what decides which state is the best.
+
+    Attributes:
+        measures: by name, (SR, HR) -> (N,).
+        without_hr: by name, (all SR, all LR) -> scalar. One of the two has ``score``, of which
+            lower is better once training is adversarial.
+        guard: the figure in dB that a better score may cost ...
+        max_loss: ... so much of.
+    """
+
+    measures: dict[str, Measure]
+    without_hr: dict[str, SetMeasure] = field(default_factory=dict)
+    guard: str = "psnr"
+    max_loss: float = 0.0
+
+
+def fidelity_measures(scale: int) -> dict[str, Measure]:
+    """PSNR and SSIM by the field's convention."""
+    return {
+        "psnr": lambda sr, hr: psnr(sr, hr, border=scale),
+        "ssim": lambda sr, hr: ssim(sr, hr, border=scale),
+    }
+
+
+def measured_pairs(
+    images: Sequence[tuple[str, Tensor]], measure: Measurement, device: torch.device
+) -> list[Pair]:
+    """Held-out HR images (C, H, W), uint8, with the LR images that ``measure`` makes of them."""
+    pairs = []
+    for index, (name, image) in enumerate(images):
+        height, width = (side - side % measure.scale for side in image.shape[-2:])
+        hr = image[None, :, :height, :width].to(device).float().div(255)
+        pairs.append(Pair(name, measure(hr, index), hr))
+    return pairs
+
+
 class Session:
     """A trainer with its handlers, attached in the order that an exact resume needs.
 
@@ -80,14 +130,15 @@ class Session:
     sheet), and only then the checkpoint and the end by a signal.
 
     Args:
-        trainer: from `tmd.training`; its data are sequences of ``d_steps`` HR batches.
+        trainer: from `tmd.training`; its data are sequences of ``d_steps`` batches.
         run: Sacred's.
         experiment: the script's name, which a checkpoint remembers.
         model: what is trained.
         data: what on.
         phases: of the run.
-        scale, seed, adv_weight: the experiment's.
-        score: (SR, HR) -> (N,), lower is better; decides what is best once training is adversarial.
+        scale, adv_weight: the experiment's.
+        pairs: held-out images.
+        scoring: what is measured on them.
     """
 
     def __init__(
@@ -97,12 +148,12 @@ class Session:
         run: Run,
         experiment: str,
         model: Model,
-        data: TrainingData,
+        data: Data,
         phases: Phases,
         scale: int,
-        seed: int,
         adv_weight: float,
-        score: Any,
+        pairs: Sequence[Pair],
+        scoring: Scoring,
         device: torch.device,
         autocast: torch.dtype | None,
         settings: training.Settings,
@@ -135,18 +186,18 @@ class Session:
         averaged = average_weights(trainer, model.generator, decay) if decay else None
         self.handed_over = averaged.module if averaged else model.generator
 
-        pairs = self._pairs(seed, device)
-        measures = {
-            "psnr": lambda sr, hr: psnr(sr, hr, border=scale),
-            "ssim": lambda sr, hr: ssim(sr, hr, border=scale),
-            "score": score,
-        }
         self.validation = Validation(
-            self.handed_over, pairs, measures, phases, settings.epoch_length, autocast
+            self.handed_over,
+            pairs,
+            scoring.measures,
+            phases,
+            settings.epoch_length,
+            autocast,
+            scoring.without_hr,
         )
-        self.bicubic = self.validation.bicubic_figures()
+        self.bicubic = self.validation.bicubic_figures(scale)
 
-        self.best = Best(self.handed_over, phases, schedule.allowed_psnr_loss())
+        self.best = Best(self.handed_over, phases, scoring.max_loss, scoring.guard)
         self.best.attach(trainer)
 
         parts: dict[str, Any] = {
@@ -197,7 +248,7 @@ class Session:
 
         if resumed:
             self._load(resumed[1])
-        self._describe(seed, device)
+        self._describe(device)
 
     # What happens -------------------------------------------------------------------------------
 
@@ -237,7 +288,7 @@ class Session:
 
     # The record -----------------------------------------------------------------------------------
 
-    def _describe(self, seed: int, device: torch.device) -> None:
+    def _describe(self, device: torch.device) -> None:
         """Everything resolved at run time goes into the run's info."""
         on_gpu = device.type == "cuda"
         info = {
@@ -381,16 +432,6 @@ class Session:
             }
         )
 
-    # Held-out images ------------------------------------------------------------------------------
-
-    def _pairs(self, seed: int, device: torch.device) -> list[Pair]:
-        pairs = []
-        for index, (name, image) in enumerate(self.data.validation_images()):
-            height, width = (side - side % self.scale for side in image.shape[-2:])
-            hr = image[None, :, :height, :width].to(device).float().div(255)
-            pairs.append(Pair(name, self.model.measure(hr, index), hr))
-        return pairs
-
     # The report -----------------------------------------------------------------------------------
 
     def _result(self) -> dict[str, float]:
@@ -410,9 +451,10 @@ class Session:
         last = getattr(self.trainer.state, "validation", None)
         if last:
             rows[f"last (iteration {self.phases.total})"] = last
-        print(f"\n{'held-out images':24}{'PSNR':>9}{'SSIM':>9}{'score':>9}")
-        for name, row in rows.items():
-            print(f"{name:24}{row['psnr']:9.2f}{row['ssim']:9.4f}{row['score']:9.4f}")
+        heads = [name.upper() if name in ("psnr", "ssim") else name for name in self.bicubic]
+        print(f"\n{'held-out images':24}" + "".join(f"{head:>13}" for head in heads))
+        for title, row in rows.items():
+            print(f"{title:24}" + "".join(f"{as_text(name, row[name]):>13}" for name in row))
         if self.run._id is None:
             return
         folder = self.folder()
@@ -426,7 +468,7 @@ class Session:
             print(f"TensorBoard:  tensorboard --logdir {self.tensorboard.writer.log_dir}")
 
 
-def _grouped(batches: Iterator[Tensor], size: int) -> Iterator[tuple[Tensor, ...]]:
+def _grouped(batches: Iterator[Any], size: int) -> Iterator[tuple[Any, ...]]:
     while group := tuple(itertools.islice(batches, size)):
         yield group
 

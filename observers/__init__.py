@@ -9,7 +9,7 @@ from sacred.observers import RunObserver
 from observers.artifacts import RunArtifacts
 from observers.credentials import without_credentials
 from observers.files import FileObserver
-from observers.output import tidy_output
+from observers.output import record_output, tidy_output
 from observers.records import RunRecord, Store, open_run, open_store
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "create_observers",
     "open_run",
     "open_store",
+    "record_output",
     "tidy_output",
     "without_credentials",
 ]

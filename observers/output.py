@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 HEAD = 64_000
 TAIL = 192_000
@@ -16,6 +17,23 @@ _PIECES = re.compile(
 )
 _UNFINISHED = re.compile(r"\x1b(\[[0-?]*[ -/]*)?\Z")
 _OMISSION = re.compile(r"\n\[\.\.\. (\d+) characters left out \.\.\.\]\n")
+
+
+def record_output(run: Any) -> None:
+    """Have a Sacred run, before it starts, record its output tidily and to the last word.
+
+    Sacred keeps what was printed since the last beat only if the run completes.
+    """
+    run.captured_out_filter = tidy_output
+    stop = run._stop_heartbeat
+
+    def stop_heartbeat() -> None:
+        output = run._output_file
+        if output is not None and output.closed and output.final:
+            run.captured_out = tidy_output(run.captured_out + output.get())
+        stop()
+
+    run._stop_heartbeat = stop_heartbeat
 
 
 def tidy_output(text: str) -> str:

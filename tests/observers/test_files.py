@@ -19,7 +19,7 @@ from processes import wait_for_save
 from sacred import SETTINGS, Experiment
 from sacred.observers import FileStorageObserver
 
-from observers import FileObserver, RunArtifacts, open_run, open_store
+from observers import FileObserver, RunArtifacts, open_run, open_store, record_output
 from observers.atomic import PREFIX
 from observers.metrics import JOURNAL, read_journal
 from tmd.errors import UserError
@@ -348,6 +348,26 @@ def test_the_status_is_true_for_every_ending(
     assert steps == list(range(1, len(steps) + 1))
     assert len(steps) > 10
     assert len(record.artifacts()) >= 1
+
+
+def test_a_failed_run_keeps_its_last_words(tmp_path: Path) -> None:
+    ex = experiment(FileObserver(tmp_path))
+
+    @ex.main
+    def main() -> None:
+        for step in range(3):
+            print(f"\rstep {step}", end="")
+        print("\nlast words")
+        raise RuntimeError("mongodb://ann:pw@host/db is away")
+
+    made = ex._create_run()
+    record_output(made)
+    with pytest.raises(RuntimeError):
+        made()
+    record = open_run(1, store=tmp_path)
+    assert record.status == "FAILED"
+    assert record.captured_out.endswith("step 2\nlast words\n")
+    assert "mongodb://***@host/db is away" in "".join(record.entry["fail_trace"])
 
 
 def test_a_run_of_a_living_process_is_running(tmp_path: Path, start_run: Start) -> None:
