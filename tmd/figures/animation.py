@@ -82,7 +82,8 @@ def captioned_frames(
 
 def _write_gif(frames: Sequence[Image.Image], path: Path, fps: float) -> None:
     # One palette for all: colours that change from frame to frame flicker.
-    palette = frames[-1].quantize(256, Image.Quantize.MEDIANCUT)
+    small = [np.asarray(frame.resize((160, 160), Image.Resampling.NEAREST)) for frame in frames]
+    palette = Image.fromarray(np.concatenate(small)).quantize(256, Image.Quantize.MEDIANCUT)
     indexed = [
         frame.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for frame in frames
     ]

@@ -134,7 +134,7 @@ def write(
     if font.getlength(text) > width:
         while text and font.getlength(text + "…") > width:
             text = text[:-1]
-        text += "…"
+        text = text and text + "…"
     draw.text(at, text, fill=ink, font=font)
     return font.getlength(text)
 
