@@ -26,7 +26,7 @@ SETTINGS = ("start", "length", "raise_by", "lower_by", "patience")
 
 @ingredient.config
 def config():
-    pretrain = 10  # epochs, or iterations as 500it: G alone, pixel loss
+    pretrain = 6  # epochs, or iterations as 500it: G alone, pixel loss
     warmup = "200it"  # D alone against the frozen G
     adversarial = 5  # both
     adv = {
