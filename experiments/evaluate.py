@@ -40,6 +40,7 @@ from tmd.evaluation import (
     Sample,
     System,
     Table,
+    check_images_suffice,
     evaluate,
     interpolation,
     metrics_at_hand,
@@ -74,7 +75,7 @@ def config():
     channel = "y"  # of PSNR, SSIM, spectral: y (BT.601, 16 to 235), y-full (0 to 255), rgb
     border = None  # pixels left out on each side by these; None: scale
     tile = None  # side of a tile in LR pixels; None: as large as the memory allows
-    save_images = False  # True: into the run's record; or a folder
+    save_images = False  # True: into the run's record; or a folder, as sr_root takes it
     device = "auto"  # cpu, cuda, cuda:1, ...; auto: a GPU if there is one
     seed = 1  # of measurements that draw at random
 
@@ -96,6 +97,7 @@ def check(
     device: str,
     seed: int,
 ) -> None:
+    _open_trained.cache_clear()
     methods = several(method)
     for name in methods:
         check_choice("method", name, [*METHODS, FOLDER])
@@ -131,8 +133,7 @@ def resolve(metrics: Any, lpips_weights: Any, border: int | None, device: str) -
     names = metrics_at_hand(lpips_weights) if metrics == "auto" else several(metrics)
     names.sort(key=lambda name: name != "psnr")
     settings = MetricSettings(scale if border is None else border, lpips_weights=lpips_weights)
-    for name in names:
-        METRICS[name](settings)
+    check_images_suffice(open_benchmarks(scale=scale), names, settings)
     if metrics == "auto" and "lpips_alex" not in names:
         print("LPIPS is left out: its weights are not at hand (lpips_weights=FOLDER gives them)")
     return {
@@ -319,7 +320,7 @@ class Record:
             if math.isfinite(value):  # PSNR of equal images is not
                 self.run.log_scalar(f"{series}.{metric}", value, step)
         if isinstance(self.save_images, str):
-            folder = Path(self.save_images) / plain(benchmark) / plain(system)
+            folder = Path(self.save_images) / plain(system) / plain(benchmark)
             write_image(folder / f"{sample.name}.png", sr)
         elif self.save_images:
             name = f"{plain(benchmark)}_{plain(system)}_{plain(sample.name)}.png"

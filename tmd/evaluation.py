@@ -449,6 +449,27 @@ def evaluate(
     return table
 
 
+def check_images_suffice(
+    benchmarks: Sequence[Benchmark], metrics: Sequence[str], settings: MetricSettings
+) -> None:
+    """Compare a blank of the smallest image's size, so that an evaluation fails before it begins.
+
+    Raises:
+        UserError: the image is too small for a metric or the border.
+    """
+    sides = {
+        (sample.hr, benchmark.scale): read_size(sample.hr)
+        for benchmark in benchmarks
+        for sample in benchmark.samples
+    }
+    (path, scale), size = min(sides.items(), key=lambda item: min(item[1]))
+    blank = torch.zeros(1, *(side // scale * scale for side in size), dtype=torch.uint8)
+    try:
+        compare(blank, blank, {name: METRICS[name](settings) for name in metrics})
+    except UserError as problem:
+        raise UserError(f"{path}: {problem}") from None
+
+
 @torch.no_grad()
 def compare(
     sr: Tensor,
