@@ -33,7 +33,7 @@ from experiments.trained import open_any, open_trained
 from ingredients import HAS_GIT
 from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.images import read_size
-from tmd.models.interpolation import interpolate_networks
+from tmd.models.interpolation import interpolate_generators
 from tmd.photos import OUTPUT_SUFFIXES, PhotoGenerator, check_output, read_photo, write_photo
 from tmd.upscale import upscale_bands
 
@@ -116,7 +116,7 @@ def build_generator(
         raise UserError(
             f"interpolate={interpolate}: {second.name} is another architecture than {first.name}"
         )
-    return interpolate_networks(first.generator, second.generator, alpha)
+    return interpolate_generators(first.generator, second.generator, alpha)
 
 
 @ex.main

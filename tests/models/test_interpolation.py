@@ -7,7 +7,7 @@ import torch
 
 from tmd.errors import UserError
 from tmd.models import create_generator
-from tmd.models.interpolation import interpolate_networks, interpolate_weights
+from tmd.models.interpolation import interpolate_generators, interpolate_weights
 
 
 def two(**changes):
@@ -21,12 +21,12 @@ def test_the_ends_are_the_networks(spectral_norm):
     lr = torch.rand(1, 3, 8, 8)
     with torch.no_grad():
         for alpha, network in ((0, a), (1, b)):
-            assert torch.allclose(interpolate_networks(a, b, alpha)(lr), network(lr), atol=1e-6)
+            assert torch.allclose(interpolate_generators(a, b, alpha)(lr), network(lr), atol=1e-6)
 
 
 def test_spectrally_normalised_weights_are_mixed_as_they_act():
     a, b = two(spectral_norm=True)
-    mixed = interpolate_networks(a, b, 0.25)
+    mixed = interpolate_generators(a, b, 0.25)
     expected = 0.75 * a.head[0].weight + 0.25 * b.head[0].weight
     assert torch.allclose(mixed.head[0].weight, expected, atol=1e-6)
     assert "head.0.parametrizations.weight.original" in a.state_dict()

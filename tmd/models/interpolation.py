@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from tmd.checkpoints import load_weights
 from tmd.errors import UserError, check_number
+from tmd.models.generators import create_generator
 
 
 def interpolate_weights(
@@ -36,25 +37,41 @@ def interpolate_weights(
     }
 
 
-def interpolate_networks(a: nn.Module, b: nn.Module, alpha: float) -> nn.Module:
-    """A copy of ``a`` with weights on the way to ``b``'s.
+def interpolate_generators(a: nn.Module, b: nn.Module, alpha: float) -> nn.Module:
+    """A generator on the way from ``a`` to ``b``, on the device and in the mode of ``a``.
 
-    Spectral normalisation is worked into the weights first: between two estimates of a largest
-    singular value lies no such estimate.
+    It has no spectral normalisation: between two estimates of a largest singular value lies no such
+    estimate, so that weights are mixed as they act.
+
+    Args:
+        a, b: made by `tmd.models.create_generator`, of one architecture.
 
     Raises:
         UserError: as `interpolate_weights`.
     """
-    mixed, other = _plain_copy(a), _plain_copy(b)
-    mixed.load_state_dict(interpolate_weights(mixed.state_dict(), other.state_dict(), alpha))
-    return mixed
+    # Built afresh, not copied: copies of a parametrised layer share the class that removal changes.
+    mixed = _without_parametrizations(create_generator(**a.config))  # type: ignore[arg-type]
+    load_weights(mixed, interpolate_weights(_acting(a), _acting(b), alpha), "interpolation")
+    return mixed.to(next(a.parameters()).device).train(a.training)
 
 
-def _plain_copy(network: nn.Module) -> nn.Module:
-    training = network.training
-    plain = copy.deepcopy(network).eval()  # in training mode, reading a weight changes its estimate
-    for module in list(plain.modules()):
+@torch.no_grad()
+def _acting(network: nn.Module) -> dict[str, Tensor]:
+    """The state dict with parametrised weights replaced by what they come to."""
+    weights = {k: v for k, v in network.state_dict().items() if "parametrizations." not in k}
+    for path, module in network.named_modules():
+        if parametrize.is_parametrized(module):
+            training = module.training
+            module.eval()  # in training mode, reading a weight changes its estimate
+            for name in module.parametrizations:  # type: ignore[union-attr]
+                weights[f"{path}.{name}"] = getattr(module, name).clone()
+            module.train(training)
+    return weights
+
+
+def _without_parametrizations(network: nn.Module) -> nn.Module:
+    for module in list(network.modules()):
         if parametrize.is_parametrized(module):
             for name in list(module.parametrizations):  # type: ignore[arg-type]
-                parametrize.remove_parametrizations(module, name, leave_parametrized=True)
-    return plain.train(training)
+                parametrize.remove_parametrizations(module, name)
+    return network
