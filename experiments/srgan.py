@@ -18,7 +18,14 @@ import torch
 from experiments import resuming
 from experiments.devices import available_device
 from experiments.experiment import Experiment
-from experiments.session import Model, Session, prepare_torch
+from experiments.session import (
+    Model,
+    Scoring,
+    Session,
+    fidelity_measures,
+    measured_pairs,
+    prepare_torch,
+)
 from ingredients import (
     HAS_GIT,
     dataset,
@@ -209,9 +216,12 @@ def train(
         data=data,
         phases=phases,
         scale=scale,
-        seed=seed,
         adv_weight=adv_weight,
-        score=schedule.build_score(scale=scale, device=place),
+        pairs=measured_pairs(data.validation_images(), model.measure, place),
+        scoring=Scoring(
+            {**fidelity_measures(scale), "score": schedule.build_score(scale=scale, device=place)},
+            max_loss=schedule.allowed_psnr_loss(),
+        ),
         device=place,
         autocast=precision,
         settings=settings,

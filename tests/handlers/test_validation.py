@@ -72,7 +72,7 @@ def test_bicubics_figures_are_those_of_an_enlargement_by_bicubic() -> None:
         Constant(), held_out, {"psnr": lambda sr, hr: psnr(sr, hr)}, Phases(1, 0, 0), 1
     )
     expected = [psnr(as_8_bit(imresize(p.lr, p.hr.shape[-2:])), p.hr) for p in held_out]
-    assert abs(validation.bicubic_figures()["psnr"] - torch.cat(expected).mean().item()) < 1e-4
+    assert abs(validation.bicubic_figures(2)["psnr"] - torch.cat(expected).mean().item()) < 1e-4
 
 
 def test_every_epoch_that_trains_the_generator_and_every_phases_end_are_validated() -> None:

@@ -17,12 +17,14 @@ class Best:
 
     While it is pretrained, the higher PSNR is better. In the adversarial phase the lower
     ``score`` is, among states whose PSNR is at most ``max_psnr_loss`` below the pretrained
-    generator's, which is itself the first of them: the best is never worse than it.
+    generator's, which is itself the first of them: the best is never worse than it. Where there is
+    no HR, another figure in dB takes PSNR's place.
 
     Args:
         generator: the network that is validated.
         phases: of the run.
         max_psnr_loss: in dB.
+        guard: the figure that stands for fidelity.
 
     Attributes:
         figures: the best state's measures, or None before the first validation.
@@ -30,10 +32,13 @@ class Best:
         weights: its ``state_dict``, on the CPU.
     """
 
-    def __init__(self, generator: nn.Module, phases: Phases, max_psnr_loss: float) -> None:
+    def __init__(
+        self, generator: nn.Module, phases: Phases, max_psnr_loss: float, guard: str = "psnr"
+    ) -> None:
         self.generator = generator
         self.phases = phases
         self.max_psnr_loss = max_psnr_loss
+        self.guard = guard
         self.figures: dict[str, float] | None = None
         self.pretrained: dict[str, float] | None = None
         self.iteration = 0
@@ -53,12 +58,12 @@ class Best:
 
     def _is_best(self, iteration: int, figures: dict[str, float]) -> bool:
         if iteration < self.phases.start("adversarial") or not self.phases.adversarial:
-            return self.figures is None or figures["psnr"] > self.figures["psnr"]
+            return self.figures is None or figures[self.guard] > self.figures[self.guard]
         if self.pretrained is None:
             self.pretrained = dict(figures)
             return True
         assert self.figures is not None
-        allowed = figures["psnr"] >= self.pretrained["psnr"] - self.max_psnr_loss
+        allowed = figures[self.guard] >= self.pretrained[self.guard] - self.max_psnr_loss
         return allowed and figures["score"] < self.figures["score"]
 
     def state_dict(self) -> dict[str, Any]:

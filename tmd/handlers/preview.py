@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from ignite.engine import Engine
 from PIL import Image
 
-from tmd.figures import preview_sheet
+from tmd.figures import picture_sheet, preview_sheet
 from tmd.handlers.validation import Pair, Validation
 from tmd.training.events import TrainingEvents
 
@@ -35,10 +35,12 @@ class Preview:
         trainer.add_event_handler(TrainingEvents.VALIDATED, self)
 
     def __call__(self, trainer: Engine) -> None:
-        sheet = preview_sheet(
-            self.validation.super_resolve,
-            [pair.lr[0] for pair in self.pairs],
-            [pair.hr[0] for pair in self.pairs],
-            names=[pair.name for pair in self.pairs],
-        )
+        names = [pair.name for pair in self.pairs]
+        lr = [pair.lr[0] for pair in self.pairs]
+        hr = [pair.hr[0] for pair in self.pairs if pair.hr is not None]
+        if len(hr) == len(lr):
+            sheet = preview_sheet(self.validation.super_resolve, lr, hr, names=names)
+        else:
+            sr = [self.validation.super_resolve(pair.lr)[0] for pair in self.pairs]
+            sheet = picture_sheet(lr, sr, names=names)
         self.save(trainer.state.iteration, sheet)

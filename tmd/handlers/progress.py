@@ -22,12 +22,20 @@ SHOWN = {
     "d_fake": "D(fake)",
 }
 
+#: Validation's figures that are ratios in dB.
+IN_DECIBELS = ("psnr", "consistency")
+
 
 def duration(seconds: float) -> str:
     """`4:05` or `1:02:03`."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def as_text(name: str, value: float) -> str:
+    """A figure of validation with the digits that mean something."""
+    return f"{value:.{2 if name in IN_DECIBELS else 4}f}"
 
 
 class Progress:
@@ -126,10 +134,9 @@ class Progress:
         parts = []
         for name, value in trainer.state.validation.items():
             label = name.upper() if name in ("psnr", "ssim") else name
-            digits, unit = (2, " dB") if name == "psnr" else (4, "")
-            parts.append(
-                f"{label} {value:.{digits}f}{unit} (bicubic {self.bicubic[name]:.{digits}f})"
-            )
+            unit = " dB" if name in IN_DECIBELS else ""
+            bicubic = as_text(name, self.bicubic[name])
+            parts.append(f"{label} {as_text(name, value)}{unit} (bicubic {bicubic})")
         self.close()
         print(f"iteration {trainer.state.iteration}: {', '.join(parts)}", flush=True)
         # Validation is not training: it doesn't count in images/s.

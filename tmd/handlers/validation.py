@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,14 +14,18 @@ from tmd.training.events import TrainingEvents
 from tmd.training.phases import Phases
 
 Measure = Callable[[Tensor, Tensor], Tensor]
+SetMeasure = Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor]
 
 
 class Pair(NamedTuple):
-    """A held-out image: ``lr`` (1, C, h, w) and ``hr`` (1, C, H, W), both in [0, 1]."""
+    """A held-out image: ``lr`` (1, C, h, w) and ``hr`` (1, C, H, W), both in [0, 1].
+
+    ``hr`` is None where nobody has it.
+    """
 
     name: str
     lr: Tensor
-    hr: Tensor
+    hr: Tensor | None
 
 
 def as_8_bit(image: Tensor) -> Tensor:
@@ -42,6 +46,7 @@ class Validation:
         phases: of the run.
         epoch_length: iterations between two validations.
         autocast: the precision of the generator's arithmetic.
+        without_hr: by name, functions (all SR, all LR) -> scalar that need no HR.
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class Validation:
         phases: Phases,
         epoch_length: int,
         autocast: torch.dtype | None = None,
+        without_hr: Mapping[str, SetMeasure] | None = None,
     ) -> None:
         self.generator = generator
         self.pairs = pairs
@@ -59,6 +65,7 @@ class Validation:
         self.phases = phases
         self.epoch_length = epoch_length
         self.autocast = autocast
+        self.without_hr = dict(without_hr or {})
 
     def attach(self, trainer: Engine) -> None:
         trainer.add_event_handler(Events.STARTED, self._before_the_first)
@@ -88,17 +95,24 @@ class Validation:
 
     def figures(self, method: Callable[[Tensor], Tensor]) -> dict[str, float]:
         """The measures' means over the held-out images for any LR -> SR function."""
-        rows = []
+        results, rows = [], []
         for pair in self.pairs:
             sr = method(pair.lr)
-            rows.append(
-                torch.stack([m(sr, pair.hr).mean().float() for m in self.measures.values()])
-            )
-        means = torch.stack(rows).double().mean(0).tolist()
-        return dict(zip(self.measures, means, strict=True))
+            if pair.hr is not None and self.measures:
+                rows.append(
+                    torch.stack([m(sr, pair.hr).mean().float() for m in self.measures.values()])
+                )
+            if self.without_hr:
+                results.append(sr)
+        figures = {}
+        if rows:
+            means = torch.stack(rows).double().mean(0).tolist()
+            figures = dict(zip(self.measures, means, strict=True))
+        inputs = [pair.lr for pair in self.pairs]
+        for name, measure in self.without_hr.items():
+            figures[name] = float(measure(results, inputs))
+        return figures
 
-    def bicubic_figures(self) -> dict[str, float]:
-        """The measures' means for bicubic enlargement."""
-        pair = self.pairs[0]
-        scale = pair.hr.shape[-1] // pair.lr.shape[-1]
+    def bicubic_figures(self, scale: int) -> dict[str, float]:
+        """The measures' means for bicubic enlargement by ``scale``."""
         return self.figures(lambda lr: as_8_bit(imresize(lr, scale)))

@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 from torch import Tensor, nn
 
 from tmd import seeding
-from tmd.training.events import TrainingEvents
+from tmd.training.engines import phased_engine
 from tmd.training.phases import Phases
 from tmd.training.steps import (
     Updater,
@@ -125,14 +125,6 @@ def create_srgan_trainer(
             **log,
         }
 
-    steps = {"pretrain": pretrain, "warmup": warmup, "adversarial": adversarial}
-
-    trainer = Engine(lambda engine, batches: steps[engine.state.phase](engine, batches))
-    trainer.register_events(*TrainingEvents)
-    trainer.state.adv_weight = 0.0
-
-    @trainer.on(Events.ITERATION_STARTED)
-    def enter_phase(engine: Engine) -> None:
-        engine.state.phase = phases.at(engine.state.iteration)
-
-    return trainer
+    return phased_engine(
+        {"pretrain": pretrain, "warmup": warmup, "adversarial": adversarial}, phases
+    )
