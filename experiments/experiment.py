@@ -45,10 +45,13 @@ class Experiment(sacred.Experiment):
     Attributes:
         recorded: whether runs are written to `DEFAULT_STORE` when no store is named.
         store: where the run being made looks for others by their number.
+        starting_point: a named config that every run begins with, for what this experiment has
+            other defaults of than its ingredients.
     """
 
     recorded = True
     store = DEFAULT_STORE
+    starting_point: str | None = None
 
     _from_command_line = False
 
@@ -118,6 +121,8 @@ class Experiment(sacred.Experiment):
         names = list(named_configs)
         if (resume := updates.get("resume")) is not None:
             names = [self._inherited_config(resume), *names]
+        if self.starting_point is not None:
+            names = [self.starting_point, *names]
 
         def create() -> Run:
             return super(Experiment, self)._create_run(
