@@ -72,6 +72,11 @@ def build(scale: int, seed: int, device: str | torch.device = "cpu") -> Training
     return create_dataset(**_captured_options(), scale=scale, seed=seed, device=device)
 
 
+def chosen_options() -> dict:
+    """The config as keyword arguments of `tmd.data.create_dataset`, for what varies them."""
+    return _captured_options()
+
+
 @ingredient.capture
 def image_channels(channels: int) -> int:
     """Channels of every image: 1 or 3."""

@@ -22,5 +22,11 @@ def check(operators, scale):
 
 
 @ingredient.capture
+def operators(operators) -> list:
+    """How the data's LR images are made."""
+    return operators
+
+
+@ingredient.capture
 def build(operators, scale, seed, stream="measurement") -> Measurement:
     return create_measurement(operators, scale, seed, stream)

@@ -9,7 +9,7 @@ import torch
 from sacred import Ingredient
 from torch import Tensor
 
-from tmd.errors import UserError, check_choice, check_number
+from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.handlers.adversarial_weight import (
     ADVERSARIAL_WEIGHTS,
     AdversarialWeight,
@@ -37,6 +37,8 @@ def config():
         "lower_by": None,  # adaptive: factor when going back
         "patience": None,  # adaptive: validations without a better one before going back
     }
+    freeze = "100it"  # with grow_from: how long, from the start, only what is new learns
+    freeze_output = True  # whether the carried output layer, too, is frozen so long
     score = "auto"  # what is better: lpips, spectral; auto: lpips where its weights are at hand
     lpips_weights = None  # folder with AlexNet's weights and LPIPS's heads; None: torch's cache
     max_psnr_loss = 1.5  # dB below the pretrained G that a better score may cost
@@ -71,8 +73,17 @@ def phases(epoch_length: int, pretrain: Any, warmup: Any, adversarial: Any) -> P
 
 
 @ingredient.capture
-def check(adv_weight: float, adv: Any, score: str, max_psnr_loss: float) -> None:
+def check(
+    adv_weight: float,
+    adv: Any,
+    freeze: Any,
+    freeze_output: bool,
+    score: str,
+    max_psnr_loss: float,
+) -> None:
     """Raise `UserError` for values that can't be."""
+    parse_length("schedule.freeze", freeze, 1)
+    check_flag("schedule.freeze_output", freeze_output)
     if not isinstance(adv, (dict, str)):
         raise UserError(
             f"schedule.adv={adv!r}: must be a name ({', '.join(ADVERSARIAL_WEIGHTS)}) "
@@ -115,6 +126,18 @@ def build_weight(
 
 
 @ingredient.capture
+def freeze_length(epoch_length: int, freeze: Any) -> int:
+    """Iterations for which a grown network's carried layers are frozen."""
+    return parse_length("schedule.freeze", freeze, epoch_length)
+
+
+@ingredient.capture
+def trains_output_after_growth(freeze_output: bool) -> bool:
+    """Whether a grown network's output layer learns while the rest is frozen."""
+    return not freeze_output
+
+
+@ingredient.capture
 def allowed_psnr_loss(max_psnr_loss: float) -> float:
     """How many dB below the pretrained generator the best state may be."""
     return max_psnr_loss
@@ -136,6 +159,12 @@ def resolve_score(score: str, lpips_weights: str | None) -> str:
             "schedule.lpips_weights=FOLDER, or schedule.score=spectral"
         )
     return "lpips" if at_hand else "spectral"
+
+
+@ingredient.capture
+def reference_score(score: str) -> str:
+    """The name of what `build_score` builds, resolved."""
+    return score
 
 
 @ingredient.capture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import weakref
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,6 +134,7 @@ def create_dataset(
     scale: int = 1,
     seed: int = 0,
     device: torch.device | str = "cpu",
+    choose: Callable[[ImageSource], ImageSource] | None = None,
     **options: Any,
 ) -> TrainingData:
     """Find, check and prepare a dataset.
@@ -144,6 +145,7 @@ def create_dataset(
         scale: patches, and images to validate on, are multiples of it.
         seed: what the split and every batch are drawn from.
         device: where batches will be used.
+        choose: narrows the images to learn from, those to validate on having been set apart.
         options: see `DatasetOptions`.
 
     Raises:
@@ -158,6 +160,8 @@ def create_dataset(
     chosen = DatasetOptions(name, root, **options)
     chosen.check(scale)
     train, held_out = _split(chosen, seed)
+    if choose is not None:
+        train = choose(train)
     framing = _common_framing(chosen, train, scale)
     validation = _read_validation(held_out, framing.crop, scale)
     prepared = _prepare(chosen, train, framing, torch.device(device))

@@ -8,6 +8,7 @@ from tmd.metrics.fidelity import CHANNELS, psnr, ssim
 from tmd.metrics.perceptual import LPIPS, LPIPSWeights, find_lpips_weights, lpips
 from tmd.metrics.spectral import spectral_distance
 from tmd.metrics.stateful import PSNR, SSIM, ImageMean, MeanLPIPS, SpectralDistance
+from tmd.metrics.unpaired import UnpairedSpectrum
 
 __all__ = [
     "CHANNELS",
@@ -18,6 +19,7 @@ __all__ = [
     "LPIPSWeights",
     "MeanLPIPS",
     "SpectralDistance",
+    "UnpairedSpectrum",
     "find_lpips_weights",
     "lpips",
     "psnr",

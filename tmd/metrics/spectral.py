@@ -63,6 +63,22 @@ def spectral_distance(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y
     return total / len(rows)
 
 
+def spectral_levels(image: Tensor) -> Tensor:
+    """The log power spectra of which `spectral_distance` compares two, in dB.
+
+    Args:
+        image: (N, C, H, W), at least 32×32.
+
+    Returns:
+        (N, C, patches, 16 · `SECTORS`): by frequency, then by orientation.
+    """
+    height, width = image.shape[-2:]
+    rows, columns = _starts(height, PATCH), _starts(width, PATCH)
+    cells = _cells(PATCH).to(image)
+    bands = (image[..., row : row + PATCH, :] for row in rows)
+    return torch.cat([_levels(band, columns, cells) for band in bands], dim=2)
+
+
 def _starts(length: int, size: int) -> list[int]:
     """Where patches begin so that they overlap by half or more and end with the image."""
     steps = max(1, math.ceil((length - size) / (size // 2)))

@@ -28,6 +28,13 @@ VALIDATION = ("camera.png", "chelsea.png", "coffee.png")
 VALIDATION_SIDE = 256
 
 
+class _Photos(FileSource):
+    """Files that know which of them show one scene."""
+
+    def scene(self, index: int) -> str:
+        return self.label(index).replace("_left.", ".").replace("_right.", ".")
+
+
 class _Centres(FileSource):
     """Files of which only the central square is taken."""
 
@@ -57,6 +64,6 @@ class Demo(Dataset):
         folder = Path(skimage.data.__file__).parent
         train, held_out = (
             source([str(folder / name) for name in names], request.channels, str(folder))
-            for source, names in ((FileSource, TRAIN), (_Centres, VALIDATION))
+            for source, names in ((_Photos, TRAIN), (_Centres, VALIDATION))
         )
         return Pools(train, held_out, validation_count=None)
