@@ -1,5 +1,6 @@
 """Update steps, and the functions that turn them into an Ignite engine."""
 
+from tmd.training.ambientgan import Discriminators, create_ambientgan_trainer
 from tmd.training.events import TrainingEvents
 from tmd.training.phases import PHASES, Phases, parse_length
 from tmd.training.srgan import create_srgan_trainer
@@ -7,9 +8,11 @@ from tmd.training.steps import Updater
 
 __all__ = [
     "PHASES",
+    "Discriminators",
     "Phases",
     "TrainingEvents",
     "Updater",
+    "create_ambientgan_trainer",
     "create_srgan_trainer",
     "parse_length",
 ]

@@ -1,0 +1,292 @@
+"""Train a super-resolution network without HR of what its LR images show, and record the run.
+
+    python experiments/ambientgan.py with scale=2
+    python experiments/ambientgan.py with faces_x2 dataset.root=FACES unpaired.root=OTHER_FACES
+
+The generator's result is measured again and compared with LR; discriminators compare it with HR
+images of other scenes, and its measurements with LR images. Without `unpaired.root` the images of
+`dataset` are split in two halves: one gives LR only, the other HR only. `with smoke` does it all in
+a minute, `print_config` shows every key, `with resume=3` goes on where run 3 stopped.
+
+Held-out images may have HR: PSNR, SSIM and LPIPS are then reported, and steer nothing. What is best
+is decided by `score`, the distance between the spectra of results and unpaired HR, among states
+whose `consistency` (PSNR of re-measured SR to LR) is near the pretrained generator's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from experiments import resuming
+from experiments.devices import available_device
+from experiments.experiment import Experiment
+from experiments.session import (
+    Model,
+    Scoring,
+    Session,
+    fidelity_measures,
+    measured_pairs,
+    prepare_torch,
+)
+from ingredients import (
+    HAS_GIT,
+    ambient,
+    dataset,
+    discriminator,
+    generator,
+    history,
+    losses,
+    measurement,
+    optimization,
+    schedule,
+    training,
+    unpaired,
+)
+from tmd.data.unpaired import UnpairedData
+from tmd.errors import check_choice, check_flag, check_number
+from tmd.handlers.validation import Measure, Pair, SetMeasure
+from tmd.measurements import Measurement
+from tmd.metrics import UnpairedSpectrum, psnr
+from tmd.training import Discriminators, Phases, create_ambientgan_trainer
+from tmd.training.precision import PRECISIONS
+
+PARTS = (
+    dataset,
+    unpaired,
+    measurement,
+    ambient,
+    generator,
+    discriminator,
+    losses,
+    schedule,
+    history,
+    optimization,
+    training,
+)
+
+ex = Experiment(
+    "ambientgan",
+    ingredients=[part.ingredient for part in PARTS],
+    base_dir=str(Path(__file__).resolve().parents[1]),
+    save_git_info=HAS_GIT,
+)
+ex.starting_point = "unsupervised"
+
+SCALES = (2, 3, 4, 8)
+#: Unpaired images that the score knows the look of HR from.
+REFERENCES = 64
+#: Equal images have no finite PSNR; above this nobody sees or needs a difference.
+MOST_CONSISTENT = 80.0
+
+
+@ex.config
+def config():
+    scale = 2  # 2, 3, 4, 8
+    adv_weight = 1e-2  # weight of the adversarial losses, the highest where it is scheduled
+    seed = 1  # of everything random
+    device = "auto"  # cpu, cuda, cuda:1, ...; auto: a GPU if there is one
+    deterministic = False  # the same bits again on a GPU, for some speed
+    resume = None  # a run to continue: 3, runs/3, mongodb://host/db#3
+
+
+@ex.named_config
+def unsupervised():
+    """Where this experiment's defaults differ from its parts'; every run begins with it."""
+    losses = {"content": "pixel"}
+
+
+@ex.named_config
+def smoke():
+    """Every phase in less than a minute, for tests and first looks."""
+    generator = {"n_blocks": 2, "n_features": 16}
+    discriminator = {"features": [16, 16, 32, 32], "strides": [1, 2, 1, 2]}
+    ambient = {"measured_features": [16, 32], "measured_strides": [1, 2]}
+    dataset = {"batch_size": 4, "patch_size": 48}
+    schedule = {"pretrain": 2, "warmup": "10it", "adversarial": 2}
+    training = {"epoch_length": 30, "checkpoint_every": 20, "log_interval": 5}
+
+
+@ex.check
+def check(
+    scale: int,
+    adv_weight: float,
+    seed: int,
+    device: str,
+    deterministic: bool,
+    resume: Any,
+) -> None:
+    check_choice("scale", scale, SCALES)
+    check_number("adv_weight", adv_weight, 0)
+    check_number("seed", seed, 0, integer=True)
+    check_flag("deterministic", deterministic)
+    device = available_device(device)
+    unpaired.check(options=dataset.chosen_options(), scale=scale)
+    measurement.check(scale=scale)
+    ambient.check(scale=scale)
+    channels = dataset.image_channels()
+    generator.check(scale=scale, channels=channels)
+    with torch.random.fork_rng(devices=[]):
+        networks = ambient.build_discriminators(build=discriminator.build, channels=channels)
+    losses.check()
+    schedule.check(adv_weight=adv_weight)
+    history.check()
+    optimization.check()
+    training.check()
+    phases = schedule.phases(training.settings().epoch_length)
+    if resume is not None:
+        _, state = resume_point(resume, ex.store)
+        with torch.device("meta"):
+            config = generator.build(scale=scale, channels=channels).config
+        resuming.check_same_networks(
+            resume, state, {"generator": config, "discriminator": networks.config}
+        )
+        resuming.check_unfinished(resume, state, phases.total)
+
+
+@lru_cache(maxsize=1)
+def resume_point(resume: Any, store: str) -> Any:
+    """Read once, though both the check and the training need it."""
+    return resuming.resume_point(resume, store, str(ex.path))
+
+
+@ex.resolve
+def resolve(device: str) -> dict[str, Any]:
+    device = available_device(device)
+    content = losses.resolve(device=device)
+    print(content.message)
+    return {
+        "device": device,
+        "losses.content": content.spec,
+        "schedule.score": schedule.resolve_score(),
+        "training.speed": training.resolve_speed(device=device),
+    }
+
+
+@ex.main
+def train(
+    _run: Any,
+    scale: int,
+    adv_weight: float,
+    seed: int,
+    device: str,
+    deterministic: bool,
+    resume: Any,
+) -> dict[str, float]:
+    place = prepare_torch(seed, device, deterministic)
+    measure = measurement.build(scale=scale, seed=seed)
+    data = unpaired.build(
+        options=dataset.chosen_options(), measure=measure, scale=scale, seed=seed, device=device
+    )
+    settings = training.settings()
+    phases: Phases = schedule.phases(settings.epoch_length)
+    precision = PRECISIONS[training.precision()]
+    # Channels last is the layout that convolutions are fastest in, here 1.5 times.
+    networks = tuple(
+        network.to(place, memory_format=torch.channels_last)
+        for network in (
+            generator.build(scale=scale, channels=data.channels),
+            ambient.build_discriminators(build=discriminator.build, channels=data.channels),
+        )
+    )
+    update_generator, update_discriminators = optimization.build_updaters(*networks)
+    discriminators = networks[1]
+    assert isinstance(discriminators, Discriminators)
+    model = Model(
+        generator=networks[0],
+        discriminator=discriminators,
+        update_generator=update_generator,
+        update_discriminator=update_discriminators,
+        measure=measure,
+        history=history.build(seed=seed, training_device=device),
+    )
+    trainer = create_ambientgan_trainer(
+        model.generator,
+        discriminators,
+        model.update_generator,
+        model.update_discriminator,
+        remeasurement(scale, seed, "training"),
+        losses.build_content(channels=data.channels).to(place),
+        losses.build_pixel(),
+        losses.build_adversarial(),
+        phases,
+        weights=ambient.weights(content_weight=losses.content_weight()),
+        view=ambient.build_view(scale=scale),
+        history=model.history,
+        seed=seed,
+        device=place,
+        autocast=precision,
+    )
+    session = Session(
+        trainer,
+        run=_run,
+        experiment=str(ex.path),
+        model=model,
+        data=data,
+        phases=phases,
+        scale=scale,
+        adv_weight=adv_weight,
+        pairs=held_out(data, measure, place),
+        scoring=Scoring(
+            measures_with_hr(scale, place),
+            measures_without_hr(data, scale, seed),
+            guard="consistency",
+            max_loss=ambient.allowed_consistency_loss(),
+        ),
+        device=place,
+        autocast=precision,
+        settings=settings,
+        resumed=None if resume is None else resume_point(resume, ex.store),
+    )
+    resume_point.cache_clear()
+    result = session.train()
+    session.print_report()
+    return result
+
+
+def remeasurement(scale: int, seed: int, stream: str) -> Measurement:
+    """What results are measured by, with draws of its own in each ``stream``."""
+    return ambient.build_measurement(
+        data_operators=measurement.operators(), scale=scale, seed=seed, stream=stream
+    )
+
+
+def held_out(data: UnpairedData, measure: Measurement, device: torch.device) -> list[Pair]:
+    """Images to validate on, with HR where anybody has it."""
+    images = data.validation_images()
+    if data.measure is not None:
+        return measured_pairs(images, measure, device)
+    return [Pair(name, lr[None].to(device).float().div(255), None) for name, lr in images]
+
+
+def measures_with_hr(scale: int, device: torch.device) -> dict[str, Measure]:
+    """What is only looked at."""
+    name = schedule.reference_score()
+    return {
+        **fidelity_measures(scale),
+        name: schedule.build_score(scale=scale, device=device),
+    }
+
+
+def measures_without_hr(data: UnpairedData, scale: int, seed: int) -> dict[str, SetMeasure]:
+    """What decides which state is the best."""
+    measure = remeasurement(scale, seed, "validation")
+    spectrum = UnpairedSpectrum(data.reference_images(REFERENCES, seed), scale)
+
+    def consistency(results: Sequence[Tensor], inputs: Sequence[Tensor]) -> Tensor:
+        figures = [
+            psnr(measure(sr, index), lr).clamp(max=MOST_CONSISTENT)
+            for index, (sr, lr) in enumerate(zip(results, inputs, strict=True))
+        ]
+        return torch.cat(figures).double().mean()
+
+    return {"consistency": consistency, "score": lambda results, inputs: spectrum(results)}
+
+
+if __name__ == "__main__":
+    ex.run_commandline()
