@@ -144,6 +144,8 @@ class Experiment(sacred.Experiment):
             run = create()
         if not run.unobserved:
             run.observers.extend(self._observers(stores))
+            # Sacred warns of a run that nobody observes; here that is the rule.
+            run.unobserved = not self.recorded and not run.observers
         run.meta_info["command_line"] = without_credentials(" ".join(sys.argv))
         run.meta_info["options"] = {
             **options,

@@ -139,6 +139,8 @@ class Session:
         scale, adv_weight: the experiment's.
         pairs: held-out images.
         scoring: what is measured on them.
+        resumed: the run that this one continues, and its checkpoint.
+        handlers: more of them, by the name of their state in a checkpoint.
     """
 
     def __init__(
@@ -158,6 +160,7 @@ class Session:
         autocast: torch.dtype | None,
         settings: training.Settings,
         resumed: tuple[RunRecord, dict[str, Any]] | None = None,
+        handlers: dict[str, Any] | None = None,
     ) -> None:
         self.trainer = trainer
         self.run = run
@@ -220,6 +223,9 @@ class Session:
         parts.update(adversarial_weight=weight, best=self.best, scalars=self.scalars)
         if model.history is not None:
             parts["history"] = model.history
+        for handler in (handlers or {}).values():
+            handler.attach(trainer)
+        parts.update(handlers or {})
 
         trainer.add_event_handler(TrainingEvents.VALIDATED, self._record_validation)
         batch_size = dataset.images_per_batch()

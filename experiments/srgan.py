@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from experiments import resuming
+from experiments import growing, resuming, srgan_configs
 from experiments.devices import available_device
 from experiments.experiment import Experiment
 from experiments.session import (
@@ -39,6 +40,8 @@ from ingredients import (
     training,
 )
 from tmd.errors import check_choice, check_flag, check_number
+from tmd.handlers import Freezing
+from tmd.models.growth import trained_after_growth
 from tmd.training import Phases, create_srgan_trainer
 from tmd.training.precision import PRECISIONS
 
@@ -72,37 +75,12 @@ def config():
     device = "auto"  # cpu, cuda, cuda:1, ...; auto: a GPU if there is one
     deterministic = False  # the same bits again on a GPU, for some speed
     resume = None  # a run to continue: 3, runs/3, mongodb://host/db#3
+    grow_from = None  # a run, or a checkpoint's file, of half the scale to begin with
 
 
-@ex.named_config
-def smoke():
-    """Every phase in less than a minute, for tests and first looks."""
-    generator = {"n_blocks": 2, "n_features": 16}
-    discriminator = {"features": [16, 16, 32, 32], "strides": [1, 2, 1, 2]}
-    dataset = {"batch_size": 4, "patch_size": 48}
-    schedule = {"pretrain": 2, "warmup": "10it", "adversarial": 2}
-    training = {"epoch_length": 30, "checkpoint_every": 20, "log_interval": 5}
-
-
-@ex.named_config
-def paper():
-    """SRGAN as published: networks, losses, batches and iteration counts; meant for a GPU."""
-    adv_weight = 1e-3
-    dataset = {"batch_size": 16, "patch_size": 96}
-    generator = published("generator")
-    discriminator = published("discriminator")
-    losses = published("losses")
-    schedule = published("schedule")
-    history = published("history")
-    optimization = published("optimization")
-    training = published("training")
-
-
-def published(part: str) -> dict[str, Any]:
-    """What the ingredient called ``part`` says of the paper's setting."""
-    ingredient = next(p.ingredient for p in PARTS if p.ingredient.path == part)
-    entries = ingredient.named_configs["paper"]()
-    return {key: value for key, value in entries.items() if key != "__doc__"}
+for named_config in srgan_configs.NAMED_CONFIGS:
+    ex.named_config(named_config)
+ex.named_configs["srgan_paper"] = ex.named_configs["paper"]
 
 
 @ex.check
@@ -113,6 +91,7 @@ def check(
     device: str,
     deterministic: bool,
     resume: Any,
+    grow_from: Any,
 ) -> None:
     check_choice("scale", scale, SCALES)
     check_number("adv_weight", adv_weight, 0)
@@ -132,19 +111,26 @@ def check(
     phases = schedule.phases(training.settings().epoch_length)
     if resume is not None:
         _, state = resume_point(resume, ex.store)
-        with torch.device("meta"):
-            configs = {
-                "generator": generator.build(scale=scale, channels=channels).config,
-                "discriminator": discriminator.build(channels=channels).config,
-            }
+        configs = {
+            "generator": generator.build(scale=scale, channels=channels).config,
+            "discriminator": discriminator.build(channels=channels).config,
+        }
         resuming.check_same_networks(resume, state, configs)
         resuming.check_unfinished(resume, state, phases.total)
+    elif grow_from is not None:
+        wanted = generator.build(scale=scale, channels=channels).config
+        growing.check_parent(grow_from, parent(grow_from, ex.store), wanted)
+
+
+# Read once, though both the check and the training need them.
+@lru_cache(maxsize=1)
+def resume_point(resume: Any, store: str) -> Any:
+    return resuming.resume_point(resume, store, str(ex.path))
 
 
 @lru_cache(maxsize=1)
-def resume_point(resume: Any, store: str) -> Any:
-    """Read once, though both the check and the training need it."""
-    return resuming.resume_point(resume, store, str(ex.path))
+def parent(grow_from: Any, store: str) -> growing.Parent:
+    return growing.open_parent(grow_from, store)
 
 
 @ex.resolve
@@ -169,20 +155,28 @@ def train(
     device: str,
     deterministic: bool,
     resume: Any,
+    grow_from: Any,
 ) -> dict[str, float]:
     place = prepare_torch(seed, device, deterministic)
     data = dataset.build(scale=scale, seed=seed, device=device)
     settings = training.settings()
     phases: Phases = schedule.phases(settings.epoch_length)
     precision = PRECISIONS[training.precision()]
-    # Channels last is the layout that convolutions are fastest in, here 1.5 times.
-    networks = tuple(
-        network.to(place, memory_format=torch.channels_last)
-        for network in (
-            generator.build(scale=scale, channels=data.channels),
-            discriminator.build(channels=data.channels),
-        )
+    networks = (
+        generator.build(scale=scale, channels=data.channels),
+        discriminator.build(channels=data.channels),
     )
+    handlers = {}
+    if grow_from is not None:
+        freeze = schedule.freeze_length(settings.epoch_length)
+        if resume is None:
+            networks, trainable = begin_grown(_run, parent(grow_from, ex.store), networks)
+        else:  # the checkpoint has the weights, and says which are trained
+            trainable = []
+        handlers["freezing"] = Freezing(networks[0], trainable, freeze)
+    # Channels last is the layout that convolutions are fastest in, here 1.5 times.
+    for network in networks:
+        network.to(place, memory_format=torch.channels_last)
     update_generator, update_discriminator = optimization.build_updaters(*networks)
     model = Model(
         generator=networks[0],
@@ -226,11 +220,30 @@ def train(
         autocast=precision,
         settings=settings,
         resumed=None if resume is None else resume_point(resume, ex.store),
+        handlers=handlers,
     )
     resume_point.cache_clear()
+    parent.cache_clear()
     result = session.train()
     session.print_report()
     return result
+
+
+def begin_grown(
+    run: Any, origin: growing.Parent, fresh: tuple[nn.Module, nn.Module]
+) -> tuple[tuple[nn.Module, nn.Module], list[str]]:
+    """The networks grown from ``origin``, and the generator's parameters that are always trained.
+
+    Args:
+        fresh: generator and discriminator of the config.
+    """
+    grown = growing.grow_networks(origin, *fresh)
+    grown.print_summary(origin)
+    run.info["growth"] = {"from": origin.name, **grown.record()}
+    trainable = trained_after_growth(
+        grown.generator, grown.reports["generator"], schedule.trains_output_after_growth()
+    )
+    return (grown.generator, grown.discriminator), trainable
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ def paper():
     betas = [0.9, 0.999]
     decay = "steps"
     decay_ratio = 0.1
+    decay_over = "run"
     decay_steps = ["1100000it"]
     clip = None
     d_steps = 1

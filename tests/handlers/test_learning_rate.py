@@ -56,3 +56,8 @@ def test_off_and_halfway() -> None:
 def test_the_adversarial_phase_may_have_a_rate_of_its_own() -> None:
     seen = rates("off", Phases(2, 1, 2), ratio=0.1, adversarial={"lr_g": 0.25})
     assert seen == [1, 1, 1, 0.25, 0.25]
+
+
+def test_steps_may_count_anew_in_each_phase() -> None:
+    seen = rates("steps", Phases(3, 0, 3), ratio=0.5, steps=[1, 2, 4], over="phase")
+    assert seen == [1, 0.5, 0.25, 1, 0.5, 0.5]

@@ -8,6 +8,7 @@ from tmd.handlers.adversarial_weight import (
 from tmd.handlers.best import Best
 from tmd.handlers.checkpoint import Checkpoints
 from tmd.handlers.ema import average_weights
+from tmd.handlers.freezing import Freezing
 from tmd.handlers.image_history import ImageHistory
 from tmd.handlers.interruption import Interrupted, Interruption
 from tmd.handlers.learning_rate import LearningRate
@@ -22,6 +23,7 @@ __all__ = [
     "AdversarialWeight",
     "Best",
     "Checkpoints",
+    "Freezing",
     "ImageHistory",
     "Interrupted",
     "Interruption",

@@ -51,7 +51,7 @@ class LearningRate:
         phases: of the run.
         over: ``phase``, the decay begins anew in each phase; ``run``, one decay over all.
         steps: with ``decay="steps"``, the iterations after which the rate is multiplied by
-            ``ratio``, whatever ``over`` says.
+            ``ratio``; with ``over="phase"`` only those of the phase count.
         adversarial: factors, by the optimisers' names, of their rates in the adversarial phase.
     """
 
@@ -79,13 +79,13 @@ class LearningRate:
 
     def factor(self, iteration: int) -> float:
         """What the initial rates are multiplied by for update ``iteration`` (the first is 1)."""
-        if self.decay is None:
-            return self.ratio ** sum(iteration > step for step in self.steps or [])
         if self.over == "run":
             start, length = 0, self.phases.total
         else:
             phase = self.phases.at(iteration)
             start, length = self.phases.start(phase), self.phases.length(phase)
+        if self.decay is None:
+            return self.ratio ** sum(start < step < iteration for step in self.steps or [])
         return self.decay((iteration - 1 - start) / max(1, length))
 
     def attach(self, trainer: Engine) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Collection, Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
+
+POWER_ITERATIONS = 100
 
 
 def convolution(
@@ -21,6 +24,18 @@ def convolution(
 def normalisation(norm: str, features: int) -> list[nn.Module]:
     """No layer for ``"none"``, a batch normalisation for ``"batch"``: to be spliced into a list."""
     return [nn.BatchNorm2d(features)] if norm == "batch" else []
+
+
+def block(layer: nn.Conv2d, norm: str, slope: float) -> nn.Sequential:
+    """A convolution, its normalisation if any, and a leaky ReLU of ``slope``.
+
+    Named and not numbered, so that a weight keeps its name when the normalisation is another.
+    """
+    layers = OrderedDict[str, nn.Module](conv=layer)
+    if norm == "batch":
+        layers["norm"] = nn.BatchNorm2d(layer.out_channels)
+    layers["activation"] = nn.LeakyReLU(slope, inplace=True)
+    return nn.Sequential(layers)
 
 
 def initialise_kaiming(
@@ -139,52 +154,153 @@ class BicubicUpsampling(nn.Module):
         )
 
 
-class ShuffleStage(nn.Module):
+class UpsamplingStage(nn.Module):
+    """What the stages have in common: a convolution, an activation whose slope is learnt, a gain.
+
+    Args:
+        conv: the stage's convolution.
+        factor: 2 or 3.
+        slope: of the activation at the start.
+        spectral_norm: whether the convolution is going to have spectral normalisation. The stage
+            then has a fixed gain before it, 1 until growth sets it: with all singular values at
+            most 1, a convolution cannot be an interpolation.
+    """
+
+    gain: Tensor | None
+    taps: int
+
+    def __init__(self, conv: nn.Conv2d, factor: int, slope: float, spectral_norm: bool) -> None:
+        super().__init__()
+        self.factor = factor
+        self.conv = conv
+        self.activation = nn.PReLU(init=slope)
+        self.register_buffer("gain", torch.ones(()) if spectral_norm else None)
+
+    def amplified(self, features: Tensor) -> Tensor:
+        return features if self.gain is None else features * self.gain
+
+    def input_range(self, first: int, last: int) -> tuple[int, int]:
+        """The input pixels that the output pixels ``first..last`` of a row depend on."""
+        raise NotImplementedError
+
+    def tap_responses(self, image: Tensor) -> Tensor:
+        """What each weight, alone and of size 1, makes of an image of one channel.
+
+        Args:
+            image: (H, W).
+
+        Returns:
+            (taps, factor·H, factor·W).
+        """
+        raise NotImplementedError
+
+    def interpolating_taps(self) -> Tensor:
+        """The (taps,) weights, float64, with which one channel is upsampled."""
+        raise NotImplementedError
+
+    def become_linear(self, weights: Tensor) -> None:
+        """Take ``weights`` (outputs, taps, inputs); no bias, no bend, the gain that these need."""
+        with torch.no_grad():
+            self._set_weights(weights.to(self.conv.weight))
+            self.activation.weight.fill_(1.0)
+            if self.conv.bias is not None:
+                self.conv.bias.zero_()
+
+    def _set_weights(self, weights: Tensor) -> None:
+        kernels = self._kernels(weights)
+        if self.gain is None:
+            self.conv.weight.copy_(kernels)
+            return
+        self.conv.weight = kernels  # the parametrisation's original
+        mode = self.conv.training
+        self.conv.train()
+        for _ in range(POWER_ITERATIONS):
+            normalised = self.conv.weight  # each look is a power iteration
+        self.conv.train(mode)
+        self.gain.copy_(kernels.norm() / normalised.norm())
+
+    def _kernels(self, weights: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class ShuffleStage(UpsamplingStage):
     """Sub-pixel upsampling (arXiv:1609.05158): convolution, pixel shuffle, PReLU.
 
     Args:
         features: channels in and out; the convolution has ``factor²`` times as many.
         factor: 2 or 3.
+        spectral_norm: see `UpsamplingStage`.
     """
 
-    def __init__(self, features: int, factor: int) -> None:
-        super().__init__()
-        self.factor = factor
-        self.conv = convolution(features, factor**2 * features, 3)
-        self.activation = nn.PReLU()
+    def __init__(self, features: int, factor: int, spectral_norm: bool = False) -> None:
+        conv = convolution(features, factor**2 * features, 3)
+        super().__init__(conv, factor, 0.25, spectral_norm)
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, F, H, W) -> (N, F, factor·H, factor·W)."""
-        return self.activation(F.pixel_shuffle(self.conv(features), self.factor))
+        larger = F.pixel_shuffle(self.conv(self.amplified(features)), self.factor)
+        return self.activation(larger)
 
     def input_range(self, first: int, last: int) -> tuple[int, int]:
-        """The input pixels that the output pixels ``first..last`` of a row depend on."""
         return first // self.factor - 1, last // self.factor + 1
 
+    def tap_responses(self, image: Tensor) -> Tensor:
+        phases = torch.eye(self.factor**2).to(image).reshape(-1, 1, self.factor, self.factor)
+        return torch.kron(_shifted(image)[None], phases).flatten(0, 1)
 
-class NearestStage(nn.Module):
+    def interpolating_taps(self) -> Tensor:
+        positions = (torch.arange(self.factor, dtype=torch.float64) + 0.5) / self.factor - 0.5
+        phases = (1 - (positions[:, None] - torch.arange(-1.0, 2.0)).abs()).clamp(min=0)
+        return torch.einsum("pd,qe->pqde", phases, phases).flatten()
+
+    def _kernels(self, weights: Tensor) -> Tensor:
+        # (outputs, phases · 9, inputs) -> (outputs · phases, inputs, 3, 3)
+        inputs = weights.shape[-1]
+        return weights.reshape(-1, 9, inputs).transpose(1, 2).reshape(-1, inputs, 3, 3)
+
+
+class NearestStage(UpsamplingStage):
     """ESRGAN's upsampling: nearest neighbour, convolution, leaky ReLU with a learnt slope.
 
     Args:
         features: channels in and out.
         factor: 2 or 3.
         slope: of the leaky ReLU at the start.
+        spectral_norm: see `UpsamplingStage`.
     """
 
-    def __init__(self, features: int, factor: int, slope: float) -> None:
-        super().__init__()
-        self.factor = factor
-        self.conv = convolution(features, features, 3)
-        self.activation = nn.PReLU(init=slope)
+    def __init__(
+        self, features: int, factor: int, slope: float, spectral_norm: bool = False
+    ) -> None:
+        super().__init__(convolution(features, features, 3), factor, slope, spectral_norm)
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, F, H, W) -> (N, F, factor·H, factor·W)."""
-        larger = F.interpolate(features, scale_factor=float(self.factor), mode="nearest")
+        larger = F.interpolate(
+            self.amplified(features), scale_factor=float(self.factor), mode="nearest"
+        )
         return self.activation(self.conv(larger))
 
     def input_range(self, first: int, last: int) -> tuple[int, int]:
-        """The input pixels that the output pixels ``first..last`` of a row depend on."""
         return (first - 1) // self.factor, (last + 1) // self.factor
+
+    def tap_responses(self, image: Tensor) -> Tensor:
+        return _shifted(torch.kron(image, torch.ones(self.factor, self.factor).to(image)))
+
+    def interpolating_taps(self) -> Tensor:
+        # After nearest neighbour by 2 this is bilinear interpolation.
+        triangle = torch.tensor([0.25, 0.5, 0.25], dtype=torch.float64)
+        return torch.outer(triangle, triangle).flatten()
+
+    def _kernels(self, weights: Tensor) -> Tensor:
+        outputs, _, inputs = weights.shape
+        return weights.transpose(1, 2).reshape(outputs, inputs, 3, 3)
+
+
+def _shifted(image: Tensor) -> Tensor:
+    """(H, W) -> (9, H, W): what each weight of a 3 × 3 convolution, of size 1, makes of it."""
+    taps = torch.eye(9).to(image).reshape(9, 1, 3, 3)
+    return F.conv2d(image[None, None], taps, padding=1)[0]
 
 
 def upsampling_factors(scale: int) -> list[int]:

@@ -70,6 +70,8 @@ class RRDBNet(nn.Module):
         residual_scaling: the factor of every residual (sec. 3.1: 0.2), in (0, 1].
     """
 
+    after_stages = ("refinement", "output")
+
     def __init__(
         self,
         scale: int,
@@ -96,7 +98,10 @@ class RRDBNet(nn.Module):
             convolution(n_features, n_features, 3),
         )
         self.stages = nn.Sequential(
-            *(NearestStage(n_features, factor, SLOPE) for factor in upsampling_factors(scale))
+            *(
+                NearestStage(n_features, factor, SLOPE, spectral_norm)
+                for factor in upsampling_factors(scale)
+            )
         )
         self.refinement = convolution(n_features, n_features, 3)
         self.activation = nn.LeakyReLU(SLOPE, inplace=True)

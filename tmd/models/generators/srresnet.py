@@ -49,6 +49,8 @@ class SRResNet(nn.Module):
     Args: see `tmd.models.create_generator`.
     """
 
+    after_stages = ("output",)
+
     def __init__(
         self,
         scale: int,
@@ -67,7 +69,10 @@ class SRResNet(nn.Module):
             *normalisation(norm, n_features),
         )
         self.stages = nn.Sequential(
-            *(ShuffleStage(n_features, factor) for factor in upsampling_factors(scale))
+            *(
+                ShuffleStage(n_features, factor, spectral_norm)
+                for factor in upsampling_factors(scale)
+            )
         )
         self.output = convolution(n_features, channels, 9)
         self.skip = BicubicUpsampling(scale) if global_skip else None

@@ -1,0 +1,111 @@
+"""Named configs of `srgan.py`: whole settings that are one word on the command line."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from ingredients import discriminator as discriminator_ingredient
+from ingredients import generator as generator_ingredient
+from ingredients import history as history_ingredient
+from ingredients import losses as losses_ingredient
+from ingredients import optimization as optimization_ingredient
+from ingredients import schedule as schedule_ingredient
+from ingredients import training as training_ingredient
+
+
+def part(ingredient: ModuleType, name: str) -> dict[str, Any]:
+    """What the ingredient's own named config ``name`` says."""
+    entries = ingredient.ingredient.named_configs[name]()
+    return {key: value for key, value in entries.items() if key != "__doc__"}
+
+
+def smoke():
+    """Every phase in less than a minute, for tests and first looks."""
+    generator = {"n_blocks": 2, "n_features": 16}
+    discriminator = {
+        "features": [16, 16, 32, 32],
+        "strides": [1, 2, 1, 2],
+        "options": {"hidden": 32},
+    }
+    dataset = {"batch_size": 4, "patch_size": 48}
+    schedule = {"pretrain": 2, "warmup": "10it", "adversarial": 2}
+    training = {"epoch_length": 30, "checkpoint_every": 20, "log_interval": 5}
+
+
+def paper():
+    """SRGAN as published (arXiv:1609.04802): networks, losses, batches, iterations; for a GPU."""
+    adv_weight = 1e-3
+    dataset = {"batch_size": 16, "patch_size": 96}
+    generator = part(generator_ingredient, "paper")
+    discriminator = part(discriminator_ingredient, "paper")
+    losses = part(losses_ingredient, "paper")
+    schedule = part(schedule_ingredient, "paper")
+    history = part(history_ingredient, "paper")
+    optimization = part(optimization_ingredient, "paper")
+    training = part(training_ingredient, "paper")
+
+
+def esrgan_paper():
+    """ESRGAN as published (arXiv:1809.00219), but VGG features are compared by MSE, not L1."""
+    adv_weight = 5e-3  # lambda of eq. 3
+    dataset = {"batch_size": 16, "patch_size": 128}
+    generator = part(generator_ingredient, "rrdb")
+    discriminator = {
+        "features": [64, 64, 128, 128, 256, 256, 512, 512, 512, 512],
+        "strides": [1, 2, 1, 2, 1, 2, 1, 2, 1, 2],
+        "norm": "batch",
+        "options": {"grid": 4, "hidden": 100},
+    }
+    losses = {
+        "pixel": "l1",
+        "content": "vgg54+0.01*l1",  # eta of eq. 3
+        "before_activation": True,
+        "adversarial": "relativistic",
+        "real_label": 1.0,
+    }
+    schedule = {
+        "pretrain": "1000000it",
+        "warmup": "0it",
+        "adversarial": "400000it",
+        "adv": {"name": "constant"},
+    }
+    history = {"capacity": 0}
+    optimization = {
+        "lr_g": 2e-4,
+        "lr_d": 1e-4,
+        "adversarial_lr": 0.5,
+        "decay": "steps",
+        "decay_ratio": 0.5,
+        "decay_over": "phase",
+        "decay_steps": [
+            "200000it",
+            "400000it",
+            "600000it",
+            "800000it",
+            "1050000it",
+            "1100000it",
+            "1200000it",
+            "1300000it",
+        ],
+        "ema": 0,
+    }
+    training = part(training_ingredient, "paper")
+
+
+def logbook():
+    """What the laboratory's summer settled on; VGG19's weights are needed."""
+    adv_weight = 1e-2
+    discriminator = {"spectral_norm": True}
+    losses = {
+        "pixel": "mse",
+        "content": "vgg22+vgg54",
+        "before_activation": True,
+        "adversarial": "bce",
+        "real_label": 0.9,
+    }
+    schedule = {"adv": {"name": "adaptive"}}
+    history = {"capacity": 64, "every": 5, "ratio": 0.25}
+
+
+NAMED_CONFIGS = (smoke, paper, esrgan_paper, logbook)

@@ -1,0 +1,363 @@
+"""Growing a ×2 network into a ×4 one and that into a ×8 one, with nothing lost on the way.
+
+Every layer is carried over, a new upsampling stage follows the last one, and what comes after the
+stages is kept. Nothing is loaded loosely: a `GrowthReport` names what was carried and what is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tmd.errors import UserError
+from tmd.models.discriminators import create_discriminator
+from tmd.models.generators import COMMON, SCALES, create_generator
+from tmd.models.layers import BicubicUpsampling, UpsamplingStage
+
+# The new stage gives the parent's output upsampled the more closely the smaller RIDGE is, and stays
+# the closer to a plain interpolation the larger it is. FLAT is how much more than fine detail the
+# flat parts of an image count: features have a mean, and an error on it would be a colour cast.
+RIDGE = 0.02
+FLAT = 10.0
+
+
+@dataclass
+class GrowthReport:
+    """What became of the entries of a state dict when its network grew.
+
+    Attributes:
+        carried: names whose values are the parent's.
+        new: names the parent does not have.
+        reinitialised: names the parent has in another shape.
+        dropped: names only the parent has.
+        carried_parameters: how many of the grown network's parameters are the parent's.
+        new_parameters: how many are not.
+    """
+
+    carried: list[str] = field(default_factory=list)
+    new: list[str] = field(default_factory=list)
+    reinitialised: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    carried_parameters: int = 0
+    new_parameters: int = 0
+
+    @property
+    def carried_share(self) -> float:
+        """The share of the grown network's parameters that are the parent's, in [0, 1]."""
+        return self.carried_parameters / (self.carried_parameters + self.new_parameters)
+
+    def summary(self) -> str:
+        """One to three lines for people."""
+        total = self.carried_parameters + self.new_parameters
+        lines = [
+            f"carried over {self.carried_parameters:,} of {total:,} parameters "
+            f"({self.carried_share:.0%})" + (f"; new: {_layers(self.new)}" if self.new else "")
+        ]
+        if self.reinitialised:
+            lines.append(f"initialised afresh, of another shape: {_layers(self.reinitialised)}")
+        if self.dropped:
+            lines.append(f"not needed any more: {_layers(self.dropped)}")
+        return "\n".join(lines)
+
+
+def _layers(names: Collection[str]) -> str:
+    layers = list(dict.fromkeys(".".join(name.split(".")[:2]) for name in names))
+    return ", ".join(layers[:6]) + (f" and {len(layers) - 6} more" if len(layers) > 6 else "")
+
+
+def grown_config(parent: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``config`` of the network that a generator with the config ``parent`` grows into."""
+    return {**parent, "scale": 2 * parent["scale"]}
+
+
+def check_growth(parent: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise `UserError` unless a generator of config ``parent`` can grow into one of ``wanted``.
+
+    Args:
+        parent: the ``config`` of a generator, or a checkpoint's ``generator_config``.
+        wanted: the arguments of `create_generator` for the grown one.
+    """
+    old, new = parent["scale"], wanted["scale"]
+    if new != 2 * old:
+        raise UserError(f"scale={new}: a ×{old} network {_ways_on(old, new)}")
+    for key in dict.fromkeys(["name", *wanted]):
+        has, wants = parent.get(key), wanted.get(key)
+        if key != "scale" and has != wants:
+            raise UserError(
+                f"{_config_key(key)}={wants!r}: the network to grow has {has!r}, and growth keeps "
+                f"all but the scale; use {_config_key(key)}={has}"
+            )
+
+
+def _config_key(argument: str) -> str:
+    """The key of the config that sets ``argument`` of `create_generator`."""
+    if argument == "channels":
+        return argument
+    return f"generator.{'' if argument in ('name', *COMMON) else 'options.'}{argument}"
+
+
+def _ways_on(old: int, new: int) -> str:
+    """How a message about growing from ×``old`` to ×``new`` ends."""
+    if new == old:
+        return "need not grow; resume it to train on"
+    grown = 2 * old
+    if grown in SCALES:
+        further = f", and that to {new}" if new == 2 * grown else ""
+        return f"grows to {grown}: use scale={grown}{further}"
+    sources = f"grow a ×{new // 2} one, or " if new // 2 in SCALES and new % 2 == 0 else ""
+    return f"cannot grow (only 2 -> 4 -> 8); {sources}train ×{new} from scratch"
+
+
+def grow(
+    parent: nn.Module, wanted: Mapping[str, Any] | None = None
+) -> tuple[nn.Module, GrowthReport]:
+    """A generator of twice the scale that begins as ``parent`` followed by an upsampling.
+
+    The new stage is linear at first: it interpolates, corrected (by least squares) for the kept
+    layers after it, which work at twice the resolution now, so that the grown network's output is
+    as close to the parent's output upsampled as such a stage allows.
+
+    Args:
+        parent: a generator of `create_generator`.
+        wanted: the config that the grown one is to have; checked with `check_growth`.
+
+    Returns:
+        The grown generator, on the parent's device, in training mode, and what was carried.
+
+    Raises:
+        UserError: in one line that says what would work.
+
+    Example:
+        >>> parent = create_generator(scale=2, n_blocks=1, n_features=8)
+        >>> grown, report = grow(parent)
+        >>> grown.scale, sorted(set(name.split(".")[1] for name in report.new))
+        (4, ['1'])
+    """
+    config: dict[str, Any] = parent.config  # type: ignore[assignment]
+    check_growth(config, wanted or grown_config(config))
+    if not hasattr(parent, "after_stages"):
+        raise UserError(f"generator.name={config['name']!r}: has no upsampling stages to add to")
+    generator = create_generator(**grown_config(config))
+    report = _carry(parent, generator)
+    generator.eval()  # looking at a spectrally normalised weight would move its estimate
+    _start_as_upsampling(
+        generator.get_submodule("stages")[-1],  # type: ignore[index]
+        generator.get_submodule(generator.after_stages[0]),  # type: ignore[arg-type,index]
+    )
+    return generator.train().to(next(parent.parameters()).device), report
+
+
+def grow_discriminator(
+    parent: nn.Module, wanted: Mapping[str, Any] | None = None
+) -> tuple[nn.Module, GrowthReport]:
+    """A discriminator of the config ``wanted`` with all of ``parent``'s weights that fit it.
+
+    A discriminator sees HR images of any size, so with the same config all of it is carried over.
+
+    Args:
+        parent: a discriminator of `create_discriminator`.
+        wanted: the arguments of `create_discriminator`; the parent's when None.
+
+    Returns:
+        The discriminator, on the parent's device, in training mode, and what was carried.
+    """
+    config: dict[str, Any] = parent.config  # type: ignore[assignment]
+    discriminator = create_discriminator(**(wanted or config))
+    # Names that two architectures happen to share do not mean the same layer.
+    same = discriminator.config["name"] == config["name"]  # type: ignore[index]
+    report = _carry(parent if same else nn.Module(), discriminator)
+    return discriminator.to(next(parent.parameters()).device), report
+
+
+def _carry(parent: nn.Module, child: nn.Module) -> GrowthReport:
+    """Copy every entry of ``parent``'s state dict whose name and shape ``child`` has."""
+    old, own = parent.state_dict(), child.state_dict()
+    report = GrowthReport(dropped=[name for name in old if name not in own])
+    for name, value in own.items():
+        if name not in old:
+            report.new.append(name)
+        elif old[name].shape != value.shape:
+            report.reinitialised.append(name)
+        else:
+            report.carried.append(name)
+            own[name] = old[name]
+    child.load_state_dict(own, strict=True)
+    for name, parameter in child.named_parameters():
+        if name in report.carried:
+            report.carried_parameters += parameter.numel()
+        else:
+            report.new_parameters += parameter.numel()
+    return report
+
+
+@torch.no_grad()
+def _start_as_upsampling(stage: UpsamplingStage, following: nn.Conv2d) -> None:
+    """Give ``stage`` the weights with which ``following`` does after it what it did before, larger.
+
+    With w the convolution ``following``, u bicubic upsampling and s the stage, s should satisfy
+    w ∗ s(f) = u(w ∗ f) for all features f. Both sides are linear in f, so it is enough to compare
+    their impulse responses, and those of all input channels by one and the same matrix.
+    """
+    weight = following.weight.detach().double().cpu()
+    outputs, features = weight.shape[:2]
+    taps = stage.interpolating_taps()
+    # (features · taps, features): each channel is interpolated by itself.
+    weights = torch.kron(torch.eye(features, dtype=torch.float64), taps[:, None])
+    if weight.any():  # a last layer that is still zero gives zero after any upsampling
+        responses, wanted = _impulse_responses(stage, weight)
+        ridge = RIDGE * weight.square().sum() / outputs
+        weights += _ridge_regression(responses, wanted - responses @ weights, ridge)
+    stage.become_linear(weights.reshape(features, len(taps), features))
+
+
+def _impulse_responses(stage: UpsamplingStage, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """What ``weight`` after the stage makes of an impulse, and what it should make of it.
+
+    Args:
+        stage: the new stage.
+        weight: (O, F, k, k), the convolution after it.
+
+    Returns:
+        (rows, F · taps), the response to a unit weight of the stage, and (rows, F), the wanted
+        response to an impulse in each input channel. The rows are O outputs by HR pixels, then,
+        `FLAT` times, O outputs by the four phases of a flat image.
+    """
+    outputs, features, kernel, _ = weight.shape
+    radius = kernel // 2
+    reach = radius + BicubicUpsampling.radius
+    size = 2 * reach + 1
+    impulse = torch.zeros(size, size, dtype=torch.float64)
+    impulse[reach, reach] = 1
+
+    def convolved(images: Tensor) -> Tensor:
+        planes = weight.reshape(outputs * features, 1, kernel, kernel)
+        return F.conv2d(images[:, None], planes, padding=radius)
+
+    responses = convolved(stage.tap_responses(impulse))
+    responses = responses.unflatten(1, (outputs, features)).permute(1, 3, 4, 2, 0).flatten(3)
+    wanted = BicubicUpsampling(stage.factor).double()(convolved(impulse[None]))
+    wanted = wanted.unflatten(1, (outputs, features)).permute(0, 1, 3, 4, 2).flatten(0, 1)
+
+    def with_flat_rows(rows: Tensor) -> Tensor:
+        phases = rows.reshape(outputs, size, stage.factor, size, stage.factor, -1)
+        flat = FLAT * phases.sum((1, 3)).flatten(0, 2)
+        return torch.cat([rows.flatten(0, 2), flat])
+
+    return with_flat_rows(responses), with_flat_rows(wanted)
+
+
+def _ridge_regression(matrix: Tensor, target: Tensor, ridge: Tensor) -> Tensor:
+    """The x of the smallest ‖matrix · x - target‖² + ridge ‖x‖²."""
+    rows, columns = matrix.shape
+    identity = ridge * torch.eye(min(rows, columns), dtype=matrix.dtype)
+    if rows < columns:
+        return matrix.T @ torch.linalg.solve(matrix @ matrix.T + identity, target)
+    return torch.linalg.solve(matrix.T @ matrix + identity, matrix.T @ target)
+
+
+class FrozenLayers:
+    """All of a network but some parameters, kept from changing until they are thawed.
+
+    A frozen parameter gets no gradient, so an optimizer that was given all parameters skips it and
+    keeps no state for it; what it keeps for the others outlives the thaw. Frozen batch
+    normalisations work with their running statistics and leave them, and frozen spectral
+    normalisations their estimates, also when the network is put in training mode.
+
+    Args:
+        network: the network.
+        trainable: names of the parameters that go on learning.
+    """
+
+    def __init__(self, network: nn.Module, trainable: Collection[str]) -> None:
+        self.network = network
+        self.names = [
+            name
+            for name, parameter in network.named_parameters()
+            if parameter.requires_grad and name not in set(trainable)
+        ]
+        self._hooks: list[Any] = []
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the layers are frozen now."""
+        return bool(self._hooks)
+
+    def freeze(self) -> None:
+        """Freeze; without effect when they are frozen."""
+        if self.frozen:
+            return
+        parameters = dict(self.network.named_parameters())
+        for name in self.names:
+            parameters[name].requires_grad_(False)
+            parameters[name].grad = None
+        for layer in self._layers():
+            self._hooks.append(layer.register_forward_pre_hook(_use_evaluation_mode))
+
+    def thaw(self) -> None:
+        """Let all learn; without effect when they do."""
+        if not self.frozen:
+            return
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks.clear()
+        parameters = dict(self.network.named_parameters())
+        for name in self.names:
+            parameters[name].requires_grad_(True)
+        self.network.train(self.network.training)
+
+    def _layers(self) -> list[nn.Module]:
+        """The largest modules of which every parameter is frozen."""
+        names = set(self.names)
+        layers: dict[str, nn.Module] = {}
+        for prefix, module in self.network.named_modules():
+            own = [f"{prefix}.{name}".lstrip(".") for name, _ in module.named_parameters()]
+            within = any(prefix.startswith(f"{layer}.") for layer in layers)
+            if own and names.issuperset(own) and not within:
+                layers[prefix] = module
+        return list(layers.values())
+
+
+def _use_evaluation_mode(layer: nn.Module, _inputs: Any) -> None:
+    # The trainer calls `train()` on the whole network after the freeze.
+    if layer.training:
+        layer.eval()
+
+
+def freeze_carried(
+    network: nn.Module, report: GrowthReport, train_output: bool = False
+) -> FrozenLayers:
+    """Freeze what a grown network has from its parent; ``thaw()`` what is returned to end it.
+
+    Args:
+        network: what `grow` or `grow_discriminator` returned.
+        report: what it returned with it.
+        train_output: let a generator's layers after the stages learn too.
+
+    Example:
+        >>> grown, report = grow(create_generator(scale=2, n_blocks=1, n_features=8))
+        >>> frozen = freeze_carried(grown, report)
+        >>> sorted({name.split(".")[0] for name, p in grown.named_parameters() if p.requires_grad})
+        ['stages']
+        >>> frozen.thaw()
+    """
+    frozen = FrozenLayers(network, trained_after_growth(network, report, train_output))
+    frozen.freeze()
+    return frozen
+
+
+def trained_after_growth(
+    network: nn.Module, report: GrowthReport, train_output: bool = False
+) -> list[str]:
+    """Names of the parameters that `freeze_carried` leaves to learn."""
+    output = tuple(f"{layer}." for layer in getattr(network, "after_stages", ()))
+    carried = set(report.carried)
+    return [
+        name
+        for name, _ in network.named_parameters()
+        if name not in carried or (train_output and name.startswith(output))
+    ]
