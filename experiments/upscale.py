@@ -165,6 +165,7 @@ def upscale_file(generator: nn.Module, job: Job, settings: Settings, bar: tqdm) 
     try:
         if job.target.exists() and not settings.overwrite:
             raise UserError(f"{job.target}: exists; overwrite=True replaces it")
+        check_regular(job.source)
         photo = read_photo(job.source)
         pixels = photo.pixels[0].numel()
         check_output(job.target, photo, settings.overwrite)
@@ -207,8 +208,15 @@ def progress(jobs: list[Job]) -> Iterator[tqdm]:
         yield bar
 
 
+def check_regular(path: Path) -> None:
+    """Raise `UserError` for pipes and devices, which may never answer."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: not a file")
+
+
 def readable_pixels(path: Path) -> int:
     try:
+        check_regular(path)
         height, width = read_size(path)
     except UserError:
         return 0
