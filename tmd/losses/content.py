@@ -103,9 +103,8 @@ class ContentLoss(nn.Module):
     """A weighted sum of pixel losses and distances of VGG features.
 
     The distance of a layer is the mean over all elements of the squared difference of its feature
-    maps. SRGAN (eq. 5 and section 3.2) sums over channels in the same place and scales the feature
-    maps by 1/12.75, which multiplies the loss by about 0.006; the scaling is left to the weights
-    here, so the paper's is ``0.006*vgg54``.
+    maps (SRGAN, eq. 5). The paper also scales the maps by 1/12.75, which multiplies the loss by
+    about 0.006 (section 3.2); the scaling is left to the weights here: its loss is ``0.006*vgg54``.
 
     The gradient goes to ``sr`` alone: ``hr`` is a target.
 
