@@ -6,6 +6,7 @@ Used by resume, evaluation, comparison and the pages; must not know how runs are
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from abc import ABC, abstractmethod
@@ -18,6 +19,7 @@ from observers.liveness import true_status
 from observers.metrics import JOURNAL, Metric, MetricSummary, read_journal
 from tmd.errors import UserError
 
+logger = logging.getLogger("observers")
 _NOT_A_NUMBER = float("nan")
 
 
@@ -203,7 +205,10 @@ class FileStore(Store):
         for name in names:
             # A run that is just starting has a folder before it has a record.
             if (self.root / name / "run.json").is_file():
-                found.append(self.open(name))
+                try:
+                    found.append(self.open(name))
+                except UserError as problem:  # of another writer, half written: no reason to stop
+                    logger.warning("%s; left out", problem)
         return sorted(found, key=lambda record: (isinstance(record.id, str), record.id))
 
     def open(self, run_id: int | str) -> RunRecord:

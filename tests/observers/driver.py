@@ -12,6 +12,7 @@ class Driver:
     def __init__(self, observer: Any, config: dict | None = None, _id: Any = None) -> None:
         self.observer = observer
         self.step = 0
+        self.said = ""
         self.info: dict[str, Any] = {}
         self.id = observer.started_event(
             ex_info={"name": "driven", "base_dir": "/", "sources": [], "dependencies": []},
@@ -37,8 +38,9 @@ class Driver:
             self.beat()
 
     def beat(self, said: str = "") -> None:
+        self.said += said
         self.observer.heartbeat_event(
-            info=self.info, captured_out=said, beat_time=now(), result=None
+            info=self.info, captured_out=self.said, beat_time=now(), result=None
         )
 
     def complete(self, result: Any = None) -> None:

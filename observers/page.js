@@ -1,0 +1,279 @@
+"use strict";
+// Everything shown is put into the page as text, never as markup.
+const data = JSON.parse(document.getElementById("data").textContent);
+const byId = id => document.getElementById(id);
+const colours = ["#1d6fd1", "#d9730d", "#1a8a4a", "#c2357f", "#7b53c9", "#0d97a6", "#a8680a", "#d03a3a", "#5b7a1d", "#7a7f8a"];
+const details = new Map();
+const chosen = new Set();
+let sorting = { column: 0, down: true };
+let opened = null;
+
+function element(tag, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name === "class") made.className = value;
+    else if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else made[name] = value;
+  }
+  made.append(...children);
+  return made;
+}
+
+function drawn(tag, attributes, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+function detail(index) {
+  if (!details.has(index)) details.set(index, JSON.parse(byId("run-" + index).textContent));
+  return details.get(index);
+}
+
+function say(value) {
+  if (value === null || value === undefined) return "";
+  if (typeof value === "number") return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(5)));
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+// The table ------------------------------------------------------------------------------------
+
+const columns = [
+  { name: "run", value: run => run.id },
+  { name: "status", value: run => run.status },
+  { name: "experiment", value: run => run.experiment },
+  ...data.differing.map(key => ({ name: key, value: run => run.config[key] })),
+  ...data.main_metrics.flatMap(name => [
+    { name: name + " last", value: run => (run.figures[name] || {}).last },
+    { name: name + " best", value: run => (run.figures[name] || {}).best },
+  ]),
+  { name: "duration", value: run => run.seconds, shown: run => run.duration },
+  { name: "started (UTC)", value: run => run.started },
+];
+
+function lookUp(run, key) {
+  if (key in run.config) return run.config[key];
+  if (run.figures[key]) return run.figures[key].last;
+  if (key.endsWith(".best") && run.figures[key.slice(0, -5)]) return run.figures[key.slice(0, -5)].best;
+  return { id: run.id, run: run.id, status: run.status, experiment: run.experiment }[key];
+}
+
+function matches(run, word) {
+  const condition = word.match(/^([^=<>]+)(=|<|>)(.*)$/);
+  if (!condition) {
+    const text = columns.map(column => say((column.shown || column.value)(run))).join(" ") + " " + JSON.stringify(run.config);
+    return text.toLowerCase().includes(word.toLowerCase());
+  }
+  const value = lookUp(run, condition[1]);
+  if (value === undefined || value === null) return false;
+  if (condition[2] === "=") return say(value).toLowerCase() === condition[3].toLowerCase() || String(value).toLowerCase() === condition[3].toLowerCase();
+  return condition[2] === "<" ? value < Number(condition[3]) : value > Number(condition[3]);
+}
+
+function compare(a, b) {
+  const empty = value => value === null || value === undefined || value === "";
+  if (empty(a) || empty(b)) return empty(a) - empty(b);
+  if (typeof a === "number" && typeof b === "number") return sorting.down ? b - a : a - b;
+  return (sorting.down ? -1 : 1) * say(a).localeCompare(say(b), undefined, { numeric: true });
+}
+
+function shownRuns() {
+  const words = byId("filter").value.trim().split(/\s+/).filter(Boolean);
+  const value = columns[sorting.column].value;
+  return data.runs.filter(run => words.every(word => matches(run, word)))
+    .sort((a, b) => compare(value(a), value(b)) || b.index - a.index);
+}
+
+function showTable() {
+  const runs = shownRuns();
+  byId("count").textContent = runs.length === data.runs.length ? `${runs.length} runs` : `${runs.length} of ${data.runs.length} runs`;
+  const numeric = columns.map(column => data.runs.every(run => {
+    const value = column.value(run);
+    return value === null || value === undefined || typeof value === "number";
+  }));
+  byId("table").tHead.replaceChildren(element("tr", {}, element("th", { title: "in the curves" }, "∿"),
+    ...columns.map((column, at) => element("th", {
+      class: numeric[at] ? "number" : "", title: column.name,
+      onclick: () => { sorting = { column: at, down: sorting.column === at ? !sorting.down : numeric[at] }; showTable(); },
+    }, column.name + (sorting.column === at ? (sorting.down ? " ▾" : " ▴") : "")))));
+  byId("table").tBodies[0].replaceChildren(...runs.map(run => {
+    const box = element("input", {
+      type: "checkbox", checked: chosen.has(run.index),
+      onclick: event => { event.stopPropagation(); choose(run.index, event.target.checked); },
+    });
+    box.setAttribute("aria-label", "run " + run.id);
+    return element("tr", {
+      class: (chosen.has(run.index) ? "chosen " : "") + (opened === run.index ? "open" : ""),
+      onclick: () => { opened = run.index; showTable(); showRun(); byId("run").scrollIntoView({ behavior: "smooth" }); },
+    }, element("td", {}, box), ...columns.map((column, at) => {
+      const text = say((column.shown || column.value)(run));
+      return element("td", { class: column.name === "status" ? run.status : numeric[at] ? "number" : "", title: text }, text);
+    }));
+  }));
+}
+
+function choose(index, yes) {
+  if (yes) chosen.add(index); else chosen.delete(index);
+  showTable();
+  showCurves();
+  showDifferences();
+}
+
+// Curves ---------------------------------------------------------------------------------------
+
+const chosenRuns = () => data.runs.filter(run => chosen.has(run.index));
+const colour = at => colours[at % colours.length];
+
+function ticks(low, high, logarithmic) {
+  if (logarithmic) {
+    const found = [];
+    for (let power = Math.ceil(low); power <= high; power++) found.push(power);
+    if (found.length > 1) return found.filter((_, at) => at % Math.ceil(found.length / 8) === 0);
+  }
+  const rough = (high - low) / 5 || 1;
+  const unit = 10 ** Math.floor(Math.log10(rough));
+  const size = unit * ([1, 2, 5].find(each => each * unit >= rough) || 10);
+  const found = [];
+  for (let at = Math.ceil(low / size) * size; at <= high + size * 1e-9; at += size) found.push(at);
+  return found;
+}
+
+function smoothed(values, weight) {
+  let average = null;
+  return values.map(value => {
+    if (value === null || !weight) return value;
+    average = average === null ? value : average * weight + value * (1 - weight);
+    return average;
+  });
+}
+
+function plot(metric, runs) {
+  const logarithmic = byId("log").checked;
+  const place = value => logarithmic ? (value > 0 ? Math.log10(value) : null) : value;
+  const lines = runs.map(run => {
+    const curve = detail(run.index).curves[metric];
+    if (!curve) return null;
+    const values = smoothed(curve[1], Number(byId("smooth").value));
+    return { run, points: curve[0].map((step, at) => [step, values[at] === null ? null : place(values[at])]) };
+  }).filter(Boolean);
+  const points = lines.flatMap(line => line.points.filter(point => point[1] !== null));
+  const figure = element("div", { class: "plot" }, element("h3", {}, metric));
+  if (!points.length) { figure.append(element("p", { class: "dim" }, "nothing to draw")); return figure; }
+  let [left, right, low, high] = [Infinity, -Infinity, Infinity, -Infinity];
+  for (const [x, y] of points) { left = Math.min(left, x); right = Math.max(right, x); low = Math.min(low, y); high = Math.max(high, y); }
+  if (low === high) { low -= Math.abs(low) * 0.05 || 0.5; high += Math.abs(high) * 0.05 || 0.5; }
+  if (left === right) { left -= 0.5; right += 0.5; }
+  const [width, height, margin] = [600, 280, { left: 62, right: 10, top: 8, bottom: 24 }];
+  const x = value => margin.left + (value - left) / (right - left) * (width - margin.left - margin.right);
+  const y = value => height - margin.bottom - (value - low) / (high - low) * (height - margin.top - margin.bottom);
+  const picture = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" });
+  picture.setAttribute("aria-label", metric + " of runs " + lines.map(line => line.run.id).join(", "));
+  for (const at of ticks(low, high, logarithmic)) {
+    picture.append(drawn("line", { class: "grid", x1: margin.left, x2: width - margin.right, y1: y(at), y2: y(at) }),
+      drawn("text", { x: margin.left - 6, y: y(at) + 4, "text-anchor": "end" }, say(logarithmic ? 10 ** at : Number(at.toPrecision(10)))));
+  }
+  for (const at of ticks(left, right, false)) {
+    picture.append(drawn("line", { class: "grid", y1: margin.top, y2: height - margin.bottom, x1: x(at), x2: x(at) }),
+      drawn("text", { x: x(at), y: height - 8, "text-anchor": "middle" }, say(Number(at.toPrecision(10)))));
+  }
+  lines.forEach(line => {
+    let path = "", pen = false;
+    for (const [step, value] of line.points) {
+      if (value === null) { pen = false; continue; }
+      path += (pen ? "L" : "M") + x(step).toFixed(1) + " " + y(value).toFixed(1);
+      pen = true;
+    }
+    const stroke = colour(runs.indexOf(line.run));
+    picture.append(drawn("path", { d: path, fill: "none", stroke, "stroke-width": 1.6, class: "curve" }));
+    const last = line.points.filter(point => point[1] !== null).at(-1);
+    if (last) picture.append(drawn("circle", { cx: x(last[0]), cy: y(last[1]), r: 2.5, fill: stroke }));
+  });
+  const reading = element("div", { class: "dim" }, "\u00a0");
+  picture.addEventListener("mousemove", event => {
+    const box = picture.getBoundingClientRect();
+    const step = left + ((event.clientX - box.left) / box.width * width - margin.left) / (width - margin.left - margin.right) * (right - left);
+    reading.textContent = lines.map(line => {
+      const near = line.points.reduce((best, point) => point[1] !== null && (best === null || Math.abs(point[0] - step) < Math.abs(best[0] - step)) ? point : best, null);
+      return near === null ? "" : `${line.run.id}: ${say(logarithmic ? 10 ** near[1] : near[1])} at ${near[0]}`;
+    }).join("   ");
+  });
+  const legend = element("div", { class: "legend" }, ...lines.map(line => {
+    const stroke = element("i");
+    stroke.style.background = colour(runs.indexOf(line.run));
+    return element("span", {}, stroke, `run ${line.run.id}`);
+  }));
+  figure.append(picture, legend, reading);
+  return figure;
+}
+
+function showCurves() {
+  const runs = chosenRuns();
+  const wanted = [...byId("metrics").selectedOptions].map(option => option.value);
+  byId("curves-of").textContent = runs.length ? "of runs " + runs.map(run => run.id).join(", ") : "of no run: tick some in the table";
+  byId("plots").replaceChildren(...(runs.length ? wanted.map(metric => plot(metric, runs)) : []));
+}
+
+// Differences, and one run -----------------------------------------------------------------------
+
+function rows(entries) {
+  return element("table", {}, element("tbody", {}, ...entries.map(([key, ...values]) =>
+    element("tr", {}, element("th", {}, key), ...values.map(value => element("td", { title: say(value) }, say(value)))))));
+}
+
+function showDifferences() {
+  const runs = chosenRuns();
+  const section = byId("differences");
+  if (runs.length < 2) { section.replaceChildren(); return; }
+  const keys = [...new Set(runs.flatMap(run => Object.keys(run.config)))];
+  const differing = keys.filter(key => new Set(runs.map(run => JSON.stringify(run.config[key]))).size > 1);
+  section.replaceChildren(element("h2", {}, "Config differences"),
+    differing.length ? rows([["run", ...runs.map(run => run.id)], ...differing.map(key => [key, ...runs.map(run => run.config[key])])])
+      : element("p", { class: "dim" }, "the chosen runs have the same config"));
+}
+
+function showRun() {
+  const section = byId("run");
+  if (opened === null) { section.replaceChildren(); return; }
+  const run = data.runs[opened], more = detail(opened);
+  const parts = [element("h2", {}, `Run ${run.id} `, element("span", { class: run.status }, run.status))];
+  const titled = (title, ...content) => parts.push(element("h3", {}, title), ...content);
+  const summary = [["where", run.spec], ["experiment", run.experiment], ["started (UTC)", run.started], ["duration", run.duration]];
+  for (const [key, value] of Object.entries(more.about)) summary.push([key, value]);
+  parts.push(rows(summary));
+  if (more.sheets.length) {
+    titled("Sheets", element("div", { class: "sheets" }, ...more.sheets.map(sheet => element("figure", {},
+      element("a", { href: sheet.source }, element("img", { src: sheet.source, alt: sheet.name, loading: "lazy" })),
+      element("figcaption", {}, sheet.name)))));
+  }
+  if (Object.keys(run.figures).length) {
+    titled("Metrics", rows([["", "last", "at", "best", "at"], ...Object.entries(run.figures).map(([name, each]) =>
+      [name, each.last, each.last_step, each.best, each.best_step])]));
+  }
+  if (more.artifacts.length) {
+    titled("Artifacts", element("ul", {}, ...more.artifacts.map(artifact => element("li", {},
+      artifact.link ? element("a", { href: artifact.link }, artifact.name) : artifact.name, " ", element("span", { class: "dim" }, artifact.size)))));
+  }
+  titled("Config", rows(Object.entries(run.config)));
+  if (Object.keys(more.info).length) titled("Info", element("pre", {}, JSON.stringify(more.info, null, 2)));
+  if (more.trace) titled("What it failed with", element("pre", {}, more.trace));
+  titled("Output", element("pre", {}, more.output || "none"));
+  if (more.output_link) parts.push(element("a", { href: more.output_link }, "all that was recorded of it"));
+  section.replaceChildren(...parts);
+}
+
+// Begin ----------------------------------------------------------------------------------------
+
+byId("store").textContent = data.store;
+byId("made").textContent = "as of " + data.made + " UTC";
+for (const name of new Set([...data.main_metrics, ...data.metrics])) byId("metrics").append(element("option", { value: name, selected: data.main_metrics.includes(name) }, name));
+byId("filter").value = decodeURIComponent(location.hash.slice(1));
+byId("filter").addEventListener("input", () => { history.replaceState(null, "", "#" + encodeURIComponent(byId("filter").value)); showTable(); });
+for (const id of ["metrics", "log", "smooth"]) byId(id).addEventListener("input", showCurves);
+byId("none").addEventListener("click", () => { chosen.clear(); showTable(); showCurves(); showDifferences(); });
+for (const run of data.runs.slice(-5)) chosen.add(run.index);
+showTable();
+showCurves();
+showDifferences();
+if (data.runs.length) { opened = data.runs.length - 1; showRun(); showTable(); }
+document.body.dataset.ready = Math.round(performance.now());

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from experiments.runs import ex
+
+sys.path.append(str(Path(__file__).parents[1] / "observers"))
+
+from populate import populate
+
+
+@dataclass
+class Ended:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+List = Callable[..., Ended]
+
+
+@pytest.fixture
+def list_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> List:
+    """``python experiments/runs.py ...`` in ``tmp_path``, without the start of a process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TMD_MONGO_URL", raising=False)
+
+    def run(*updates: str, columns: int = 160) -> Ended:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        capfd.readouterr()
+        try:
+            ex.run_commandline(["runs.py", *updates])
+            code = 0
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        return Ended(code, *capfd.readouterr())
+
+    return run
+
+
+def test_the_list_shows_status_differences_figures_and_duration(
+    tmp_path: Path, list_runs: List
+) -> None:
+    populate(tmp_path / "runs", 8, points=20, names=3)
+    (tmp_path / "runs" / "9").mkdir()  # just starting: no record yet
+    (tmp_path / "runs" / "10").mkdir()
+    (tmp_path / "runs" / "10" / "run.json").write_text('{"half')
+    ended = list_runs()
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    head = lines[0]
+    for words in ("run", "status", "scale", "adv_weight", "validation.psnr  (best @ step)"):
+        assert words in head
+    assert "n_blocks" not in head  # the same everywhere
+    assert len(lines) == 2 + 8
+    assert lines[8].split()[:4] == ["7", "FAILED", "srgan", "4"]
+    assert lines[8].endswith("0:03:20")
+    assert "@ 200)" in lines[8]
+    assert "run.json: not valid JSON; left out" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"runs"}
+    assert len(list((tmp_path / "runs").iterdir())) == 10
+
+
+def test_narrow_terminals_leave_columns_out_and_say_so(tmp_path: Path, list_runs: List) -> None:
+    populate(tmp_path / "runs", 3, points=5, names=3)
+    ended = list_runs("with", "last=2", "metrics=validation.psnr", columns=70)
+    lines = ended.stdout.splitlines()
+    assert all(len(line) <= 70 for line in lines[:4])
+    assert lines[2].startswith("2 ")
+    assert "more config keys differ: " in lines[-1]
+
+
+def test_the_page_is_written_into_the_store(tmp_path: Path, list_runs: List) -> None:
+    populate(tmp_path / "other", 3, points=5, names=3)
+    ended = list_runs("with", "store=other", "html=True")
+    assert ended.returncode == 0, ended.stderr
+    assert "other/index.html: 3 runs, to be opened in a browser" in ended.stdout
+    page = (tmp_path / "other" / "index.html").read_text()
+    data = page.partition('id="data">')[2].partition("</script>")[0]
+    assert [run["id"] for run in json.loads(data)["runs"]] == [1, 2, 3]
+    assert list_runs("with", "store=other").stdout.count("\n") == 5  # the page is no run
+
+
+@pytest.mark.parametrize(
+    ("updates", "said"),
+    [
+        (["store=absent"], "store=absent: no such folder"),
+        (["last=0"], "last=0: must be"),
+        (["html=3"], "html=3: must be True or False"),
+        (["output=page.txt"], "must end in .html"),
+        (["stor=runs"], "did you mean store?"),
+        (["store=mongodb://127.0.0.1:1/db"], "does not answer"),
+        (["store=mongodb://127.0.0.1:1/"], "names no database"),
+    ],
+)
+def test_mistakes_get_one_line(list_runs: List, updates: list[str], said: str) -> None:
+    ended = list_runs("with", *updates)
+    assert ended.returncode != 0
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
