@@ -175,13 +175,23 @@ class Session:
         self._scratch = tempfile.TemporaryDirectory(prefix="tmd-")
         self.scratch = Path(self._scratch.name)
 
-        optimizers = {
+        # Handlers of one event are called in the order in which they are attached.
+        self._attach_what_is_trained(handlers or {})
+        self._attach_scoring(pairs, scoring, autocast)
+        self._attach_schedules(adv_weight)
+        self._attach_display(pairs)
+        self._attach_keeping()
+        if resumed:
+            self._load(resumed[1])
+        self._describe(device)
+
+    def _attach_what_is_trained(self, handlers: dict[str, Any]) -> None:
+        model, trainer = self.model, self.trainer
+        self.optimizers = {
             "lr_g": model.update_generator.optimizer,
             "lr_d": model.update_discriminator.optimizer,
         }
-        optimization.build_learning_rate(optimizers, phases, settings.epoch_length).attach(trainer)
-
-        self.scalars = ScalarLog(settings.log_interval)
+        self.scalars = ScalarLog(self.settings.log_interval)
         self.scalars.attach(trainer)
         trainer.add_event_handler(TrainingEvents.LOGGED, self._record_scalars)
 
@@ -189,47 +199,58 @@ class Session:
         averaged = average_weights(trainer, model.generator, decay) if decay else None
         self.handed_over = averaged.module if averaged else model.generator
 
+        parts: dict[str, Any] = {
+            "generator": model.generator,
+            "discriminator": model.discriminator,
+            "optimizer_g": self.optimizers["lr_g"],
+            "optimizer_d": self.optimizers["lr_d"],
+        }
+        if averaged:
+            parts["average"] = averaged
+        self.trained = tuple(parts)
+        for handler in handlers.values():
+            handler.attach(trainer)
+        parts.update(scalars=self.scalars, **handlers)
+        if model.history is not None:
+            parts["history"] = model.history
+        self.state = TrainingState(parts)
+
+    def _attach_scoring(
+        self, pairs: Sequence[Pair], scoring: Scoring, autocast: torch.dtype | None
+    ) -> None:
         self.validation = Validation(
             self.handed_over,
             pairs,
             scoring.measures,
-            phases,
-            settings.epoch_length,
+            self.phases,
+            self.settings.epoch_length,
             autocast,
             scoring.without_hr,
         )
-        self.bicubic = self.validation.bicubic_figures(scale)
+        self.bicubic = self.validation.bicubic_figures(self.scale)
+        self.best = Best(self.handed_over, self.phases, scoring.max_loss, scoring.guard)
+        self.best.attach(self.trainer)
+        self.state.parts["best"] = self.best
 
-        self.best = Best(self.handed_over, phases, scoring.max_loss, scoring.guard)
-        self.best.attach(trainer)
-
-        parts: dict[str, Any] = {
-            "generator": model.generator,
-            "discriminator": model.discriminator,
-            "optimizer_g": optimizers["lr_g"],
-            "optimizer_d": optimizers["lr_d"],
-        }
-        if averaged:
-            parts["average"] = averaged
-        trained = tuple(parts)
-        self.state = TrainingState(parts)
+    def _attach_schedules(self, adv_weight: float) -> None:
+        epoch_length = self.settings.epoch_length
+        optimization.build_learning_rate(self.optimizers, self.phases, epoch_length).attach(
+            self.trainer
+        )
         weight = schedule.build_weight(
             adv_weight,
-            phases,
-            capture=lambda: self.state.snapshot(*trained),
+            self.phases,
+            capture=lambda: self.state.snapshot(*self.trained),
             restore=self.state.load,
         )
-        weight.attach(trainer)
-        parts.update(adversarial_weight=weight, best=self.best, scalars=self.scalars)
-        if model.history is not None:
-            parts["history"] = model.history
-        for handler in (handlers or {}).values():
-            handler.attach(trainer)
-        parts.update(handlers or {})
+        weight.attach(self.trainer)
+        self.state.parts["adversarial_weight"] = weight
 
+    def _attach_display(self, pairs: Sequence[Pair]) -> None:
+        trainer, settings = self.trainer, self.settings
         trainer.add_event_handler(TrainingEvents.VALIDATED, self._record_validation)
         batch_size = dataset.images_per_batch()
-        self.progress = Progress(phases, settings.epoch_length, batch_size, self.bicubic)
+        self.progress = Progress(self.phases, settings.epoch_length, batch_size, self.bicubic)
         self.progress.attach(trainer)
         self.tensorboard = self._tensorboard() if settings.tensorboard else None
         if self.tensorboard:
@@ -237,24 +258,22 @@ class Session:
         if settings.preview_images:
             shown = pairs[: settings.preview_images]
             Preview(self.validation, shown, self._save_sheet).attach(trainer)
-        self.validation.attach(trainer)
 
+    def _attach_keeping(self) -> None:
+        trainer = self.trainer
+        self.validation.attach(trainer)
         self.checkpoints = Checkpoints(
             self._contents,
             self._best_contents,
             self._save_checkpoint,
             self.artifacts.remove,
-            settings.checkpoint_every,
-            phases.total,
+            self.settings.checkpoint_every,
+            self.phases.total,
         )
         self.checkpoints.attach(trainer)
         self.interruption = Interruption(self._before_interruption)
         self.interruption.attach(trainer)
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self._stop_at_the_end)
-
-        if resumed:
-            self._load(resumed[1])
-        self._describe(device)
 
     # What happens -------------------------------------------------------------------------------
 
