@@ -27,8 +27,8 @@ def config():
     measured_weight = 0.1  # D on measurements, re-measured SR against LR, likewise
     reconstruction_weight = 0.0  # of UNIR's term: G of the re-measured SR gives SR again
     view = "image"  # what D on images sees; detail: what lies beyond the image's own LR version
-    measured_features = [32, 64, 64, 128]  # D on measurements: channels after each convolution
-    measured_strides = [1, 2, 1, 2]  # of each
+    measured_features = [32, 64, 64]  # D on measurements: channels after each convolution
+    measured_strides = [1, 2, 1]  # of each
     max_consistency_loss = 6.0  # dB of consistency with LR that a better score may cost
 
 
@@ -93,6 +93,17 @@ def build_discriminators(
     if measured_weight:
         networks["measured"] = build(channels, features=measured_features, strides=measured_strides)
     return Discriminators(networks)
+
+
+def check_sizes(discriminators: Discriminators, scale: int, patch_size: int) -> None:
+    """Raise `UserError` if patches are too small for one of them."""
+    for name, factor in (("images", 1), ("measured", scale)):
+        needed = discriminators[name].minimum_size if name in discriminators else 0
+        if patch_size // factor < needed:
+            raise UserError(
+                f"dataset.patch_size={patch_size}: must be at least {factor * needed} "
+                f"for the discriminator of {name}"
+            )
 
 
 @ingredient.capture
