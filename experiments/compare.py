@@ -1,7 +1,7 @@
 """Look at what was trained: sheets, animations, curves. Works without a display.
 
     python experiments/compare.py with run=3 input=photos/ output=sheets/
-    python experiments/compare.py with run=[3,5] input=photos/ output=sheets/
+    python experiments/compare.py with run=3,5 input=photos/ output=sheets/
     python experiments/compare.py animate with run=3 output=run3.gif
     python experiments/compare.py curves with run=3 output=run3.png
 
@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from experiments.devices import available_device
 from experiments.experiment import Experiment
-from experiments.inputs import find_images
+from experiments.inputs import find_images, several
 from experiments.trained import Trained, open_any, open_trained
 from ingredients import HAS_GIT
 from observers import RunRecord, open_run
@@ -91,8 +91,8 @@ def check(
     fps: float,
     device: str,
 ) -> None:
-    if run is None or run in ([], ()):
-        raise UserError("run=None: give a run, run=3 say, or several, run=[3,5]")
+    if not several(run):
+        raise UserError("run=None: give a run, run=3 say, or several, run=3,5")
     if output is not None and not isinstance(output, str):
         raise UserError(f"output={output!r}: must be a file or a folder")
     check_flag("overwrite", overwrite)
@@ -255,7 +255,7 @@ def open_alike(run: Any, device: str) -> list[Trained]:
     Raises:
         UserError: they are not.
     """
-    specs = list(run) if isinstance(run, (list, tuple)) else [run]
+    specs = several(run)
     trained = [open_any(spec, ex.store, available_device(device)) for spec in specs]
     names = [each.name for each in trained]
     if len(set(names)) < len(names):
@@ -368,9 +368,10 @@ def curves(run: Any, output: str | None, overwrite: bool) -> str:
 
 
 def one_run(run: Any) -> RunRecord:
-    if isinstance(run, (list, tuple)):
+    specs = several(run)
+    if len(specs) != 1:
         raise UserError(f"run={run}: must be one run")
-    return open_run(run, store=ex.store)
+    return open_run(specs[0], store=ex.store)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from experiments.devices import available_device
 from experiments.experiment import Experiment
+from experiments.inputs import several
 from experiments.trained import Trained, open_trained
 from ingredients import HAS_GIT
 from observers import RunArtifacts, without_credentials
@@ -142,23 +143,6 @@ def resolve(metrics: Any, lpips_weights: Any, border: int | None, device: str) -
         "border": settings.border,
         "device": available_device(device),
     }
-
-
-def several(value: Any) -> list[Any]:
-    """``None``, one or several of something, as Sacred's command line gives it.
-
-    Example:
-        >>> several("runs/3,runs/4"), several(3), several(None)
-        (['runs/3', 'runs/4'], [3], [])
-    """
-    if value is None:
-        return []
-    if isinstance(value, (list, tuple)):
-        return list(value)
-    # An address may list several hosts, and a path may hold a comma.
-    if isinstance(value, str) and "://" not in value and not Path(value).exists():
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return [value]
 
 
 @ex.capture

@@ -1,4 +1,4 @@
-"""The images that a user names: files, folders, globs, or lists of these."""
+"""What a user names: one or several runs; images by file, folder, glob, or lists of these."""
 
 from __future__ import annotations
 
@@ -11,6 +11,23 @@ from typing import Any
 from tmd.images import list_images
 
 
+def several(value: Any) -> list[Any]:
+    """``None``, one or several of something, as Sacred's command line gives it.
+
+    Example:
+        >>> several("runs/3,runs/4"), several(3), several(None)
+        (['runs/3', 'runs/4'], [3], [])
+    """
+    if value is None:
+        return []
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    # An address may list several hosts, and a path may hold a comma.
+    if isinstance(value, str) and "://" not in value and not Path(value).exists():
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return [value]
+
+
 def find_images(inputs: Any, output: Path) -> Iterator[tuple[Path, Path]]:
     """(file, its place below the output folder) for all that ``inputs`` names, each file once.
 
@@ -18,7 +35,7 @@ def find_images(inputs: Any, output: Path) -> Iterator[tuple[Path, Path]]:
     results.
     """
     seen = set()
-    for entry in [inputs] if isinstance(inputs, (str, Path)) else inputs:
+    for entry in several(inputs):
         base, files = _matches(str(entry))
         inside = base is not None and base.resolve() in output.resolve().parents
         for file in files:
