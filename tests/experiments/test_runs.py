@@ -47,7 +47,7 @@ def list_runs(
 
 
 def test_the_list_shows_status_differences_figures_and_duration(
-    tmp_path: Path, list_runs: List
+    tmp_path: Path, list_runs: List, caplog: pytest.LogCaptureFixture
 ) -> None:
     populate(tmp_path / "runs", 8, points=20, names=3)
     (tmp_path / "runs" / "9").mkdir()  # just starting: no record yet
@@ -64,7 +64,7 @@ def test_the_list_shows_status_differences_figures_and_duration(
     assert lines[8].split()[:4] == ["7", "FAILED", "srgan", "4"]
     assert lines[8].endswith("0:03:20")
     assert "@ 200)" in lines[8]
-    assert "run.json: not valid JSON; left out" in ended.stderr
+    assert "run.json: not valid JSON; left out" in caplog.text
     assert "Traceback" not in ended.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"runs"}
     assert len(list((tmp_path / "runs").iterdir())) == 10

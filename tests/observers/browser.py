@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import shutil
 import subprocess
 import tempfile
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mongo_server import free_port
 
 OPTIONS = (
     "--headless",
@@ -43,3 +50,88 @@ def page_after_its_script(address: str, *options: str) -> str:
 
 def screenshot(address: str, path: Path, *options: str, size: str = "1500,2200") -> None:
     chromium(address, f"--window-size={size}", f"--screenshot={path}", *options)
+
+
+class Browser:
+    """A Chromium driven by the WebDriver protocol: one that can click."""
+
+    def __init__(self) -> None:
+        program = shutil.which("chromedriver")
+        if program is None:
+            pytest.skip("no chromedriver")
+        self._profile = tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True)
+        port = free_port()
+        self._driver = subprocess.Popen(
+            [program, f"--port={port}", "--silent"], stdout=subprocess.DEVNULL
+        )
+        self._address = f"http://127.0.0.1:{port}"
+        self._session = ""
+
+    def __enter__(self) -> Browser:
+        wanted = {
+            "goog:chromeOptions": {
+                "args": [
+                    *OPTIONS,
+                    "--window-size=3000,1100",
+                    f"--user-data-dir={self._profile.name}",
+                ]
+            }
+        }
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                made = self._ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
+                break
+            except urllib.error.URLError:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+        self._session = f"/session/{made['sessionId']}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._session:
+            self._ask("DELETE", self._session)
+        self._driver.terminate()
+        self._driver.wait()
+        self._profile.cleanup()
+
+    def open(self, address: str) -> None:
+        self._ask("POST", f"{self._session}/url", {"url": address})
+
+    def run(self, script: str) -> Any:
+        """What ``script`` returns, run in the page."""
+        return self._ask("POST", f"{self._session}/execute/sync", {"script": script, "args": []})
+
+    def text(self) -> str:
+        return str(self.run("return document.body.innerText"))
+
+    def wait_for(self, script: str, seconds: float = 60) -> Any:
+        """The first result of ``script`` that is true."""
+        deadline = time.monotonic() + seconds
+        while not (result := self.run(script)):
+            assert time.monotonic() < deadline, f"{script}\n{self.text()[:2000]}"
+            time.sleep(0.2)
+        return result
+
+    def click(self, selector: str, text: str = "") -> None:
+        """Click the first element that ``selector`` finds and that holds ``text``."""
+        find = (
+            f"const found = [...document.querySelectorAll({json.dumps(selector)})]"
+            f".find(each => each.innerText.includes({json.dumps(text)}));"
+        )
+        element = self.wait_for(find + "return found")
+        identity = next(iter(element.values()))
+        self._ask("POST", f"{self._session}/element/{identity}/click", {})
+
+    def screenshot(self, path: Path) -> None:
+        path.write_bytes(base64.b64decode(self._ask("GET", f"{self._session}/screenshot")))
+
+    def _ask(self, method: str, path: str, body: dict | None = None) -> Any:
+        request = urllib.request.Request(
+            self._address + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            return json.load(answer)["value"]
