@@ -207,6 +207,8 @@ def test_explicit_layer_without_weights_names_the_ways_out(unreachable):
 
 def test_vgg_in_the_cache_is_vgg19_even_beside_vgg16(unreachable):
     torch.save(hollow("vgg16"), cached_file("vgg16"))
+    with pytest.raises(UserError, match="weights of vgg19"):
+        create_content_loss("vgg22", download=False)
     torch.save(hollow("vgg19"), cached_file("vgg19"))
     assert create_content_loss("vgg22").features.arch == "vgg19"
     assert resolve_content("vgg54").spec == "vgg54"
