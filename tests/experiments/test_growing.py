@@ -126,8 +126,8 @@ def test_growth_that_can_not_be_is_refused_in_one_line(
     store: Path, parent: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
 ) -> None:
     before = runs(store)
+    given = ["smoke", "generator.norm=batch", f"grow_from={parent}", *words]
     with pytest.raises(SystemExit):
-        given = ["smoke", "generator.norm=batch", f"grow_from={parent}", *words]
         ex.run_commandline(["srgan.py", "-F", str(store), "with", *given])
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line.startswith(f"error: grow_from={parent}: ")
