@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -77,12 +79,16 @@ def endless_batches(
 def _leave_signals_to_parent(worker: int) -> None:
     """Keep working when Ctrl-C or a scheduler signals the whole group: the parent may still save.
 
-    The parent ends its workers through their queue. Its SIGTERM to one that does not listen, or a
-    second one from anywhere, ends the worker.
+    The parent ends its workers through their queue, or by a SIGTERM of its own.
     """
-
-    def ignore_once(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, ignore_once)
+    # Only a waiting thread is told who sent a signal, and not on every system.
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_when_parent_says, daemon=True).start()
+
+
+def _end_when_parent_says() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
