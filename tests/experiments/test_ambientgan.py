@@ -34,8 +34,12 @@ TINY = [
     "dataset.batch_size=2",
     "schedule.pretrain=4it",
     "schedule.warmup=2it",
-    "schedule.adversarial=10it",
+    "schedule.adversarial=16it",
     "training.epoch_length=2",
+    # Fast enough that some states are better than the pretrained one and others are not.
+    "optimization.lr_g=0.003",
+    "optimization.ema=0.5",
+    "ambient.max_consistency_loss=0",
     "adv_weight=0.5",
     "schedule.adv.start=1.0",
     "ambient.reconstruction_weight=0.1",
@@ -59,10 +63,9 @@ def write(folder: Path, seed: int, count: int) -> list[np.ndarray]:
 def poison(source: Path, target: Path) -> None:
     """Other HR images that give the same LR images."""
     target.mkdir(parents=True)
-    random = np.random.default_rng(99)
     for file in source.iterdir():
         image = np.array(Image.open(file))
-        other = random.integers(0, 256, image.shape, dtype=np.uint8)
+        other = 255 - image  # what is nearer to one is further from the other
         other[::SCALE, ::SCALE] = image[::SCALE, ::SCALE]
         Image.fromarray(other).save(target / file.name)
 
@@ -210,8 +213,11 @@ def test_a_run_on_the_demo_is_recorded_whole(finished: Path) -> None:
 
 def test_the_best_scores_no_worse_than_the_pretrained_within_the_guard(clean: Path) -> None:
     best = final_state(clean)["trainer"]["best"]
-    assert best["figures"]["score"] <= best["pretrained"]["score"]
-    assert best["figures"]["consistency"] >= best["pretrained"]["consistency"] - 6.0
+    assert best["figures"]["score"] < best["pretrained"]["score"]
+    assert best["figures"]["consistency"] >= best["pretrained"]["consistency"]
+    # The schedule went back to better states: it had something to decide.
+    assert best["iteration"] < 22
+    assert final_state(clean)["trainer"]["adversarial_weight"]["weight"] < 0.5
 
 
 def test_killed_and_resumed_it_ends_with_the_same_tensors(store: Path, finished: Path) -> None:
