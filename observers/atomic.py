@@ -15,23 +15,28 @@ PREFIX = ".writing-"
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to that becomes ``path`` when the block ends well, and vanishes otherwise."""
+def replacing(path: Path, durable: bool = True) -> Iterator[BinaryIO]:
+    """A file to write to that becomes ``path`` when the block ends well, and vanishes otherwise.
+
+    Args:
+        durable: wait for the disk, so that it is whole after a loss of power too.
+    """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=PREFIX)
     try:
         with os.fdopen(handle, "w+b") as file:
             yield file
             file.flush()
             os.fchmod(file.fileno(), 0o666 & ~_umask())
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    with replacing(path) as file:
+def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
+    with replacing(path, durable) as file:
         file.write(content)
 
 

@@ -71,7 +71,8 @@ class RunFolder:
         if self._written.get(name) == text:
             return
         if isinstance(value, str):
-            atomic.write_bytes(self.path / name, value.encode("utf-8", "backslashreplace"))
+            content = value.encode("utf-8", "backslashreplace")
+            atomic.write_bytes(self.path / name, content, durable=False)
         else:
             atomic.write_json(self.path / name, value)
         self._written[name] = text

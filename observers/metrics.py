@@ -44,8 +44,8 @@ def read_journal(path: Path, offset: int = 0) -> Iterator[JournalLine]:
     with open(path, "rb") as file:
         file.seek(offset)
         for line in file:
-            if not line.endswith(b"\n"):
-                return
+            if not line.endswith(b"\n") or line.startswith(b"\0"):
+                return  # zeros are what a loss of power leaves of lines not yet on the disk
             offset += len(line)
             entry = json.loads(line)
             yield JournalLine(entry.pop("name"), entry, offset)
@@ -182,7 +182,6 @@ class MetricsWriter:
             view = memoryview(self._pending)
             while view:
                 view = view[os.write(handle, view) :]
-            os.fsync(handle)
         finally:
             os.close(handle)
         self._size += len(self._pending)
