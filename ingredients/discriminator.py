@@ -9,6 +9,7 @@ from sacred import Ingredient
 from torch import nn
 
 from tmd.models import create_discriminator
+from tmd.models.registry import check_mapping
 
 ingredient = Ingredient("discriminator")
 
@@ -17,7 +18,7 @@ ingredient = Ingredient("discriminator")
 def config():
     name = "srgan"  # srgan, unet, patch
     features = [32, 64, 64, 128, 128, 256]  # channels after each convolution
-    strides = [2, 1, 2, 1, 2, 2]  # of each convolution
+    strides = [2, 2, 1, 2, 1, 2]  # of each convolution
     norm = "auto"  # batch, none, auto: as published, and none with spectral normalisation
     spectral_norm = False
     # What only this architecture takes; the defaults suit patches of 72 pixels.
@@ -35,6 +36,26 @@ def paper():
     options = {"grid": 6, "hidden": 1024}
 
 
+@ingredient.named_config
+def unet():
+    """Real-ESRGAN's discriminator as published (arXiv:2107.10833)."""
+    name = "unet"
+    features = [64, 128, 256, 512]
+    strides = [1, 2, 2, 2]
+    norm = "none"
+    spectral_norm = True
+
+
+@ingredient.named_config
+def patch():
+    """pix2pix's 70 x 70 discriminator as published (arXiv:1611.07004)."""
+    name = "patch"
+    features = [64, 128, 256, 512]
+    strides = [2, 2, 2, 1]
+    norm = "batch"
+    spectral_norm = False
+
+
 @ingredient.capture
 def build(
     channels: int,
@@ -46,6 +67,7 @@ def build(
     options: dict[str, Any],
 ) -> nn.Module:
     """The discriminator of the config for images of ``channels``."""
+    check_mapping("discriminator.options", options)
     return create_discriminator(
         name=name,
         channels=channels,

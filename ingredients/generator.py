@@ -9,6 +9,7 @@ from sacred import Ingredient
 from torch import nn
 
 from tmd.models import create_generator
+from tmd.models.registry import check_mapping
 
 ingredient = Ingredient("generator")
 
@@ -35,6 +36,17 @@ def paper():
     global_skip = False
 
 
+@ingredient.named_config
+def rrdb():
+    """ESRGAN's generator as published (arXiv:1809.00219)."""
+    name = "rrdb"
+    n_blocks = 23
+    n_features = 64
+    norm = "none"
+    spectral_norm = False
+    global_skip = False
+
+
 @ingredient.capture
 def build(
     scale: int,
@@ -48,6 +60,7 @@ def build(
     options: dict[str, Any],
 ) -> nn.Module:
     """The generator of the config for the experiment's ``scale`` and the data's ``channels``."""
+    check_mapping("generator.options", options)
     return create_generator(
         name=name,
         scale=scale,

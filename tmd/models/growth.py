@@ -22,7 +22,7 @@ from tmd.models.layers import BicubicUpsampling, UpsamplingStage
 # The new stage gives the parent's output upsampled the more closely the smaller RIDGE is, and stays
 # the closer to a plain interpolation the larger it is. FLAT is how much more than fine detail the
 # flat parts of an image count: features have a mean, and an error on it would be a colour cast.
-RIDGE = 0.02
+RIDGE = 0.01
 FLAT = 10.0
 
 
@@ -83,7 +83,7 @@ def check_growth(parent: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         wanted: the arguments of `create_generator` for the grown one.
     """
     old, new = parent["scale"], wanted["scale"]
-    if new != 2 * old:
+    if new != 2 * old or new not in SCALES:
         raise UserError(f"scale={new}: a ×{old} network {_ways_on(old, new)}")
     for key in dict.fromkeys(["name", *wanted]):
         has, wants = parent.get(key), wanted.get(key)
@@ -109,8 +109,9 @@ def _ways_on(old: int, new: int) -> str:
     if grown in SCALES:
         further = f", and that to {new}" if new == 2 * grown else ""
         return f"grows to {grown}: use scale={grown}{further}"
-    sources = f"grow a ×{new // 2} one, or " if new // 2 in SCALES and new % 2 == 0 else ""
-    return f"cannot grow (only 2 -> 4 -> 8); {sources}train ×{new} from scratch"
+    ways = [f"grow a ×{new // 2} one"] if new in (4, 8) else []
+    ways += [f"train ×{new} from scratch"] if new in SCALES else []
+    return "cannot grow, only 2 -> 4 -> 8" + (f"; {' or '.join(ways)}" if ways else "")
 
 
 def grow(

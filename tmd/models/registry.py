@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from torch import nn
@@ -13,6 +13,12 @@ from tmd.registry import Registry
 
 GENERATORS: Registry[Callable[..., nn.Module]] = Registry("generator.name")
 DISCRIMINATORS: Registry[Callable[..., nn.Module]] = Registry("discriminator.name")
+
+
+def check_mapping(key: str, value: Any) -> None:
+    """Raise `UserError` unless ``value`` maps names to values."""
+    if not isinstance(value, Mapping):
+        raise UserError(f"{key}={value!r}: must be a mapping of names to values")
 
 
 def complete_options(

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from tmd.models.layers import (
+    block,
     initialise_kaiming,
     initialise_normal,
-    normalisation,
     normalise_spectrally,
 )
 from tmd.models.registry import DISCRIMINATORS
 
 KERNEL = 4
+SLOPE = 0.2
 
 
 @DISCRIMINATORS.register("patch")
@@ -37,29 +38,30 @@ class PatchDiscriminator(nn.Module):
         if norm == "auto":
             norm = "none" if spectral_norm else "batch"
         self.minimum_size = _input_size([*strides, 1])
-        layers: list[nn.Module] = []
-        for i, (inputs, outputs, stride) in enumerate(
-            zip([channels, *features], features, strides, strict=False)
-        ):
-            block_norm = norm if i > 0 else "none"
-            layers += [
-                nn.Conv2d(inputs, outputs, KERNEL, stride, padding=1, bias=block_norm == "none"),
-                *normalisation(block_norm, outputs),
-                nn.LeakyReLU(0.2, inplace=True),
-            ]
+        norms = ["none", *[norm] * (len(features) - 1)]
         self.layers = nn.Sequential(
-            *layers, nn.Conv2d(features[-1], 1, KERNEL, stride=1, padding=1)
+            *(
+                block(
+                    nn.Conv2d(inputs, outputs, KERNEL, stride, padding=1, bias=own == "none"),
+                    own,
+                    SLOPE,
+                )
+                for inputs, outputs, stride, own in zip(
+                    [channels, *features], features, strides, norms, strict=False
+                )
+            )
         )
+        self.output = nn.Conv2d(features[-1], 1, KERNEL, stride=1, padding=1)
         if norm == "batch":
             initialise_normal(self.modules())
         else:
-            initialise_kaiming(self.modules(), slope=0.2)
+            initialise_kaiming(self.modules(), SLOPE)
         if spectral_norm:
             normalise_spectrally(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W) in [0, 1] -> logits (N, 1, h, w)."""
-        return self.layers(2 * images - 1)
+        return self.output(self.layers(2 * images - 1))
 
 
 def _input_size(strides: Sequence[int]) -> int:

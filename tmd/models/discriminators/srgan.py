@@ -10,13 +10,15 @@ from torch import Tensor, nn
 
 from tmd.errors import check_number
 from tmd.models.layers import (
+    block,
     convolution,
     initialise_kaiming,
     initialise_normal,
-    normalisation,
     normalise_spectrally,
 )
 from tmd.models.registry import DISCRIMINATORS
+
+SLOPE = 0.2
 
 
 def pool_to_grid(features: Tensor, grid: int) -> Tensor:
@@ -67,27 +69,25 @@ class SRGANDiscriminator(nn.Module):
             norm = "none" if spectral_norm else "batch"
         self.grid = grid
         self.minimum_size = math.prod(strides)
-        layers: list[nn.Module] = []
-        for i, (inputs, outputs, stride) in enumerate(
-            zip([channels, *features], features, strides, strict=False)
-        ):
-            block_norm = norm if i > 0 else "none"
-            layers += [
-                convolution(inputs, outputs, 3, stride, bias=block_norm == "none"),
-                *normalisation(block_norm, outputs),
-                nn.LeakyReLU(0.2, inplace=True),
-            ]
-        self.features = nn.Sequential(*layers)
+        norms = ["none", *[norm] * (len(features) - 1)]
+        self.features = nn.Sequential(
+            *(
+                block(convolution(inputs, outputs, 3, stride, bias=own == "none"), own, SLOPE)
+                for inputs, outputs, stride, own in zip(
+                    [channels, *features], features, strides, norms, strict=False
+                )
+            )
+        )
         self.dense = nn.Sequential(
             nn.Flatten(),
             nn.Linear(features[-1] * grid**2, hidden),
-            nn.LeakyReLU(0.2, inplace=True),
+            nn.LeakyReLU(SLOPE, inplace=True),
             nn.Linear(hidden, 1),
         )
         if norm == "batch":
             initialise_normal(self.modules())
         else:
-            initialise_kaiming(self.modules(), slope=0.2)
+            initialise_kaiming(self.modules(), SLOPE)
         if spectral_norm:
             normalise_spectrally(self)
 

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tmd.models.layers import (
+    block,
     convolution,
     initialise_kaiming,
     initialise_normal,
-    normalisation,
     normalise_spectrally,
 )
 from tmd.models.registry import DISCRIMINATORS
@@ -23,11 +23,7 @@ SLOPE = 0.2
 def _layer(inputs: int, outputs: int, stride: int, norm: str) -> nn.Sequential:
     # 4 × 4 covers every pixel equally often at stride 2.
     kernel = 4 if stride == 2 else 3
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, padding=1, bias=False),
-        *normalisation(norm, outputs),
-        nn.LeakyReLU(SLOPE, inplace=True),
-    )
+    return block(nn.Conv2d(inputs, outputs, kernel, stride, padding=1, bias=False), norm, SLOPE)
 
 
 @DISCRIMINATORS.register("unet")
@@ -51,10 +47,8 @@ class UNetDiscriminator(nn.Module):
         super().__init__()
         norm = "none" if norm == "auto" else norm
         self.minimum_size = math.prod(strides)
-        self.head = nn.Sequential(
-            nn.Conv2d(channels, features[0], 3, strides[0], padding=1),
-            nn.LeakyReLU(SLOPE, inplace=True),
-        )
+        head = convolution(channels, features[0], 3, strides[0])
+        self.head = block(head, "none", SLOPE)
         pairs = list(zip(features, features[1:], strides[1:], strict=False))
         self.encoder = nn.ModuleList(
             _layer(inputs, outputs, stride, norm) for inputs, outputs, stride in pairs
@@ -69,7 +63,7 @@ class UNetDiscriminator(nn.Module):
         else:
             initialise_kaiming(self.modules(), SLOPE)
         if spectral_norm:
-            normalise_spectrally(self, leave=[self.head[0], self.output])
+            normalise_spectrally(self, leave=[head, self.output])
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W) in [0, 1] -> logits (N, 1, H / strides[0], W / strides[0])."""
