@@ -11,7 +11,6 @@ from tmd.figures.animation import (
 )
 from tmd.figures.drawing import Picture, Row, draw_rows, save_figure, to_pil
 from tmd.figures.sheets import (
-    as_8_bit,
     comparison_sheet,
     picture_sheet,
     preview_sheet,
@@ -23,7 +22,6 @@ __all__ = [
     "ANIMATION_SUFFIXES",
     "Picture",
     "Row",
-    "as_8_bit",
     "captioned_frames",
     "check_animation_path",
     "comparison_sheet",

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tmd.figures.drawing import CELL, Picture, Row, draw_rows, fitting_cell
-from tmd.images import to_float, to_uint8
 from tmd.metrics import psnr
+from tmd.metrics.stateful import as_8_bits
 from tmd.resize import imresize
 from tmd.upscale import upscale
 
@@ -110,7 +110,7 @@ def psnr_notes(lr: Tensor, sr: Tensor, hr: Tensor | None) -> dict[str, str]:
         return {}
     results = {"bicubic": imresize(lr[None], (hr.shape[-2], hr.shape[-1])), "SR": sr[None]}
     return {
-        name: f"{psnr(as_8_bit(x), hr[None], border=scale).item():.2f} dB"
+        name: f"{psnr(as_8_bits(x), hr[None], border=scale).item():.2f} dB"
         for name, x in results.items()
     }
 
@@ -185,11 +185,6 @@ def cut(image: Tensor, region: Region) -> Tensor:
     """The part (top, left, height, width) of (..., H, W)."""
     top, left, height, width = region
     return image[..., top : top + height, left : left + width]
-
-
-def as_8_bit(image: Tensor) -> Tensor:
-    """What a file holds of ``image``, as float in [0, 1] again."""
-    return to_float(to_uint8(image))
 
 
 def stretch(image: Tensor, longest: int) -> Tensor:
