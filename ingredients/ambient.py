@@ -98,7 +98,9 @@ def build_discriminators(
 def check_sizes(discriminators: Discriminators, scale: int, patch_size: int) -> None:
     """Raise `UserError` if patches are too small for one of them."""
     for name, factor in (("images", 1), ("measured", scale)):
-        needed = discriminators[name].minimum_size if name in discriminators else 0
+        needed: int = (
+            getattr(discriminators[name], "minimum_size", 0) if name in discriminators else 0
+        )
         if patch_size // factor < needed:
             raise UserError(
                 f"dataset.patch_size={patch_size}: must be at least {factor * needed} "
