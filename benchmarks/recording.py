@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import resource
 import statistics
 import tempfile
 import time
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,8 @@ def start(observer: RunObserver) -> None:
     )
 
 
-def beat(observer: RunObserver, first: int, points: int) -> float:
-    """Seconds that one beat takes which brings ``points`` points of each metric."""
+def beat(observer: RunObserver, first: int, points: int) -> tuple[float, float]:
+    """Seconds by the clock and of the processor for a beat of ``points`` points of each metric."""
     metrics: dict[str, Any] = {
         name: {
             "name": name,
@@ -48,10 +48,17 @@ def beat(observer: RunObserver, first: int, points: int) -> float:
         }
         for name in NAMES
     }
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.thread_time()
     observer.log_metrics(metrics_by_name=metrics, info={})
     observer.heartbeat_event(info={}, captured_out="", beat_time=NOW, result=None)
-    return time.perf_counter() - began
+    return time.perf_counter() - began, time.thread_time() - worked
+
+
+def shown(costs: list[tuple[float, float]]) -> str:
+    by_clock, of_processor = (
+        statistics.median(column) * 1e3 for column in zip(*costs, strict=True)
+    )
+    return f"median {by_clock:.1f} ms, {of_processor:.1f} ms of the processor"
 
 
 def measure_beats(points: int) -> None:
@@ -62,31 +69,27 @@ def measure_beats(points: int) -> None:
         assert observer.folder is not None
         of_each = 20
         beats = points // (of_each * len(NAMES))
-        tracemalloc.start()
+        before = resident()
         costs, makings = [], []
         for number in range(beats):
             costs.append(beat(observer, number * of_each, of_each))
             if number % 12 == 11:
-                began = time.perf_counter()
+                began, worked = time.perf_counter(), time.thread_time()
                 observer.folder.metrics.materialise()
-                makings.append(time.perf_counter() - began)
-        memory = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
+                makings.append((time.perf_counter() - began, time.thread_time() - worked))
+        memory = resident() - before
         for label, part in (("first", costs[:50]), ("last", costs[-50:])):
             print(
-                f"a beat of {of_each * len(NAMES)} points, {label} 50 of {beats:,}: "
-                f"median {1e3 * statistics.median(part):.1f} ms"
+                f"a beat of {of_each * len(NAMES)} points, {label} 50 of {beats:,}: {shown(part)}"
             )
         size = Path(folder, "1", "metrics.json").stat().st_size / 1e6
-        print(
-            f"making metrics.json: first {1e3 * makings[0]:.0f} ms, last ({size:.0f} MB) "
-            f"{1e3 * statistics.median(makings[-5:]):.0f} ms"
-        )
-        print(f"memory: {memory[0] / 1e6:.1f} MB at the end, {memory[1] / 1e6:.1f} MB at most")
+        print(f"making metrics.json, first 5: {shown(makings[:5])}")
+        print(f"making metrics.json, last 5 ({size:.0f} MB): {shown(makings[-5:])}")
+        print(f"memory grew by {memory:.1f} MB", flush=True)
         began = time.perf_counter()
         (record,) = open_store(folder)
         count = sum(len(metric.steps) for metric in record.metrics().values())
-        print(f"{count:,} points read back in {time.perf_counter() - began:.1f} s")
+        print(f"{count:,} points read back in {time.perf_counter() - began:.1f} s", flush=True)
 
 
 def measure_sacred(points: int) -> None:
@@ -95,8 +98,8 @@ def measure_sacred(points: int) -> None:
         start(observer)
         for done in range(0, points, points // 2):
             beat(observer, done // len(NAMES), points // 2 // len(NAMES))
-        cost = beat(observer, points, 20)
-        print(f"Sacred's own observer, a beat at {points:,} points: {1e3 * cost:.0f} ms")
+        cost = shown([beat(observer, points, 20)])
+        print(f"Sacred's own observer, a beat at {points:,} points: {cost}", flush=True)
 
 
 def measure_listing(runs: int) -> None:
@@ -106,9 +109,15 @@ def measure_listing(runs: int) -> None:
             start(observer)
             beat(observer, 0, 1)
             observer.completed_event(stop_time=NOW, result=None)
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.thread_time()
         rows = [listed(record) for record in open_store(folder)]
-        print(f"{len(rows):,} runs listed in {time.perf_counter() - began:.2f} s")
+        clock, processor = time.perf_counter() - began, time.thread_time() - worked
+        print(f"{len(rows):,} runs listed in {clock:.2f} s, {processor:.2f} s of the processor")
+
+
+def resident() -> float:
+    """Peak resident memory in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
 def main() -> None:

@@ -154,6 +154,7 @@ def test_omniboard_shows_our_runs_to_this_machine_and_its_user_only(
             "return shown && shown.complete && shown.naturalWidth"
         )
         assert size == 400
+        time.sleep(1)  # it fades in
         browser.screenshot(pictures / "omniboard_sheet.png")
 
 
