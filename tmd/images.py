@@ -187,12 +187,14 @@ def open_image(path: PathLike) -> Image.Image:
     """Pillow's image with only its header read, unless it is too large to be one."""
     try:
         image = Image.open(path)
-        pixels = image.width * image.height
     except Image.DecompressionBombError:
-        pixels = 1 << 62
-    if Image.MAX_IMAGE_PIXELS is not None and pixels > Image.MAX_IMAGE_PIXELS:
+        image = None
+    limit = Image.MAX_IMAGE_PIXELS
+    if image is None or (limit is not None and image.width * image.height > limit):
+        if image is not None:
+            image.close()
         raise UserError(
-            f"{path}: more than {Image.MAX_IMAGE_PIXELS} pixels, taken for a decompression bomb "
+            f"{path}: more than {limit} pixels, taken for a decompression bomb "
             "(PIL.Image.MAX_IMAGE_PIXELS is the limit)"
         )
     return image

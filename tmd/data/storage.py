@@ -207,12 +207,21 @@ def in_threads(function: Callable[[int], T], items: Sequence[int], description: 
         delay=1,
         mininterval=0.2 if sys.stderr.isatty() else 10,
     )
-    with bar, ThreadPoolExecutor(min(16, available_cpus())) as pool:
+    threads = min(16, available_cpus())
+    # Handing over one by one costs more than to read a small image.
+    chunk = max(1, min(64, len(items) // (8 * threads)))
+
+    def several(first: int) -> list[T]:
+        return [function(item) for item in items[first : first + chunk]]
+
+    with bar, ThreadPoolExecutor(threads) as pool:
         # All at once, a million tasks would take more memory than many a set of images.
-        for first in range(0, len(items), 1024):
-            for result in pool.map(function, items[first : first + 1024]):
-                bar.update()
-                yield result
+        for start in range(0, len(items), 64 * chunk):
+            for results in pool.map(
+                several, range(start, min(start + 64 * chunk, len(items)), chunk)
+            ):
+                bar.update(len(results))
+                yield from results
 
 
 def available_cpus() -> int:
