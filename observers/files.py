@@ -11,6 +11,7 @@ import datetime
 import hashlib
 import json
 import os
+import shutil
 import threading
 import time
 import uuid
@@ -139,7 +140,7 @@ class FileObserver(RunObserver):
         self.priority = priority
         self.failures = Failures()
         self.folder: RunFolder | None = None
-        self.run_id: int | str | None = None
+        self.run_id: int | None = None
         self.keep_journal = False
         self._ended = False
         self._retry_artifacts: dict[str, Path] = {}
@@ -164,7 +165,7 @@ class FileObserver(RunObserver):
         config: dict,
         meta_info: dict,
         _id: int | str | None,
-    ) -> int | str:
+    ) -> int:
         entry = run_entry(ex_info, command, host_info, meta_info, start_time)
         return self._start(entry, ex_info, config, _id)
 
@@ -177,7 +178,7 @@ class FileObserver(RunObserver):
         config: dict,
         meta_info: dict,
         _id: int | str | None,
-    ) -> int | str:
+    ) -> int:
         entry = run_entry(ex_info, command, host_info, meta_info, None)
         return self._start(entry, ex_info, config, _id)
 
@@ -290,7 +291,7 @@ class FileObserver(RunObserver):
 
     def _start(
         self, entry: dict[str, Any], ex_info: dict, config: dict, _id: int | str | None
-    ) -> int | str:
+    ) -> int:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             self.run_id, path = self._reserve(_id)
@@ -305,19 +306,23 @@ class FileObserver(RunObserver):
     def _open_folder(
         self, path: Path, shared: Path, entry: dict[str, Any], ex_info: dict, config: dict
     ) -> None:
-        """Begin the record in the empty folder ``path``."""
+        """Begin the record in the empty folder ``path``; a run that can't begin leaves none."""
         self._ended = False
         folder = RunFolder(path, shared, entry, self.metrics_interval)
-        entry["experiment"]["sources"] = self._keep_sources(folder, ex_info)
-        atomic.write_json(path / "config.json", plain(config))
-        folder.write_if_changed("cout.txt", "")
-        folder.write_entry()
+        try:
+            entry["experiment"]["sources"] = self._keep_sources(folder, ex_info)
+            atomic.write_json(path / "config.json", plain(config))
+            folder.write_if_changed("cout.txt", "")
+            folder.write_entry()
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
         self.folder = folder
 
-    def _reserve(self, _id: int | str | None) -> tuple[int | str, Path]:
+    def _reserve(self, _id: int | str | None) -> tuple[int, Path]:
         """Make the folder of the next number, or of ``_id``; nobody else can have it then."""
         if _id is not None:
-            number: int | str = int(_id) if str(_id).isdigit() else _id
+            number = whole_number(_id)
             path = self.root.absolute() / str(number)
             try:
                 path.mkdir()
@@ -425,6 +430,13 @@ def run_entry(
     if start_time is not None:
         entry.update(status="RUNNING", start_time=start_time.isoformat())
     return entry
+
+
+def whole_number(_id: int | str) -> int:
+    """Sacred's ``--id`` as the number it has to be: text ids break the numbering after them."""
+    if not str(_id).isdigit():
+        raise UserError(f"--id {_id}: must be a whole number")
+    return int(_id)
 
 
 def highest_id(root: Path) -> int:

@@ -15,7 +15,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from observers.database import Address, connect, parse_address, reason, refusal, run_document
 from observers.failures import Failures
-from observers.files import FileObserver, highest_id
+from observers.files import FileObserver, highest_id, whole_number
 from observers.plain import plain
 from observers.sending import Sender, Stopped, highest_run_id, insert_run
 from observers.spool import SPOOL, Outbox, next_provisional_id
@@ -79,9 +79,9 @@ class MongoObserver(FileObserver):
 
     def _start(
         self, entry: dict[str, Any], ex_info: dict, config: dict, _id: int | str | None
-    ) -> int | str:
-        if _id is not None and not str(_id).isdigit():
-            raise UserError(f"--id {_id}: must be a whole number")
+    ) -> int:
+        if _id is not None:
+            _id = whole_number(_id)
         database = connect(self.address)
         try:
             self.root.mkdir(parents=True, exist_ok=True)

@@ -47,7 +47,7 @@ class MongoServer:
                 stdout=log,
                 stderr=log,
             )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         with pymongo.MongoClient(self.url, serverSelectionTimeoutMS=500) as client:
             while True:
                 try:

@@ -29,6 +29,7 @@ for observer in ex.observers:
 
 ex.add_config(
     seconds=1.0,
+    until=None,  # a file whose appearance ends the run instead
     names=3,
     pause=0.01,  # seconds between two points of each metric
     checkpoint_every=20,  # points
@@ -41,7 +42,7 @@ ex.add_config(
 
 
 @ex.main
-def main(_run, seconds, names, pause, checkpoint_every, size, ending, resume, seed):
+def main(_run, seconds, until, names, pause, checkpoint_every, size, ending, resume, seed):
     artifacts = RunArtifacts(_run)
     state = np.random.default_rng(seed).standard_normal(size)
     step = 0
@@ -56,7 +57,7 @@ def main(_run, seconds, names, pause, checkpoint_every, size, ending, resume, se
     kept: list[str] = []
     end = time.monotonic() + seconds
     with tempfile.TemporaryDirectory() as scratch:
-        while time.monotonic() < end:
+        while not os.path.exists(until) if until else time.monotonic() < end:
             step += 1
             state = state * 0.9 + step
             for index in range(names):

@@ -185,12 +185,26 @@ def test_an_asked_for_number_is_whole_and_free(tmp_path: Path) -> None:
     assert FileObserver(tmp_path)._start(_entry(), {"sources": []}, {}, None) == 78
     with pytest.raises(UserError, match="run 77: exists already"):
         FileObserver(tmp_path)._start(_entry(), {"sources": []}, {}, 77)
+    with pytest.raises(UserError, match="--id best: must be a whole number"):
+        FileObserver(tmp_path)._start(_entry(), {"sources": []}, {}, "best")
 
 
 def test_a_store_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"file storage .*file/runs: Not a directory"):
         FileObserver(tmp_path / "file" / "runs")._start(_entry(), {"sources": []}, {}, None)
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("observers.atomic.write_json", refuse)
+    with pytest.raises(UserError, match="No space left on device"):
+        FileObserver(tmp_path)._start(_entry(), {"sources": []}, {}, None)
+    assert list(tmp_path.iterdir()) == []
 
 
 def _entry() -> dict[str, Any]:

@@ -240,14 +240,16 @@ def test_a_number_taken_while_the_server_was_away_gives_way(
 def outage(tmp_path: Path, server: MongoServer, start_run: Start, seconds: float) -> None:
     url = f"{server.url}/sr"
     server.start()
-    length = seconds + 8
-    process = start_run(f"seconds={length}", "names=5", mongo=url, TELL="1")
+    process = start_run("until=stop", "names=5", mongo=url, TELL="1")
     wait_for_save(process)
     wait_until(lambda: open_run(f"{url}#1").metrics())
     server.kill()
     time.sleep(seconds)
     server.start()
-    said, _ = process.communicate(timeout=length + 60)
+    points = len(open_run(tmp_path / "runs" / "1").metrics()["metric.0"].steps)
+    wait_until(lambda: len(open_run(f"{url}#1").metrics()["metric.0"].steps) > points, 120)
+    (tmp_path / "stop").touch()
+    said, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     assert said.count("can't be written to") == 1
     assert "answers; all is sent" in said
