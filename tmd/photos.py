@@ -89,7 +89,7 @@ def upright(pixels: Tensor, orientation: int) -> Tensor:
         pixels = pixels.flip(-1)
     if orientation in (3, 4, 7, 8):
         pixels = pixels.flip(-2)
-    return pixels.contiguous()
+    return pixels
 
 
 def write_photo(
@@ -193,7 +193,7 @@ def _pixels(path: Path, image: Image.Image) -> tuple[Tensor, bytes | None]:
         if palette and _is_grey(image):
             image = image.convert("LA" if transparent else "L")
     pixels = torch.from_numpy(np.array(image))
-    return (pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1).contiguous()), icc
+    return (pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1)), icc
 
 
 def _deep_pixels(path: Path, image: Image.Image) -> Tensor | None:
