@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -247,8 +248,11 @@ def test_figures_need_no_display_and_training_no_matplotlib():
         "c.draw_curves({'a': c.Curve([1, 2], [3, 4])})\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
-    environment = {"PATH": "/usr/bin", "MPLBACKEND": "TkAgg"}
-    subprocess.run([sys.executable, "-c", script], check=True, env=environment)
+    displays = ("DISPLAY", "WAYLAND_DISPLAY")
+    environment = {key: value for key, value in os.environ.items() if key not in displays}
+    subprocess.run(
+        [sys.executable, "-c", script], check=True, env={**environment, "MPLBACKEND": "TkAgg"}
+    )
 
 
 # Animations --------------------------------------------------------------------------------------

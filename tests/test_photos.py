@@ -56,6 +56,14 @@ def test_png_in_bands_is_read_back_the_same_by_libpng(tmp_path, channels, dtype)
     assert torch.equal(found.int(), pixels.int())
 
 
+def test_png_bands_join(tmp_path):
+    """The first row of a band is told as a difference to the last one of the band before."""
+    rows = torch.randint(0, 256, (2, 1, 1, 50), dtype=torch.uint8)
+    pixels = rows[[0, 1, 1, 0, 1, 1]].reshape(1, 6, 50)
+    rewritten(tmp_path / "a.png", pixels, rows=3)
+    assert np.array_equal(np.array(Image.open(tmp_path / "a.png")), pixels[0].numpy())
+
+
 def test_png_is_about_as_small_as_pillows(tmp_path):
     pixels = photo(3, height=400)
     rewritten(tmp_path / "a.png", pixels)
