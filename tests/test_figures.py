@@ -250,6 +250,7 @@ def test_figures_need_no_display_and_training_no_matplotlib():
     )
     displays = ("DISPLAY", "WAYLAND_DISPLAY")
     environment = {key: value for key, value in os.environ.items() if key not in displays}
+    environment["MPLBACKEND"] = "TkAgg"
     subprocess.run(
         [sys.executable, "-c", script], check=True, env={**environment, "MPLBACKEND": "TkAgg"}
     )

@@ -18,6 +18,7 @@ from skimage import data
 from tmd.errors import UserError
 from tmd.models import create_generator
 from tmd.photos import Photo, PhotoGenerator, read_photo, upright, write_photo
+from tmd.resize import imresize
 from tmd.upscale import upscale
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -327,6 +328,14 @@ def test_a_grey_generator_makes_the_luma_of_colour():
     weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
     expected = Enlarged(1)((x * weights).sum(1, keepdim=True))
     assert torch.allclose((sr * weights).sum(1, keepdim=True), expected, atol=1e-5)
+
+
+def test_a_grey_generator_leaves_colours_to_bicubic():
+    x = torch.rand(1, 3, 8, 8)
+    sr = PhotoGenerator(Enlarged(1), 3)(x)
+    # Differences of channels know nothing of luma.
+    colours = imresize(x[:, :2] - x[:, 1:], 2)
+    assert torch.allclose(sr[:, :2] - sr[:, 1:], colours, atol=1e-5)
 
 
 def test_opaque_stays_opaque_and_clear_stays_clear():
