@@ -24,12 +24,15 @@ from driver import Driver
 from mongo_server import MongoServer, free_port
 from processes import wait_for_save
 
-from observers import FileObserver, open_run, open_store, sending
+from observers import FileObserver, RunRecord, open_run, open_store, sending
 from observers.database import parse_address
 from observers.mongo import MongoObserver
 from observers.sync import main as sync_main
 from observers.sync import sync
 from tmd.errors import UserError
+
+# An absent server is given up half a second later instead of three.
+HASTY = "serverSelectionTimeoutMS=500"
 
 Start = Callable[..., subprocess.Popen]
 Finish = Callable[..., tuple[int, str]]
@@ -222,7 +225,7 @@ def test_many_processes_get_numbers_that_agree(tmp_path: Path, url: str, start_r
 def test_a_number_taken_while_the_server_was_away_gives_way(
     tmp_path: Path, own_mongo: MongoServer
 ) -> None:
-    url = f"{own_mongo.url}/sr"
+    url = f"{own_mongo.url}/sr?{HASTY}"
     driver = Driver(observer(url, tmp_path, patience=1.0))
     driver.log(10)
     driver.complete()
@@ -237,8 +240,12 @@ def test_a_number_taken_while_the_server_was_away_gives_way(
 # Outages ---------------------------------------------------------------------------------------
 
 
+def points_of(record: RunRecord) -> int:
+    return sum(len(metric.steps) for metric in record.metrics().values())
+
+
 def outage(tmp_path: Path, server: MongoServer, start_run: Start, seconds: float) -> None:
-    url = f"{server.url}/sr"
+    url = f"{server.url}/sr?{HASTY}"
     server.start()
     process = start_run("until=stop", "names=5", mongo=url, TELL="1")
     wait_for_save(process)
@@ -246,8 +253,8 @@ def outage(tmp_path: Path, server: MongoServer, start_run: Start, seconds: float
     server.kill()
     time.sleep(seconds)
     server.start()
-    points = len(open_run(tmp_path / "runs" / "1").metrics()["metric.0"].steps)
-    wait_until(lambda: len(open_run(f"{url}#1").metrics()["metric.0"].steps) > points, 120)
+    points = points_of(open_run(tmp_path / "runs" / "1"))
+    wait_until(lambda: points_of(open_run(f"{url}#1")) > points, 120)
     (tmp_path / "stop").touch()
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0
@@ -280,7 +287,7 @@ def test_a_server_killed_for_thirty_seconds_costs_no_point(
     outage(tmp_path, own_mongo, start_run, 30)
 
 
-@pytest.mark.parametrize("files", ["runs", None])
+@pytest.mark.parametrize("files", ["runs", pytest.param(None, marks=pytest.mark.slow)])
 def test_a_server_that_never_comes_back_does_not_keep_the_run_from_ending(
     tmp_path: Path,
     own_mongo: MongoServer,
@@ -288,7 +295,7 @@ def test_a_server_that_never_comes_back_does_not_keep_the_run_from_ending(
     capsys: pytest.CaptureFixture[str],
     files: str | None,
 ) -> None:
-    url = f"{own_mongo.url}/sr"
+    url = f"{own_mongo.url}/sr?{HASTY}"
     own_mongo.start()
     process = start_run("seconds=3", "size=200000", files=files, mongo=url, TELL="1")
     wait_for_save(process)
@@ -298,7 +305,7 @@ def test_a_server_that_never_comes_back_does_not_keep_the_run_from_ending(
     assert process.returncode == 0
     assert time.monotonic() - began < 3 + 15
     last = said.strip().splitlines()[-1]
-    assert re.search(r"run 1 is not in mongodb://\S+/sr in full: still to be sent: ", last)
+    assert re.search(r"run 1 is not in mongodb://\S+ in full: still to be sent: ", last)
     assert re.search(r"measurements and \d artifacts?\. ", last)
     assert last.endswith("send it with: python -m observers.sync")
     os.chdir(tmp_path)
@@ -325,7 +332,7 @@ def test_a_server_that_never_comes_back_does_not_keep_the_run_from_ending(
 def test_a_server_that_is_away_at_the_start_is_no_error(
     tmp_path: Path, own_mongo: MongoServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    url = f"{own_mongo.url}/sr"
+    url = f"{own_mongo.url}/sr?{HASTY}"
     with caplog.at_level(logging.WARNING, "observers"):
         driver = Driver(observer(url, tmp_path, files=False))
         driver.log(100)
@@ -631,7 +638,7 @@ def guarded_mongo(tmp_path: Path) -> Iterator[MongoServer]:
 def test_no_trace_of_a_password(
     tmp_path: Path, guarded_mongo: MongoServer, start_run: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = f"mongodb://ann:{PASSWORD}@127.0.0.1:{guarded_mongo.port}/sr?authSource=admin"
+    url = f"mongodb://ann:{PASSWORD}@127.0.0.1:{guarded_mongo.port}/sr?authSource=admin&{HASTY}"
     wrong = url.replace("battery", "staple")
     process = start_run("seconds=2", f"note={url}", mongo=url, TELL="1")
     said = wait_for_save(process)
@@ -654,7 +661,7 @@ def test_no_trace_of_a_password(
     assert refused.returncode != 0
     assert re.search(r"UserError: MongoDB at mongodb://\S+: .*[Aa]uth", said_no)
 
-    record = open_run(f"mongodb://127.0.0.1:{guarded_mongo.port}/sr?authSource=admin#1")
+    record = open_run(f"mongodb://127.0.0.1:{guarded_mongo.port}/sr?authSource=admin&{HASTY}#1")
     assert record.status == "COMPLETED"
     assert "note=mongodb://***@127" in str(record.entry["meta"])
     with pymongo.MongoClient(url) as client:
@@ -668,7 +675,7 @@ def test_no_trace_of_a_password(
 
 
 def test_a_refused_run_leaves_nothing_behind(tmp_path: Path, guarded_mongo: MongoServer) -> None:
-    url = f"mongodb://ann:wrong-password@127.0.0.1:{guarded_mongo.port}/sr?authSource=admin"
+    url = f"mongodb://ann:wrong-password@127.0.0.1:{guarded_mongo.port}/sr?authSource=admin&{HASTY}"
     with pytest.raises(UserError, match="MongoDB at mongodb://"):
         Driver(observer(url, tmp_path))
     assert list((tmp_path / "runs").iterdir()) == []
