@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tmd.errors import UserError
 from tmd.models import GENERATORS, create_generator
+from tmd.models.generators.rrdb import DenseBlock, ResidualInResidualBlock
 from tmd.resize import imresize
 
 SMALL = {"n_blocks": 1, "n_features": 6}
@@ -96,6 +97,33 @@ def test_deep_networks_without_normalisation_start_with_features_of_order_one():
     generator = create_generator("srresnet", 2, n_blocks=16, norm="none", global_skip=False)
     sr = generator(torch.rand(1, 3, 16, 16))
     assert 0.05 < (sr - 0.5).std() < 5
+
+
+def test_residuals_are_scaled_within_and_around_dense_blocks():
+    """ESRGAN, fig. 4: x + 0.2·D(x) for each of three dense blocks, x + 0.2·(…) around them."""
+    block = ResidualInResidualBlock(features=4, growth=2, scaling=0.2)
+    for dense in block.blocks:
+        nn.init.zeros_(dense.convolutions[-1].weight)
+        nn.init.ones_(dense.convolutions[-1].bias)
+    x = torch.randn(1, 4, 5, 5)
+    assert torch.allclose(block(x), x + 0.2 * (x + 3 * 0.2), atol=1e-6)
+
+
+def test_dense_blocks_see_what_all_before_gave():
+    dense = DenseBlock(features=4, growth=2, scaling=1.0)
+    assert [layer.in_channels for layer in dense.convolutions] == [4, 6, 8, 10, 12]
+    for layer in dense.convolutions:
+        nn.init.dirac_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    x = torch.rand(1, 4, 5, 5)
+    assert torch.allclose(dense(x), 2 * x)
+
+
+def test_the_papers_network_works_between_minus_one_and_one():
+    generator = small("srresnet", scale=2, global_skip=False)
+    nn.init.zeros_(generator.output.weight)
+    nn.init.constant_(generator.output.bias, -1.0)
+    assert not generator(torch.rand(1, 3, 5, 5)).any()
 
 
 def influence(generator: nn.Module, lr: Tensor, pixel: int) -> tuple[int, int]:
