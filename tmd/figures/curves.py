@@ -35,24 +35,26 @@ class Panel:
     Attributes:
         names: of the curves, as far as a run has them.
         reference: the name of a level to compare with.
+        exact: they are set, not measured: nothing to smooth.
     """
 
     title: str
     names: tuple[str, ...]
     logarithmic: bool = False
     reference: str = ""
+    exact: bool = False
 
 
 PANELS = (
     Panel("PSNR on the held-out images, dB", ("validation.psnr",), reference="psnr"),
     Panel("SSIM on the held-out images", ("validation.ssim",), reference="ssim"),
     Panel("Perceptual score, lower is better", ("validation.score",), reference="score"),
-    Panel("Adversarial weight", ("train.adv_weight",)),
+    Panel("Adversarial weight", ("train.adv_weight",), exact=True),
     Panel("Pixel loss", ("train.pixel",), logarithmic=True),
     Panel("Generator's losses", ("train.loss_g", "train.content"), logarithmic=True),
     Panel("Adversarial loss of G, loss of D", ("train.adversarial", "train.loss_d")),
     Panel("What D says", ("train.d_real", "train.d_fake")),
-    Panel("Learning rates", ("train.lr_g", "train.lr_d"), logarithmic=True),
+    Panel("Learning rates", ("train.lr_g", "train.lr_d"), logarithmic=True, exact=True),
 )
 
 
@@ -101,7 +103,7 @@ def _draw_panel(
         steps = np.asarray(curve.steps, float)
         values = np.asarray(curve.values, float)
         label = name.rpartition(".")[2]
-        if len(steps) < SMOOTHED_FROM:
+        if panel.exact or len(steps) < SMOOTHED_FROM:
             marker = "o" if len(steps) < 30 else None
             axis.plot(steps, values, color=colour, label=label, marker=marker, markersize=3)
         else:
