@@ -72,7 +72,7 @@ def test_a_training_through_an_outage_is_resumed_from_gridfs_with_identical_tens
     # Resumed from GridFS and from the folder, the same training ends with the same tensors.
     ends = []
     for number, parent in enumerate((f"{url}#1", "runs/1"), start=2):
-        longer = ("schedule.adversarial=7", "training.checkpoint_every=5")
+        longer = ("schedule.adversarial=3", "training.checkpoint_every=5")
         resumed = train(tmp_path, "-F", "runs", "with", "smoke", f"resume={parent}", *longer)
         said, _ = resumed.communicate(timeout=1500)
         assert resumed.returncode == 0, said
