@@ -258,6 +258,18 @@ def test_the_optimizers_state_outlives_the_thaw():
     assert all(steps[name] == (4 if name in learnt else 1) for name in steps)
 
 
+def test_freezing_in_the_midst_of_training_stops_at_once():
+    """A gradient of the step before would still be applied."""
+    network = generator()
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    step(network, optimizer)
+    before = snapshot(network)
+    FrozenLayers(network, trainable=["output.bias"]).freeze()
+    optimizer.step()
+    moved = [name for name, value in network.state_dict().items() if not value.equal(before[name])]
+    assert moved == ["output.bias"]
+
+
 def test_frozen_batch_statistics_are_used_and_stay():
     grown, report = grow(generator("batch norm"))
     frozen = freeze_carried(grown, report)

@@ -7,9 +7,12 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from tmd.models.layers import (
     BicubicUpsampling,
+    NearestStage,
+    ShuffleStage,
     convolution,
     initialise_kaiming,
     normalise_spectrally,
@@ -62,6 +65,33 @@ def test_spectral_normalisation_leaves_singular_values_of_at_most_one():
     assert {"1.parametrizations.weight.0._u", "1.parametrizations.weight.0._v"} <= set(
         network.state_dict()
     )
+
+
+@pytest.mark.parametrize("kind", [ShuffleStage, NearestStage])
+def test_a_spectrally_normalised_stage_can_be_the_same_interpolation(kind):
+    """Its gain makes up for the singular value that the normalisation divides by."""
+    slope = {"slope": 0.2} if kind is NearestStage else {}
+    plain, normalised = (kind(4, 2, **slope, spectral_norm=on) for on in (False, True))
+    normalise_spectrally(normalised)
+    weights = 3 * torch.randn(4, len(plain.interpolating_taps()), 4)
+    for stage in (plain, normalised):
+        stage.become_linear(weights)
+        stage.eval()
+    features = torch.randn(1, 4, 5, 5)
+    assert normalised.gain > 2
+    assert torch.allclose(normalised(features), plain(features), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", [ShuffleStage, NearestStage])
+def test_interpolating_stages_are_bilinear(kind):
+    slope = {"slope": 0.2} if kind is NearestStage else {}
+    stage = kind(3, 2, **slope)
+    taps = stage.interpolating_taps()
+    stage.become_linear(torch.kron(torch.eye(3), taps[:, None].float()).reshape(3, len(taps), 3))
+    features = torch.randn(2, 3, 6, 7)
+    expected = F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
+    inside = (..., slice(2, -2), slice(2, -2))
+    assert torch.allclose(stage(features)[inside], expected[inside], atol=1e-5)
 
 
 def test_power_iteration_runs_in_training_mode_only():
