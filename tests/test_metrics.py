@@ -290,14 +290,6 @@ class TestLPIPS:
         with pytest.raises(UserError, match=f"at least {smallest}×{smallest}"):
             networks[net](sr[..., 1:], hr[..., 1:])
 
-    def test_gradient_is_finite_where_features_are_all_zero(self, weights_folder):
-        weights = find_lpips_weights("alex", weights_folder)
-        dead = {name: torch.zeros_like(value) for name, value in weights.backbone.items()}
-        network = LPIPS(weights._replace(backbone=dead))
-        sr = torch.rand(1, 3, 48, 48, requires_grad=True)
-        network(sr, torch.rand(1, 3, 48, 48)).sum().backward()
-        assert sr.grad.isfinite().all()
-
     def test_gradient_reaches_sr_and_no_parameter(self, networks):
         sr = torch.rand(1, 3, 48, 48, requires_grad=True)
         networks["alex"](sr, torch.rand(1, 3, 48, 48)).sum().backward()

@@ -141,7 +141,6 @@ class LPIPS(nn.Module):
 
 
 def _unit_length(features: Tensor) -> Tensor:
-    # `vector_norm` because the gradient of a plain square root is infinite where all are zero.
     return features / (torch.linalg.vector_norm(features, dim=1, keepdim=True) + 1e-10)
 
 
