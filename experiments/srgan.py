@@ -104,6 +104,7 @@ def check(
     generator.check(scale=scale, channels=channels)
     discriminator.check(scale=scale, channels=channels)
     losses.check()
+    losses.check_discriminator(discriminator.build(channels=channels))
     schedule.check(adv_weight=adv_weight)
     history.check()
     optimization.check()

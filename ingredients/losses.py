@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from sacred import Ingredient
+from torch import nn
 
-from tmd.errors import check_choice, check_number
-from tmd.losses.adversarial import AdversarialLoss, create_adversarial_loss
+from tmd.errors import UserError, check_choice, check_number
+from tmd.losses.adversarial import (
+    ADVERSARIAL_LOSSES,
+    AdversarialLoss,
+    create_adversarial_loss,
+)
 from tmd.losses.content import (
     PIXEL_LOSSES,
     ContentLoss,
@@ -27,7 +32,7 @@ def config():
     content_weights = None  # file of ImageNet weights (VGG16 or VGG19); None: torch's cache
     content_weight = 1.0  # factor of the content loss
     before_activation = True  # VGG features before the ReLU
-    adversarial = "bce"  # bce, relativistic, lsgan, hinge, wgan-gp
+    adversarial = "bce"  # bce, relativistic, least-squares, hinge, wgan-gp
     real_label = 0.9  # one-sided label smoothing
     options = {}  # what only this adversarial loss takes
 
@@ -58,6 +63,17 @@ def check(
     check_number("losses.content_weight", content_weight, 0)
     check_number("losses.real_label", real_label, above=0, maximum=1)
     create_adversarial_loss(adversarial, real_label, **options)
+
+
+@ingredient.capture
+def check_discriminator(network: nn.Module, adversarial: str) -> None:
+    """Raise `UserError` if the adversarial loss can't train such a discriminator."""
+    allowed = ADVERSARIAL_LOSSES[adversarial].allows_batch_statistics  # type: ignore[attr-defined]
+    if network.batch_statistics and not allowed:
+        raise UserError(
+            f"losses.adversarial={adversarial}: needs a discriminator without batch "
+            "normalisation: discriminator.norm=none"
+        )
 
 
 @ingredient.capture
