@@ -169,6 +169,12 @@ def test_several_benchmarks_get_a_table_each(toy, tmp_path, capsys):
     assert capsys.readouterr().out.count("### Toy ×4") == 2
 
 
+def test_psnr_comes_first_whatever_the_order_asked_for(toy, capsys):
+    done = run(method="bicubic", benchmark=toy, metrics="spectral,psnr,ssim")
+    assert done.config["metrics"] == ["psnr", "spectral", "ssim"]
+    assert "| image |  PSNR | spectral |" in capsys.readouterr().out
+
+
 def test_grey_network_is_evaluated_on_grey_images(toy, tmp_path, capsys):
     checkpoint(tmp_path / "grey.pt", channels=1)
     run(checkpoint="grey.pt", method="bicubic", benchmark=toy)

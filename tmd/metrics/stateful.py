@@ -42,7 +42,7 @@ class ImageMean(Metric):
     @torch.no_grad()
     def update(self, output: tuple[Tensor, Tensor]) -> None:
         """Add a batch: ``(sr, hr)``."""
-        values = self.function(*(as_8_bits(images.detach()) for images in output))
+        values = self.function(*(as_8_bits(images) for images in output))
         self._sum += values.double().sum().to(self._device)
         self._count += len(values)
 
