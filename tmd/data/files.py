@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
+import filecmp
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from tmd.data.framing import Unusable
+from tmd.data.progress import progress
 from tmd.data.sources import FileSource
 from tmd.errors import UserError
 from tmd.images import read_size, scan_images
@@ -78,21 +79,24 @@ def find_files(
 
 def named(files: FileSource, names: Collection[str]) -> FileSource:
     """The files whose names, without their folders, are among these."""
-    return files.subset([i for i in range(len(files)) if os.path.basename(files.name(i)) in names])
+    paths = enumerate(files.names())
+    return files.subset([i for i, path in paths if os.path.basename(path) in names])
 
 
 def without(train: FileSource, validation: FileSource) -> FileSource:
     """The training files that are not validation files too, by identity or by content.
 
-    Files of equal length are compared by their bytes, so that a copy under another name is found.
+    Files of equal length and ending are compared by their bytes, so that a copy under another name
+    is found.
     """
     identities: set[tuple[int, int]] = set()
-    by_length: dict[int, list[str]] = {}
-    for path in map(validation.name, range(len(validation))):
+    lengths: set[int] = set()
+    copies: dict[tuple[int, bytes], list[str]] = {}
+    for path in validation.names():
         if stat := _stat(path):
             identities.add((stat.st_dev, stat.st_ino))
-            by_length.setdefault(stat.st_size, []).append(path)
-    digests: dict[int, set[bytes]] = {}
+            lengths.add(stat.st_size)
+            copies.setdefault((stat.st_size, _ending(path)), []).append(path)
 
     def is_held_out(path: str) -> bool:
         stat = _stat(path)
@@ -100,13 +104,15 @@ def without(train: FileSource, validation: FileSource) -> FileSource:
             return False
         if (stat.st_dev, stat.st_ino) in identities:
             return True
-        if stat.st_size not in by_length:
+        # Most files are told apart by their length, and only the rest is opened.
+        if stat.st_size not in lengths:
             return False
-        if stat.st_size not in digests:
-            digests[stat.st_size] = {_digest(other) for other in by_length[stat.st_size]}
-        return _digest(path) in digests[stat.st_size]
+        alike = copies.get((stat.st_size, _ending(path)), ())
+        return any(filecmp.cmp(path, other, shallow=False) for other in alike)
 
-    return train.subset([i for i in range(len(train)) if not is_held_out(train.name(i))])
+    paths = progress(train.names(), len(train), "Comparing with validation")
+    kept = [i for i, path in enumerate(paths) if not is_held_out(path)]
+    return train if len(kept) == len(train) else train.subset(kept)
 
 
 def _paths_of_list(roots: Sequence[str], list_file: str) -> list[str]:
@@ -145,8 +151,13 @@ def _stat(path: str) -> os.stat_result | None:
         return None  # a link that leads nowhere: reading it will say so
 
 
-def _digest(path: str) -> bytes:
-    return hashlib.blake2b(Path(path).read_bytes()).digest()
+def _ending(path: str) -> bytes:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 1024))
+            return file.read(1024)
+    except OSError:
+        return os.fsencode(path)  # like no other; reading the image will say what is wrong
 
 
 def find_near(

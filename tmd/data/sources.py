@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 import torch
 
-from tmd.images import read_image, read_size
+from tmd.data.progress import progress
+from tmd.images import read_pixels, read_size
 
 
 class ImageSource(Protocol):
@@ -33,7 +34,7 @@ class ImageSource(Protocol):
         """(H, W), without decoding; raises `tmd.errors.UserError` for a bad file."""
 
     def read(self, index: int) -> torch.Tensor:
-        """(C, H, W), uint8; raises `tmd.errors.UserError` for a bad file."""
+        """(C, H, W), uint8, of any memory layout; raises `tmd.errors.UserError` for a bad file."""
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> ImageSource:
         """The images of these numbers, in this order."""
@@ -42,7 +43,7 @@ class ImageSource(Protocol):
         """A short fingerprint: another one whenever images were added, removed or replaced."""
 
 
-class PackedStrings(Sequence[str]):
+class PackedStrings:
     """A million strings in one block of memory.
 
     A list would be copied into every worker process page by page, as each look at an element
@@ -51,17 +52,22 @@ class PackedStrings(Sequence[str]):
 
     def __init__(self, strings: Iterable[str]) -> None:
         coded = [os.fsencode(string) for string in strings]
-        self._ends = np.cumsum([len(code) for code in coded], dtype=np.int64)
+        self._limits = np.cumsum([0, *map(len, coded)], dtype=np.int64)
         self._bytes = b"".join(coded)
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self._limits) - 1
 
-    def __getitem__(self, index):  # type: ignore[override]
-        if not 0 <= index < len(self._ends):
-            raise IndexError(index)
-        start = self._ends[index - 1] if index else 0
-        return os.fsdecode(self._bytes[start : self._ends[index]])
+    def __getitem__(self, index: int) -> str:
+        return os.fsdecode(self._bytes[self._limits[index] : self._limits[index + 1]])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.take(np.arange(len(self))))
+
+    def take(self, indices: np.ndarray) -> list[str]:
+        """The strings of these numbers."""
+        starts, stops = self._limits[indices].tolist(), self._limits[indices + 1].tolist()
+        return [os.fsdecode(self._bytes[i:j]) for i, j in zip(starts, stops, strict=True)]
 
 
 class FileSource:
@@ -75,7 +81,7 @@ class FileSource:
     """
 
     def __init__(self, paths: Sequence[str], channels: int, root: str = "") -> None:
-        self._paths = paths if isinstance(paths, PackedStrings) else PackedStrings(paths)
+        self._paths = PackedStrings(paths)
         self._root = root
         self.channels = channels
 
@@ -85,6 +91,10 @@ class FileSource:
     def name(self, index: int) -> str:
         return self._paths[index]
 
+    def names(self) -> list[str]:
+        """All names, faster than one by one."""
+        return list(self._paths)
+
     def label(self, index: int) -> str:
         return self._below_root(self._paths[index])
 
@@ -92,15 +102,16 @@ class FileSource:
         return read_size(self._paths[index])
 
     def read(self, index: int) -> torch.Tensor:
-        return read_image(self._paths[index], self.channels)
+        return read_pixels(self._paths[index], self.channels)
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> FileSource:
-        return type(self)([self._paths[i] for i in indices], self.channels, self._root)
+        chosen = self._paths.take(np.asarray(indices, dtype=np.int64))
+        return type(self)(chosen, self.channels, self._root)
 
     def digest(self) -> str:
         """Of the names below the root and the files' sizes in bytes."""
         sum_ = hashlib.blake2b(digest_size=8)
-        for path in self._paths:
+        for path in progress(self._paths, len(self), "Fingerprint"):
             try:
                 size = os.stat(path).st_size
             except OSError:

@@ -8,7 +8,6 @@ may be larger than memory; `MemoryStorage` decodes once into one block that work
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,9 +15,9 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from tmd.data.framing import Framing, Unusable
+from tmd.data.progress import progress
 from tmd.data.sampling import Draw, Sampler
 from tmd.data.sources import ImageSource
 from tmd.errors import UserError
@@ -199,14 +198,10 @@ def _cut(images: list[np.ndarray], draw: Draw, framing: Framing) -> torch.Tensor
 
 def in_threads(function: Callable[[int], T], items: Sequence[int], description: str) -> Iterator[T]:
     """``map`` in threads (decoders release the interpreter), with a bar if it takes a while."""
-    bar = tqdm(
-        total=len(items),
-        desc=description,
-        unit="img",
-        leave=False,
-        delay=1,
-        mininterval=0.2 if sys.stderr.isatty() else 10,
-    )
+    return iter(progress(_in_threads(function, items), len(items), description))
+
+
+def _in_threads(function: Callable[[int], T], items: Sequence[int]) -> Iterator[T]:
     threads = min(16, available_cpus())
     # Handing over one by one costs more than to read a small image.
     chunk = max(1, min(64, len(items) // (8 * threads)))
@@ -214,13 +209,11 @@ def in_threads(function: Callable[[int], T], items: Sequence[int], description: 
     def several(first: int) -> list[T]:
         return [function(item) for item in items[first : first + chunk]]
 
-    with bar, ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool:
+        starts = range(0, len(items), chunk)
         # All at once, a million tasks would take more memory than many a set of images.
-        for start in range(0, len(items), 64 * chunk):
-            for results in pool.map(
-                several, range(start, min(start + 64 * chunk, len(items)), chunk)
-            ):
-                bar.update(len(results))
+        for some in range(0, len(starts), 64):
+            for results in pool.map(several, starts[some : some + 64]):
                 yield from results
 
 

@@ -204,6 +204,8 @@ def _split(chosen: DatasetOptions, seed: int) -> tuple[ImageSource, ImageSource]
     if chosen.val_root is not None:
         files = find_files(folders(chosen.val_root), train.channels, key="dataset.val_root")
         train = _without(train, files)
+        if not len(train):
+            raise UserError("dataset: nothing to learn from: all is in dataset.val_root too")
         held_out, count = files, None
     pool = train if held_out is None else held_out
     count = _validation_count(chosen, len(pool), count, splits=held_out is None)
@@ -213,16 +215,14 @@ def _split(chosen: DatasetOptions, seed: int) -> tuple[ImageSource, ImageSource]
         train = train.subset(np.sort(order[count:]))
     if not count and chosen.validation is None:
         _log.warning("A set of one image leaves none to validate on")
-    return _without(train, picked), picked
+    # Where all images are equal, there is nothing to keep apart.
+    return _without(train, picked) or train, picked
 
 
 def _without(train: ImageSource, held_out: ImageSource) -> ImageSource:
     if not isinstance(train, FileSource) or not isinstance(held_out, FileSource):
         return train
-    left = without(train, held_out)
-    if not len(left):
-        raise UserError("dataset: nothing to learn from: each image is one to validate on too")
-    return left
+    return without(train, held_out)
 
 
 def _validation_count(

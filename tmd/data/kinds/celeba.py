@@ -42,7 +42,7 @@ class CelebA(Dataset):
         if partition is None:
             return Pools(files)
         sets = _partition(partition)
-        names = [os.path.basename(files.name(index)) for index in range(len(files))]
+        names = map(os.path.basename, files.names())
         train = [index for index, name in enumerate(names) if sets.get(name, 0) == 0]
         if not train:
             raise UserError(f"{partition}: no image of dataset.root is in its training set")
