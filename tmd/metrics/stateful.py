@@ -68,7 +68,7 @@ class PSNR(ImageMean):
         >>> hr = torch.full((2, 3, 32, 32), 0.5)
         >>> state = evaluator.run([(hr + 0.1, hr)])
         >>> round(state.metrics["psnr"], 1)
-        21.4
+        21.5
     """
 
     def __init__(self, border: int = 0, channel: str = "y", **options: Any) -> None:
