@@ -76,8 +76,13 @@ def runs(store: Path) -> set[int]:
 
 
 def checkpoints(run: Path) -> list[int]:
-    """The iterations of which a run's folder has a checkpoint."""
-    found = (re.fullmatch(r"checkpoint_(\d+)\.pt", path.name) for path in run.glob("*.pt"))
+    """The iterations of which a run has a checkpoint: a file that its record lists."""
+    try:
+        # The file is there a moment before it is listed, and counts from then on.
+        names = json.loads((run / "run.json").read_text())["artifacts"]
+    except FileNotFoundError:  # the run is just starting
+        return []
+    found = (re.fullmatch(r"checkpoint_(\d+)\.pt", name) for name in names)
     return sorted(int(match.group(1)) for match in found if match)
 
 
