@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -126,13 +126,25 @@ def list_images(root: PathLike, recursive: bool = True) -> list[Path]:
     return [Path(path) for path in sorted(scan_images(root, recursive))]
 
 
-def scan_images(root: PathLike, recursive: bool = True) -> Iterator[str]:
-    """The paths of `list_images`, in no order, as they are found; fit for millions of files."""
+def scan_images(
+    root: PathLike, recursive: bool = True, on_folder: Callable[[str], object] | None = None
+) -> Iterator[str]:
+    """The paths of `list_images`, in no order, as they are found; fit for millions of files.
+
+    Args:
+        root: the folder.
+        recursive: whether the folders in it are searched too.
+        on_folder: called with each folder before it is searched, and with links to folders that are
+            left out as they lead to what is searched anyway.
+    """
     folders = [os.fspath(root)]
     seen = {os.path.realpath(root)}
     while folders:
+        folder = folders.pop()
+        if on_folder is not None:
+            on_folder(folder)
         try:
-            entries = os.scandir(folders.pop())
+            entries = os.scandir(folder)
         except OSError as problem:
             raise UserError(f"{problem.filename}: {problem.strerror}") from None
         with entries:
@@ -142,13 +154,11 @@ def scan_images(root: PathLike, recursive: bool = True) -> Iterator[str]:
                 if os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
                     if not entry.is_dir():
                         yield entry.path
-                elif (
-                    recursive
-                    and entry.is_dir()
-                    and entry.name != "__MACOSX"
-                    and (not entry.is_symlink() or _leads_to_new(entry.path, seen))
-                ):
-                    folders.append(entry.path)
+                elif recursive and entry.is_dir() and entry.name != "__MACOSX":
+                    if not entry.is_symlink() or _leads_to_new(entry.path, seen):
+                        folders.append(entry.path)
+                    elif on_folder is not None:
+                        on_folder(entry.path)
 
 
 def _leads_to_new(link: str, seen: set[str]) -> bool:

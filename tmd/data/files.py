@@ -7,7 +7,11 @@ import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from tmd.data.framing import Unusable
+from tmd.data.index import list_folder
+from tmd.data.paths import PackedStrings
 from tmd.data.progress import progress
 from tmd.data.sources import FileSource
 from tmd.errors import UserError
@@ -68,13 +72,16 @@ def find_files(
     """
     check_folders(roots, key)
     roots = [os.path.abspath(root) for root in roots]
+    common = os.path.commonpath(roots)
     if list_file is not None:
-        found = _paths_of_list(roots, list_file)
-    else:
-        found = [path for root in _distinct(roots) for path in sorted(scan_images(root))]
-    if not found:
+        return FileSource(_paths_of_list(roots, list_file), channels, common)
+    listings = [list_folder(root) for root in _distinct(roots)]
+    paths = PackedStrings.concatenated([listing.paths for listing in listings])
+    if not len(paths):
         raise UserError(f"{key}={', '.join(roots)}: holds no images")
-    return FileSource(found, channels, os.path.commonpath(roots))
+    known = [listing.sizes for listing in listings if listing.sizes is not None]
+    sizes = np.concatenate(known) if len(known) == len(listings) else None
+    return FileSource(paths, channels, common, sizes)
 
 
 def named(files: FileSource, names: Collection[str]) -> FileSource:
@@ -89,30 +96,21 @@ def without(train: FileSource, validation: FileSource) -> FileSource:
     Files of equal length and ending are compared by their bytes, so that a copy under another name
     is found.
     """
-    identities: set[tuple[int, int]] = set()
-    lengths: set[int] = set()
     copies: dict[tuple[int, bytes], list[str]] = {}
-    for path in validation.names():
-        if stat := _stat(path):
-            identities.add((stat.st_dev, stat.st_ino))
-            lengths.add(stat.st_size)
-            copies.setdefault((stat.st_size, _ending(path)), []).append(path)
+    lengths = validation.bytes_each()
+    for path, length in zip(validation.names(), lengths.tolist(), strict=True):
+        copies.setdefault((length, _ending(path)), []).append(path)
 
-    def is_held_out(path: str) -> bool:
-        stat = _stat(path)
-        if stat is None:
-            return False
-        if (stat.st_dev, stat.st_ino) in identities:
-            return True
-        # Most files are told apart by their length, and only the rest is opened.
-        if stat.st_size not in lengths:
-            return False
-        alike = copies.get((stat.st_size, _ending(path)), ())
-        return any(filecmp.cmp(path, other, shallow=False) for other in alike)
+    def is_held_out(index: int) -> bool:
+        path = train.name(index)
+        alike = copies.get((int(train.bytes_each()[index]), _ending(path)), ())
+        return any(_are_equal(path, other) for other in alike)
 
-    paths = progress(train.names(), len(train), "Comparing with validation")
-    kept = [i for i, path in enumerate(paths) if not is_held_out(path)]
-    return train if len(kept) == len(train) else train.subset(kept)
+    # Most files are told apart by their length, and only the rest is opened.
+    suspects = np.flatnonzero(np.isin(train.bytes_each(), lengths[lengths >= 0])).tolist()
+    suspects = progress(suspects, len(suspects), "Comparing with validation")
+    held_out = [index for index in suspects if is_held_out(index)]
+    return train.subset(np.delete(np.arange(len(train)), held_out)) if held_out else train
 
 
 def _paths_of_list(roots: Sequence[str], list_file: str) -> list[str]:
@@ -144,11 +142,12 @@ def _distinct(roots: Sequence[str]) -> list[str]:
     return [root for root in real if root in kept]
 
 
-def _stat(path: str) -> os.stat_result | None:
+def _are_equal(path: str, other: str) -> bool:
+    """By identity or by content; what can't be read is like nothing, and reading it says why."""
     try:
-        return os.stat(path)
+        return os.path.samefile(path, other) or filecmp.cmp(path, other, shallow=False)
     except OSError:
-        return None  # a link that leads nowhere: reading it will say so
+        return False
 
 
 def _ending(path: str) -> bytes:

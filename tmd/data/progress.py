@@ -11,7 +11,9 @@ from tqdm import tqdm
 T = TypeVar("T")
 
 
-def progress(items: Iterable[T], total: int, description: str, unit: str = "img") -> Iterable[T]:
+def progress(
+    items: Iterable[T], total: int | None, description: str, unit: str = "img"
+) -> Iterable[T]:
     """``items``, counted on standard error after the first second; seldom where that is a file."""
     return tqdm(
         items,

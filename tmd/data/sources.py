@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 import torch
 
-from tmd.data.progress import progress
+from tmd.data.paths import PackedStrings, all_sizes
 from tmd.images import read_pixels, read_size
 
 
@@ -43,33 +43,6 @@ class ImageSource(Protocol):
         """A short fingerprint: another one whenever images were added, removed or replaced."""
 
 
-class PackedStrings:
-    """A million strings in one block of memory.
-
-    A list would be copied into every worker process page by page, as each look at an element
-    changes its reference count.
-    """
-
-    def __init__(self, strings: Iterable[str]) -> None:
-        coded = [os.fsencode(string) for string in strings]
-        self._limits = np.cumsum([0, *map(len, coded)], dtype=np.int64)
-        self._bytes = b"".join(coded)
-
-    def __len__(self) -> int:
-        return len(self._limits) - 1
-
-    def __getitem__(self, index: int) -> str:
-        return os.fsdecode(self._bytes[self._limits[index] : self._limits[index + 1]])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.take(np.arange(len(self))))
-
-    def take(self, indices: np.ndarray) -> list[str]:
-        """The strings of these numbers."""
-        starts, stops = self._limits[indices].tolist(), self._limits[indices + 1].tolist()
-        return [os.fsdecode(self._bytes[i:j]) for i, j in zip(starts, stops, strict=True)]
-
-
 class FileSource:
     """Image files.
 
@@ -78,11 +51,19 @@ class FileSource:
         channels: 1 or 3; each file is converted.
         root: a folder that labels and the digest leave out of the paths, so that a set that moved
             to another folder is still the same set.
+        sizes: the files' lengths in bytes if they are known already.
     """
 
-    def __init__(self, paths: Sequence[str], channels: int, root: str = "") -> None:
-        self._paths = PackedStrings(paths)
+    def __init__(
+        self,
+        paths: Sequence[str] | PackedStrings,
+        channels: int,
+        root: str = "",
+        sizes: np.ndarray | None = None,
+    ) -> None:
+        self._paths = paths if isinstance(paths, PackedStrings) else PackedStrings.of(paths)
         self._root = root
+        self._sizes = sizes
         self.channels = channels
 
     def __len__(self) -> int:
@@ -96,7 +77,7 @@ class FileSource:
         return list(self._paths)
 
     def label(self, index: int) -> str:
-        return self._below_root(self._paths[index])
+        return self._paths[index].removeprefix(self._root).lstrip(os.sep)
 
     def size(self, index: int) -> tuple[int, int]:
         return read_size(self._paths[index])
@@ -105,22 +86,24 @@ class FileSource:
         return read_pixels(self._paths[index], self.channels)
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> FileSource:
-        chosen = self._paths.take(np.asarray(indices, dtype=np.int64))
-        return type(self)(chosen, self.channels, self._root)
+        numbers = np.asarray(indices, dtype=np.int64)
+        sizes = None if self._sizes is None else self._sizes[numbers]
+        return type(self)(self._paths.take(numbers), self.channels, self._root, sizes)
+
+    def bytes_each(self) -> np.ndarray:
+        """(n,), int64: the files' lengths, looked up once; -1 for what is no file."""
+        if self._sizes is None:
+            self._sizes = all_sizes(self._paths)
+        return self._sizes
 
     def digest(self) -> str:
-        """Of the names below the root and the files' sizes in bytes."""
+        """Of the names below the root and the files' lengths in bytes."""
+        root, separator = os.fsencode(self._root), os.fsencode(os.sep)
+        paths, sizes = self._paths.parts(), self.bytes_each().tolist()
         sum_ = hashlib.blake2b(digest_size=8)
-        for path in progress(self._paths, len(self), "Fingerprint"):
-            try:
-                size = os.stat(path).st_size
-            except OSError:
-                size = -1
-            sum_.update(os.fsencode(f"{self._below_root(path)}\0{size}\n"))
+        for path, size in zip(paths, sizes, strict=True):
+            sum_.update(b"%b\0%d\n" % (path.removeprefix(root).lstrip(separator), size))
         return sum_.hexdigest()
-
-    def _below_root(self, path: str) -> str:
-        return path.removeprefix(self._root).lstrip(os.sep)
 
 
 class ArraySource:

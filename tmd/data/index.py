@@ -1,0 +1,186 @@
+"""Which images large folders hold, kept so that the next start need not search them again.
+
+A folder of a million images takes seconds to search on a local disk and minutes over a network.
+What was found is kept in ``$XDG_CACHE_HOME/tmd/listings`` (else ``~/.cache/tmd/listings``), one
+file a root, which can be deleted at any time. It is used only while
+
+* no folder below the root has changed: identity and times of the last change, which the system
+  sets itself whenever a file is added, removed, renamed or replaced by another; and
+* no file has another length: all files are looked at for `_SECONDS`, in an order that differs from
+  start to start. On a local disk that is enough for a million.
+
+What is not noticed: over a slow network, when the time does not suffice for all, a few files that
+were overwritten where they are (a warning tells how many were not looked at); everywhere, a file
+overwritten by one of the same length, which no fingerprint by length could tell either.
+Mounts by FUSE are searched every time: many of them, such as object stores, don't keep the time at
+which a folder changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tmd.data.paths import BLOCK, PackedStrings, all_sizes, file_sizes
+from tmd.data.progress import progress
+from tmd.images import scan_images
+
+# Fewer images are searched faster than a person notices.
+_WORTHWHILE = 20_000
+_SECONDS = 5.0
+# Clocks of file systems tick: what changes right after the search may bear the time of before it.
+_COARSEST_TICK = 3_000_000_000
+_FORMAT = 1
+_MOUNTS = Path("/proc/self/mountinfo")
+
+_log = logging.getLogger("tmd.data")
+
+
+class Listing(NamedTuple):
+    """Images in order, and how long each is in bytes if that is known already."""
+
+    paths: PackedStrings
+    sizes: np.ndarray | None
+
+
+def list_folder(root: str) -> Listing:
+    """The images below ``root``, sorted by their paths, from the index if it is still true.
+
+    Args:
+        root: an absolute path.
+
+    Raises:
+        UserError: a folder can't be read.
+    """
+    place = _place(root)
+    if place is not None and (listing := _remembered(root, place)):
+        return listing
+    began = time.time_ns()
+    folders: list[str] = []
+    stamps: list[list[int]] = []
+
+    def before_search(folder: str) -> None:
+        # Later, it might bear the time of a change that the search did not see.
+        folders.append(folder)
+        stamps.append(_stamp(os.fsencode(folder)))
+
+    found = progress(scan_images(root, on_folder=before_search), None, "Finding images")
+    paths = PackedStrings.of(sorted(found))
+    if place is None or len(paths) < _WORTHWHILE or _is_fuse(root):
+        return Listing(paths, None)
+    sizes = all_sizes(paths)
+    if began - max(map(max, stamps)) > _COARSEST_TICK:
+        _keep(place, paths, sizes, PackedStrings.of(folders), np.array(stamps))
+    return Listing(paths, sizes)
+
+
+def _place(root: str) -> Path | None:
+    """The index file of ``root``, which may not exist; None where there is no home for it."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if not os.path.isabs(cache):
+        return None
+    name = hashlib.blake2b(os.fsencode(root), digest_size=16).hexdigest()
+    return Path(cache, "tmd", "listings", f"{name}.npz")
+
+
+def _remembered(root: str, place: Path) -> Listing | None:
+    """What the index says, if that is still true."""
+    try:
+        with np.load(place, allow_pickle=False) as stored:
+            if int(stored["format"]) != _FORMAT:
+                return None
+            folders = PackedStrings(stored["folders"].tobytes(), stored["folder_limits"])
+            # Changed folders are the common reason to search again: they are compared first.
+            if [_stamp(folder) for folder in folders.parts()] != stored["stamps"].tolist():
+                return None
+            paths = PackedStrings(stored["paths"].tobytes(), stored["path_limits"])
+            sizes = stored["sizes"]
+    except FileNotFoundError:
+        return None
+    except Exception as problem:  # a broken archive raises whatever its reader trips over
+        _log.debug("%s: %r", place, problem)
+        return None
+    unseen = _files_not_looked_at(paths, sizes)
+    if unseen is None:
+        return None
+    if unseen:
+        _log.warning(
+            "%s: listed from %s; the lengths of %d of its %d images were not compared",
+            root,
+            place,
+            unseen,
+            len(paths),
+        )
+    return Listing(paths, sizes)
+
+
+def _files_not_looked_at(paths: PackedStrings, sizes: np.ndarray) -> int | None:
+    """How many files the time was too short for; None if one of the others has another length."""
+    blocks = np.random.default_rng().permutation(-(-len(paths) // BLOCK)).tolist()
+    began = time.monotonic()
+    looked_at = 0
+    for first, some in file_sizes(paths, blocks):
+        if sizes[first : first + len(some)].tolist() != some:
+            return None
+        looked_at += len(some)
+        if time.monotonic() - began > _SECONDS:
+            break
+    return len(paths) - looked_at
+
+
+def _keep(
+    place: Path, paths: PackedStrings, sizes: np.ndarray, folders: PackedStrings, stamps: np.ndarray
+) -> None:
+    """Write the index, whole or not at all; without it the next start takes longer, that's all."""
+    temporary = None
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=place.parent, suffix=".tmp", delete=False) as file:
+            temporary = file.name
+            np.savez(
+                file,
+                format=np.array(_FORMAT),
+                paths=np.frombuffer(paths.coded, dtype=np.uint8),
+                path_limits=paths.limits,
+                sizes=sizes,
+                folders=np.frombuffer(folders.coded, dtype=np.uint8),
+                folder_limits=folders.limits,
+                stamps=stamps,
+            )
+        os.replace(temporary, place)
+    except OSError as problem:
+        _log.debug("%s: %s", place, problem)
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _stamp(folder: bytes) -> list[int]:
+    """What changes with a folder's entries; where a link leads elsewhere, too."""
+    try:
+        stat = os.stat(folder)
+    except OSError:
+        return [-1, -1, -1]
+    # Only the system sets the last one; the other is the one that counts on Windows.
+    return [stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
+
+
+def _is_fuse(root: str) -> bool:
+    """Whether the folder is on a file system that a program provides."""
+    device = os.stat(root).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        lines = _MOUNTS.read_text().splitlines()
+    except OSError:
+        return False
+    mounts = (line.partition(" - ") for line in lines)
+    return any(
+        described.startswith("fuse") and mount.split()[2] == number
+        for mount, _, described in mounts
+    )
