@@ -30,9 +30,10 @@ from experiments.session import (
     Model,
     Scoring,
     Session,
+    check_processes,
     fidelity_measures,
     measured_pairs,
-    prepare_torch,
+    start,
 )
 from ingredients import (
     HAS_GIT,
@@ -53,8 +54,7 @@ from tmd.errors import check_choice, check_flag, check_number
 from tmd.handlers.validation import Measure, Pair, SetMeasure
 from tmd.measurements import Measurement
 from tmd.metrics import UnpairedSpectrum, psnr
-from tmd.training import Discriminators, Phases, create_ambientgan_trainer
-from tmd.training.precision import PRECISIONS
+from tmd.training import Phases, create_ambientgan_trainer
 
 PARTS = (
     dataset,
@@ -167,6 +167,7 @@ def check(
     check_flag("deterministic", deterministic)
     device = available_device(device)
     unpaired.check(options=dataset.chosen_options(), scale=scale)
+    check_processes()
     measurement.check(scale=scale)
     ambient.check(scale=scale)
     channels = dataset.image_channels()
@@ -180,7 +181,7 @@ def check(
     schedule.check(adv_weight=adv_weight)
     history.check()
     optimization.check()
-    training.check()
+    training.check(device=device)
     phases = schedule.phases(training.settings().epoch_length)
     if resume is not None:
         _, state = resume_point(resume, ex.store)
@@ -221,40 +222,40 @@ def train(
     deterministic: bool,
     resume: Any,
 ) -> dict[str, float]:
-    place = prepare_torch(seed, device, deterministic)
+    place = start(seed, device, deterministic)
+    share = place.share
     measure = measurement.build(scale=scale, seed=seed)
     data = unpaired.build(
-        options=dataset.chosen_options(), measure=measure, scale=scale, seed=seed, device=device
+        options=dataset.chosen_options(),
+        measure=measure.of_share(share),
+        scale=scale,
+        seed=seed,
+        device=place.device,
+        share=share,
     )
     settings = training.settings()
     phases: Phases = schedule.phases(settings.epoch_length)
-    precision = PRECISIONS[training.precision()]
-    # Channels last is the layout that convolutions are fastest in, here 1.5 times.
-    networks = tuple(
-        network.to(place, memory_format=torch.channels_last)
-        for network in (
-            generator.build(scale=scale, channels=data.channels),
-            ambient.build_discriminators(build=discriminator.build, channels=data.channels),
-        )
+    discriminators = ambient.build_discriminators(build=discriminator.build, channels=data.channels)
+    networks = (
+        place.prepared(generator.build(scale=scale, channels=data.channels)),
+        place.prepared(discriminators),
     )
     update_generator, update_discriminators = optimization.build_updaters(*networks)
-    discriminators = networks[1]
-    assert isinstance(discriminators, Discriminators)
     model = Model(
         generator=networks[0],
-        discriminator=discriminators,
+        discriminator=networks[1],
         update_generator=update_generator,
         update_discriminator=update_discriminators,
         measure=measure,
-        history=history.build(seed=seed, training_device=device),
+        history=history.build(seed=seed, training_device=place.device, share=share),
     )
     trainer = create_ambientgan_trainer(
-        model.generator,
-        discriminators,
+        place.trained(model.generator),
+        {name: place.trained(network) for name, network in discriminators.items()},
         model.update_generator,
         model.update_discriminator,
-        remeasurement(scale, seed, "training"),
-        losses.build_content(channels=data.channels).to(place),
+        remeasurement(scale, seed, "training").of_share(share),
+        losses.build_content(channels=data.channels).to(place.device),
         losses.build_pixel(),
         losses.build_adversarial(),
         phases,
@@ -262,8 +263,9 @@ def train(
         view=ambient.build_view(scale=scale),
         history=model.history,
         seed=seed,
-        device=place,
-        autocast=precision,
+        device=place.device,
+        autocast=place.speed.autocast,
+        share=share,
     )
     session = Session(
         trainer,
@@ -274,15 +276,14 @@ def train(
         phases=phases,
         scale=scale,
         adv_weight=adv_weight,
-        pairs=held_out(data, measure, place),
+        pairs=held_out(data, measure, place.device),
         scoring=Scoring(
-            measures_with_hr(scale, place),
+            measures_with_hr(scale, place.device),
             measures_without_hr(data, scale, seed),
             guard="consistency",
             max_loss=ambient.allowed_consistency_loss(),
         ),
-        device=place,
-        autocast=precision,
+        place=place,
         settings=settings,
         resumed=None if resume is None else resume_point(resume, ex.store),
     )

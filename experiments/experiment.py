@@ -27,6 +27,7 @@ from sacred.utils import (
 )
 
 from observers import create_observers, open_run, record_output, without_credentials
+from tmd.distributed import started_share
 from tmd.errors import UserError
 from tmd.handlers.interruption import Interrupted, raise_interrupted
 
@@ -79,7 +80,10 @@ class Experiment(sacred.Experiment):
         except (UserError, SacredError) as problem:
             if not self._from_command_line or (self.current_run and self.current_run.debug):
                 raise
-            _say(f"error: {_one_line(problem)}")
+            # A mistake in the config is every process's: the first one says it.
+            started = self.current_run is not None and self.current_run.start_time is not None
+            if started_share().is_main or started:
+                _say(f"error: {_one_line(problem)}")
             sys.exit(2)
 
     def run_commandline(self, argv: Any = None) -> Run | None:
@@ -88,6 +92,8 @@ class Experiment(sacred.Experiment):
         0 completed; 2 a mistake of the user's; 1 any other exception; 128 + n ended by signal n.
         """
         self._from_command_line = True
+        if not started_share().is_main:
+            _be_silent()
         previous = signal.signal(signal.SIGTERM, raise_interrupted)
         try:
             return super().run_commandline(argv)
@@ -142,6 +148,8 @@ class Experiment(sacred.Experiment):
         if changes:
             updates = convert_to_nested_dict({**dict(iterate_flattened(updates)), **changes})
             run = create()
+        if not started_share().is_main:
+            run.unobserved = True
         if not run.unobserved:
             run.observers.extend(self._observers(stores))
             # Sacred warns of a run that nobody observes; here that is the rule.
@@ -199,6 +207,13 @@ def _logger() -> logging.Logger:
         logger.addHandler(handler)
         logger.propagate = False
     return logger
+
+
+def _be_silent() -> None:
+    """What all processes of a run would say, the first one says; the others only fail aloud."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # until the process ends
+    os.environ["TQDM_DISABLE"] = "1"
+    logging.disable(logging.WARNING)
 
 
 def _say(message: str) -> None:

@@ -28,7 +28,17 @@ from torch import Tensor, nn
 from ingredients import dataset, optimization, schedule, training
 from observers import FileObserver, RunArtifacts, RunRecord
 from tmd.checkpoints import load_weights, save_checkpoint
+from tmd.distributed import (
+    Share,
+    connect,
+    disconnect,
+    equalise_buffers,
+    parallel,
+    started_share,
+)
+from tmd.errors import UserError
 from tmd.handlers import (
+    Background,
     Best,
     Checkpoints,
     ImageHistory,
@@ -47,18 +57,57 @@ from tmd.measurements import Measurement
 from tmd.metrics import psnr, ssim
 from tmd.seeding import derive_seed
 from tmd.training import Phases, TrainingEvents, Updater
+from tmd.training.speed import Speed
 from tmd.training.state import TrainingState
 from tmd.training.steps import all_finite
 
 
-def prepare_torch(seed: int, device: str, deterministic: bool) -> torch.device:
-    """Seed the weights' initialisation and choose reproducible or fast kernels."""
+@dataclass(frozen=True)
+class Place:
+    """Where and how this process trains.
+
+    Attributes:
+        device: its own.
+        share: of each batch.
+        speed: how the arithmetic is done.
+    """
+
+    device: torch.device
+    share: Share
+    speed: Speed
+
+    def prepared(self, network: nn.Module) -> nn.Module:
+        """``network``, ready for its optimiser to be made."""
+        if training.synchronises_batch_norm() and self.share.count > 1:
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        return self.speed.prepare(network, self.device)
+
+    def trained(self, network: nn.Module, some_unused: bool = False) -> nn.Module:
+        """What a trainer calls for ``network``: the processes' gradients are averaged."""
+        return parallel(network, self.share, some_unused)
+
+
+def start(seed: int, device: str, deterministic: bool) -> Place:
+    """Meet the other processes, seed the weights' initialisation, choose the kernels."""
     torch.manual_seed(derive_seed(seed, "weights"))
     # cuBLAS reads it when CUDA starts, and refuses to be deterministic without.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic
-    return torch.device(device)
+    share, own = connect(device)
+    speed = training.build_speed()
+    speed.switch_device(own)
+    return Place(own, share, speed)
+
+
+def check_processes() -> None:
+    """Raise `UserError` if a batch can't be shared out to the processes that `torchrun` started."""
+    count, batch_size = started_share().count, dataset.images_per_batch()
+    if batch_size % count:
+        raise UserError(
+            f"dataset.batch_size={batch_size}: must be a multiple of the {count} processes, "
+            "which share each batch"
+        )
 
 
 @dataclass
@@ -139,6 +188,7 @@ class Session:
         scale, adv_weight: the experiment's.
         pairs: held-out images.
         scoring: what is measured on them.
+        place: where and how the training is done.
         resumed: the run that this one continues, and its checkpoint.
         handlers: more of them, by the name of their state in a checkpoint.
     """
@@ -156,8 +206,7 @@ class Session:
         adv_weight: float,
         pairs: Sequence[Pair],
         scoring: Scoring,
-        device: torch.device,
-        autocast: torch.dtype | None,
+        place: Place,
         settings: training.Settings,
         resumed: tuple[RunRecord, dict[str, Any]] | None = None,
         handlers: dict[str, Any] | None = None,
@@ -172,26 +221,33 @@ class Session:
         self.settings = settings
         self.artifacts = RunArtifacts(run)
         self.resumed = resumed
+        self.place = place
+        self.background = Background()
         self._scratch = tempfile.TemporaryDirectory(prefix="tmd-")
         self.scratch = Path(self._scratch.name)
 
         # Handlers of one event are called in the order in which they are attached.
         self._attach_what_is_trained(handlers or {})
-        self._attach_scoring(pairs, scoring, autocast)
+        self._attach_scoring(pairs, scoring)
         self._attach_schedules(adv_weight)
         self._attach_display(pairs)
         self._attach_keeping()
         if resumed:
             self._load(resumed[1])
-        self._describe(device)
+        self._describe()
 
     def _attach_what_is_trained(self, handlers: dict[str, Any]) -> None:
-        model, trainer = self.model, self.trainer
+        model, trainer, share = self.model, self.trainer, self.place.share
+        if share.count > 1:
+            networks = (model.generator, model.discriminator)
+            trainer.add_event_handler(
+                Events.ITERATION_COMPLETED, lambda: equalise_buffers(share, *networks)
+            )
         self.optimizers = {
             "lr_g": model.update_generator.optimizer,
             "lr_d": model.update_discriminator.optimizer,
         }
-        self.scalars = ScalarLog(self.settings.log_interval)
+        self.scalars = ScalarLog(self.settings.log_interval, share)
         self.scalars.attach(trainer)
         trainer.add_event_handler(TrainingEvents.LOGGED, self._record_scalars)
 
@@ -215,17 +271,16 @@ class Session:
             parts["history"] = model.history
         self.state = TrainingState(parts)
 
-    def _attach_scoring(
-        self, pairs: Sequence[Pair], scoring: Scoring, autocast: torch.dtype | None
-    ) -> None:
+    def _attach_scoring(self, pairs: Sequence[Pair], scoring: Scoring) -> None:
         self.validation = Validation(
             self.handed_over,
             pairs,
             scoring.measures,
             self.phases,
             self.settings.epoch_length,
-            autocast,
+            self.place.speed.autocast,
             scoring.without_hr,
+            self.place.share,
         )
         self.bicubic = self.validation.bicubic_figures(self.scale)
         self.best = Best(self.handed_over, self.phases, scoring.max_loss, scoring.guard)
@@ -251,11 +306,12 @@ class Session:
         trainer.add_event_handler(TrainingEvents.VALIDATED, self._record_validation)
         batch_size = dataset.images_per_batch()
         self.progress = Progress(self.phases, settings.epoch_length, batch_size, self.bicubic)
-        self.progress.attach(trainer)
+        if self.place.share.is_main:
+            self.progress.attach(trainer)
         self.tensorboard = self._tensorboard() if settings.tensorboard else None
         if self.tensorboard:
             self.tensorboard.attach(trainer)
-        if settings.preview_images:
+        if settings.preview_images and self.place.share.is_main:
             shown = pairs[: settings.preview_images]
             Preview(self.validation, shown, self._save_sheet).attach(trainer)
 
@@ -269,9 +325,12 @@ class Session:
             self.artifacts.remove,
             self.settings.checkpoint_every,
             self.phases.total,
+            background=self.background,
         )
         self.checkpoints.attach(trainer)
-        self.interruption = Interruption(self._before_interruption)
+        self.interruption = Interruption(
+            self.checkpoints.save, self.place.share, self.settings.log_interval
+        )
         self.interruption.attach(trainer)
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self._stop_at_the_end)
 
@@ -288,6 +347,7 @@ class Session:
         batches = self.data.batches(self.trainer.state.iteration * d_steps)
         with ExitStack() as stack:
             stack.callback(self._scratch.cleanup)
+            stack.callback(self.background.close)
             stack.callback(self.data.close)
             stack.callback(self.progress.close)
             if self.tensorboard:
@@ -299,6 +359,7 @@ class Session:
                 epoch_length=self.settings.epoch_length,
             )
             self.scalars.flush(self.trainer)
+        disconnect(self.place.share)
         return self._result()
 
     def _epochs(self) -> int:
@@ -308,13 +369,11 @@ class Session:
         if trainer.state.iteration >= self.phases.total:
             trainer.terminate()
 
-    def _before_interruption(self, trainer: Engine) -> None:
-        self.checkpoints.save(trainer)
-
     # The record -----------------------------------------------------------------------------------
 
-    def _describe(self, device: torch.device) -> None:
+    def _describe(self) -> None:
         """Everything resolved at run time goes into the run's info."""
+        device = self.place.device
         on_gpu = device.type == "cuda"
         info = {
             "data": self.data.fingerprint,
@@ -333,6 +392,7 @@ class Session:
                 "type": device.type,
                 "name": torch.cuda.get_device_name(device) if on_gpu else platform.processor(),
                 "threads": torch.get_num_threads(),
+                "processes": self.place.share.count,
             },
             "versions": {
                 "python": platform.python_version(),
@@ -363,6 +423,9 @@ class Session:
             self.run.log_scalar(f"{group}.{name}", float(value), iteration)
 
     def _save_sheet(self, iteration: int, sheet: Image.Image) -> None:
+        self.background(self._write_sheet, iteration, sheet)
+
+    def _write_sheet(self, iteration: int, sheet: Image.Image) -> None:
         if self.tensorboard:
             self.tensorboard.add_sheet(iteration, sheet)
         path = self.scratch / f"sheet_{iteration:08d}.png"
@@ -395,7 +458,7 @@ class Session:
             "measurement": self.model.measure.spec,
         }
 
-    def _contents(self) -> dict[str, Any]:
+    def _contents(self) -> dict[str, Any] | None:
         self.scalars.check()
         iteration = self.trainer.state.iteration
         for name in ("generator", "discriminator"):
@@ -404,6 +467,8 @@ class Session:
                     f"training stopped: the {name}'s weights are not finite after iteration "
                     f"{iteration} (lower the learning rate or adv_weight, or set optimization.clip)"
                 )
+        if not self.artifacts:
+            return None
         trainer = self.state.snapshot()
         average = trainer.get("average")
         return {
@@ -418,7 +483,7 @@ class Session:
         }
 
     def _best_contents(self) -> dict[str, Any] | None:
-        if self.best.weights is None:
+        if self.best.weights is None or not self.artifacts:
             return None
         return {
             **self._frame(),
@@ -430,8 +495,6 @@ class Session:
         }
 
     def _save_checkpoint(self, name: str, contents: dict[str, Any]) -> bool:
-        if not self.artifacts:
-            return True
         path = self.scratch / name
         save_checkpoint(path, contents)
         return self._keep(path)

@@ -6,6 +6,7 @@ import torch
 from sacred import Ingredient
 
 from tmd.data import DATASETS, DatasetOptions, TrainingData, create_dataset
+from tmd.distributed import ALONE, Share
 
 ingredient = Ingredient("dataset")
 
@@ -68,8 +69,11 @@ def check(scale: int, device: str | torch.device = "cpu") -> None:
         create_dataset(**{**options, "storage": "disk"}, scale=scale).close()
 
 
-def build(scale: int, seed: int, device: str | torch.device = "cpu") -> TrainingData:
-    return create_dataset(**_captured_options(), scale=scale, seed=seed, device=device)
+def build(
+    scale: int, seed: int, device: str | torch.device = "cpu", share: Share = ALONE
+) -> TrainingData:
+    options = _captured_options()
+    return create_dataset(**options, scale=scale, seed=seed, device=device, share=share)
 
 
 def chosen_options() -> dict:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from sacred import Ingredient
 
+from tmd.distributed import ALONE, Share
 from tmd.errors import check_choice, check_number
 from tmd.handlers.image_history import ImageHistory
 
@@ -35,10 +37,16 @@ def check(capacity: int, every: int, ratio: float, device: str) -> None:
 
 @ingredient.capture
 def build(
-    seed: int, training_device: str, capacity: int, every: int, ratio: float, device: str
+    seed: int,
+    training_device: str | torch.device,
+    capacity: int,
+    every: int,
+    ratio: float,
+    device: str,
+    share: Share = ALONE,
 ) -> ImageHistory | None:
     """The history, or None where it is off."""
     if not capacity or not ratio:
         return None
     place = training_device if device == "auto" else device
-    return ImageHistory(capacity, every, ratio, seed, place)
+    return ImageHistory(capacity, every, ratio, seed, place, share)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from sacred import Ingredient
 
-from tmd.errors import check_choice, check_flag, check_number
-from tmd.training.precision import PRECISIONS, fastest_precision
+from tmd.errors import UserError, check_flag, check_number
+from tmd.training.speed import Speed, fastest
 
 ingredient = Ingredient("training")
 
@@ -20,7 +20,10 @@ def config():
     checkpoint_every = 400  # iterations
     preview_images = 2  # held-out images on the sheet
     tensorboard = True
-    speed = "auto"  # float32, bfloat16; auto: what was measured faster on this kind of device
+    sync_batch_norm = False  # batch statistics over all GPUs; False: over each one's images
+    # float32 or bfloat16, then any of +channels_last +compile +tf32; auto: what was measured to be
+    # fastest on this kind of device
+    speed = "auto"
 
 
 @ingredient.named_config
@@ -37,7 +40,9 @@ def check(
     checkpoint_every: int,
     preview_images: int,
     tensorboard: bool,
+    sync_batch_norm: bool,
     speed: str,
+    device: str,
 ) -> None:
     """Raise `UserError` for values that can't be."""
     check_number("training.epoch_length", epoch_length, 1, integer=True)
@@ -45,13 +50,17 @@ def check(
     check_number("training.checkpoint_every", checkpoint_every, 1, integer=True)
     check_number("training.preview_images", preview_images, 0, integer=True)
     check_flag("training.tensorboard", tensorboard)
-    check_choice("training.speed", speed, ("auto", *PRECISIONS))
+    check_flag("training.sync_batch_norm", sync_batch_norm)
+    if sync_batch_norm and device == "cpu":
+        raise UserError("training.sync_batch_norm=True: needs GPUs, the device is cpu")
+    if speed != "auto":
+        Speed.parse(speed)
 
 
 @ingredient.capture
 def resolve_speed(device: str, speed: str) -> str:
     """What ``speed=auto`` stands for on ``device``."""
-    return fastest_precision(torch.device(device)) if speed == "auto" else speed
+    return str(fastest(torch.device(device)) if speed == "auto" else Speed.parse(speed))
 
 
 class Settings(NamedTuple):
@@ -77,6 +86,12 @@ def settings(
 
 
 @ingredient.capture
-def precision(speed: str) -> str:
-    """The arithmetic, resolved."""
-    return speed
+def synchronises_batch_norm(sync_batch_norm: bool) -> bool:
+    """Whether batch statistics are taken over the images of all processes."""
+    return sync_batch_norm
+
+
+@ingredient.capture
+def build_speed(speed: str) -> Speed:
+    """How the arithmetic is done, resolved."""
+    return Speed.parse(speed)

@@ -13,6 +13,7 @@ from tmd.data.unpaired import (
     check_unpaired_options,
     create_unpaired_data,
 )
+from tmd.distributed import ALONE, Share
 from tmd.errors import check_flag
 
 ingredient = Ingredient("unpaired")
@@ -53,6 +54,7 @@ def build(
     list_file: Any,
     crop: Any,
     lr_given: bool,
+    share: Share = ALONE,
 ) -> UnpairedData:
     own = {"root": root, "name": name, "list_file": list_file, "crop": crop}
-    return create_unpaired_data(options, own, measure, scale, seed, device, lr_given)
+    return create_unpaired_data(options, own, measure, scale, seed, device, lr_given, share)

@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from PIL import Image
 from scipy.ndimage import gaussian_filter, uniform_filter
 
+from tmd.distributed import ALONE
 from tmd.errors import UserError
 from tmd.images import to_float, to_uint8
-from tmd.measurements import MEASUREMENTS, create_measurement
+from tmd.measurements import MEASUREMENTS, Draws, create_measurement
 from tmd.resize import imresize
 
 CHAIN = [
@@ -89,8 +90,7 @@ def test_parameters_differ_between_the_images_of_a_batch():
 
 def operate(name: str, x: torch.Tensor, **options) -> torch.Tensor:
     """One operator alone."""
-    make = lambda purpose, device="cpu": torch.Generator(device).manual_seed(len(purpose))  # noqa: E731
-    return MEASUREMENTS[name](scale=4, **options)(x, make)
+    return MEASUREMENTS[name](scale=4, **options)(x, Draws((0, "alone"), ALONE))
 
 
 @pytest.mark.parametrize("sigma", [0.8, 1.6, 3.0])

@@ -7,16 +7,18 @@ a resumed run sees the measurements that the run never stopped would have seen.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import io
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from tmd.distributed import ALONE, Share
 from tmd.errors import UserError, check_choice, check_number
 from tmd.images import to_float, to_uint8
 from tmd.registry import Registry
@@ -24,10 +26,40 @@ from tmd.resize import imresize
 from tmd.seeding import generator
 
 
-class Draws(Protocol):
-    """Gives a fresh generator for a purpose, the same for the same batch."""
+class Draws:
+    """What an operator draws for one batch: for each purpose the same whenever it is asked.
 
-    def __call__(self, purpose: str, device: torch.device | str = "cpu") -> torch.Generator: ...
+    Where several processes share a batch, each gets the rows of its own images.
+
+    Args:
+        path: (seed, stream, index, ...) that everything is drawn from.
+        share: which rows of the batch the operator has.
+    """
+
+    def __init__(self, path: tuple[Any, ...], share: Share) -> None:
+        self.path = path
+        self.share = share
+
+    def uniform(self, purpose: str, ends: tuple[float, float], n: int) -> torch.Tensor:
+        """One value for each of ``n`` images, between the ends: (N,), float64."""
+        lowest, highest = ends
+        total = n * self.share.count
+        numbers = torch.rand(total, generator=self._generator(purpose), dtype=torch.float64)
+        return lowest + (highest - lowest) * numbers[self.share.rows(total)]
+
+    def normal(self, purpose: str, like: torch.Tensor) -> torch.Tensor:
+        """Standard normal numbers of the shape, device and type of ``like`` (N, ...)."""
+        total = len(like) * self.share.count
+        numbers = torch.randn(
+            (total, *like.shape[1:]),
+            generator=self._generator(purpose, like.device),
+            device=like.device,
+            dtype=like.dtype,
+        )
+        return numbers[self.share.rows(total)]
+
+    def _generator(self, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
+        return generator(*self.path, purpose, device=device)
 
 
 class Operator:
@@ -53,6 +85,7 @@ class Measurement:
     Attributes:
         scale: the factor between HR and LR.
         spec: the list that makes the same measurement again, JSON-able.
+        share: which rows of each batch it is given; see `of_share`.
     """
 
     def __init__(
@@ -63,6 +96,7 @@ class Measurement:
         self.scale = scale
         self.seed = seed
         self.stream = stream
+        self.share = ALONE
         for operator, following in zip(self.operators, self.operators[1:], strict=False):
             operator.precede(following)
 
@@ -80,14 +114,14 @@ class Measurement:
             raise ValueError(f"size {tuple(hr.shape[-2:])} is no multiple of scale {self.scale}")
         x = hr
         for position, operator in enumerate(self.operators):
-            x = operator(x, self._draws(index, position))
+            x = operator(x, Draws((self.seed, self.stream, index, position), self.share))
         return x
 
-    def _draws(self, index: int, position: int) -> Draws:
-        def draw(purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
-            return generator(self.seed, self.stream, index, position, purpose, device=device)
-
-        return draw
+    def of_share(self, share: Share) -> Measurement:
+        """The same, for batches of which only the rows of ``share`` are given."""
+        other = copy.copy(self)
+        other.share = share
+        return other
 
 
 def create_measurement(
@@ -224,7 +258,7 @@ class Blur(Operator):
         """One-dimensional kernels (N, K), and the place of their first tap from the pixel."""
         if self.kernel == "box":
             return torch.full((n, self.size), 1 / self.size), -((self.size - 1) // 2)
-        sigma = _drawn(self.sigma, n, draws("sigma"))
+        sigma = draws.uniform("sigma", self.sigma, n)
         radius = int(np.ceil(3 * self.sigma[1]))
         place = torch.arange(-radius, radius + 2 * self.centre + 1, dtype=torch.float64)
         taps = torch.exp(-((place - self.centre) ** 2) / (2 * sigma[:, None] ** 2))
@@ -244,10 +278,8 @@ class Noise(Operator):
         self.sigma = _checked_range("measurement noise sigma", sigma, minimum=0, maximum=1)
 
     def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
-        sigma = _drawn(self.sigma, len(x), draws("sigma"))[:, None, None, None]
-        noise = torch.randn(
-            x.shape, generator=draws("noise", x.device), device=x.device, dtype=x.dtype
-        )
+        sigma = draws.uniform("sigma", self.sigma, len(x))[:, None, None, None]
+        noise = draws.normal("noise", x)
         return x + noise * sigma.to(x.device, x.dtype, non_blocking=True)
 
 
@@ -265,7 +297,7 @@ class Jpeg(Operator):
         self.quality = _checked_range("measurement jpeg quality", quality, minimum=1, maximum=100)
 
     def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
-        qualities = _drawn(self.quality, len(x), draws("quality")).round().int().tolist()
+        qualities = draws.uniform("quality", self.quality, len(x)).round().int().tolist()
         coded = [
             _through_jpeg(image, quality)
             for image, quality in zip(to_uint8(x).cpu(), qualities, strict=True)
@@ -325,9 +357,3 @@ def _checked_range(key: str, value: Any, **bounds: Any) -> tuple[float, float]:
     if ends[0] > ends[1]:
         raise UserError(f"{key}={value!r}: the first end must not be above the second")
     return ends
-
-
-def _drawn(ends: tuple[float, float], n: int, rng: torch.Generator) -> torch.Tensor:
-    """One value for each image, uniform between the ends: (N,), float64."""
-    lowest, highest = ends
-    return lowest + (highest - lowest) * torch.rand(n, generator=rng, dtype=torch.float64)

@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from tmd.distributed import ALONE, Share
 from tmd.errors import UserError
 from tmd.seeding import generator
 
@@ -40,20 +41,24 @@ class Sampler:
         batch_size: images in a batch; a batch may end one pass and begin the next.
         seed: everything is drawn from it and the batch's number.
         turns: how many of the eight flips and turns are used: 1 (none), 2 (mirrored), 8.
+        share: which of the batch's images are wanted here; the others are other processes'.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int, turns: int) -> None:
+    def __init__(
+        self, count: int, batch_size: int, seed: int, turns: int, share: Share = ALONE
+    ) -> None:
         self.count = count
         self.batch_size = batch_size
         self.seed = seed
         self.turns = turns
+        self.rows = share.rows(batch_size)
 
     def images(self, index: int) -> list[int]:
         """The images of batch ``index``."""
         first = index * self.batch_size
         return [
             int(_order(self.seed, position // self.count, self.count)[position % self.count])
-            for position in range(first, first + self.batch_size)
+            for position in range(first + self.rows.start, first + self.rows.stop)
         ]
 
     def draw(self, index: int) -> Draw:
@@ -63,7 +68,7 @@ class Sampler:
             3,
             generator=generator(self.seed, "batches", index),
             dtype=torch.float64,
-        ).numpy()
+        ).numpy()[self.rows]
         return Draw(numbers[:, :2], (numbers[:, 2] * self.turns).astype(np.int64))
 
     def load(self, index: int, load: Callable[[int], T | None]) -> list[T]:
@@ -76,7 +81,7 @@ class Sampler:
             load: gives an image, or None for one that can't be used.
         """
         loaded = []
-        for slot, image in enumerate(self.images(index)):
+        for slot, image in enumerate(self.images(index), start=self.rows.start):
             result = load(image)
             if result is None:
                 candidates = map(load, self._substitutes(index, slot))

@@ -28,6 +28,7 @@ from tmd.data.storage import (
     available_memory,
     in_threads,
 )
+from tmd.distributed import ALONE, Share
 from tmd.errors import UserError
 from tmd.seeding import generator
 
@@ -135,6 +136,7 @@ def create_dataset(
     seed: int = 0,
     device: torch.device | str = "cpu",
     choose: Callable[[ImageSource], ImageSource] | None = None,
+    share: Share = ALONE,
     **options: Any,
 ) -> TrainingData:
     """Find, check and prepare a dataset.
@@ -146,6 +148,7 @@ def create_dataset(
         seed: what the split and every batch are drawn from.
         device: where batches will be used.
         choose: narrows the images to learn from, those to validate on having been set apart.
+        share: which rows of each batch are made: those of this process.
         options: see `DatasetOptions`.
 
     Raises:
@@ -166,7 +169,7 @@ def create_dataset(
     validation = _read_validation(held_out, framing.crop, scale)
     prepared = _prepare(chosen, train, framing, torch.device(device))
     turns = 1 if not chosen.augment else 2 if framing.whole else 8
-    sampler = Sampler(len(train), chosen.batch_size, seed, turns)
+    sampler = Sampler(len(train), chosen.batch_size, seed, turns, share)
     return TrainingData(prepared, validation, sampler, _workers(chosen, prepared), chosen.strict)
 
 

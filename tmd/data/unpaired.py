@@ -18,6 +18,7 @@ from tmd.data.framing import centre
 from tmd.data.options import DatasetOptions
 from tmd.data.sources import FileSource, ImageSource
 from tmd.data.training import TrainingData, create_dataset
+from tmd.distributed import ALONE, Share
 from tmd.errors import UserError, check_number
 from tmd.seeding import derive_seed, generator
 
@@ -148,6 +149,7 @@ def create_unpaired_data(
     seed: int,
     device: torch.device | str = "cpu",
     lr_given: bool = False,
+    share: Share = ALONE,
 ) -> UnpairedData:
     """Find, check and prepare both sets.
 
@@ -161,6 +163,7 @@ def create_unpaired_data(
         device: where batches will be used.
         lr_given: the images of ``options`` are LR images themselves, of which nobody has HR;
             ``patch_size`` still counts HR pixels.
+        share: which rows of each batch are made: those of this process.
 
     Raises:
         UserError: an option that makes no sense, or no images that can be used.
@@ -179,6 +182,7 @@ def create_unpaired_data(
         seed=seed,
         device=device,
         choose=None if separate else keep_half,
+        share=share,
     )
 
     def hr_images(source: ImageSource) -> ImageSource:
@@ -192,6 +196,7 @@ def create_unpaired_data(
             seed=derive_seed(seed, "unpaired"),
             device=device,
             choose=hr_images,
+            share=share,
         )
     except UserError as problem:
         raise _said_of_unpaired(problem) if separate else problem from None

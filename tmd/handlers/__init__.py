@@ -5,6 +5,7 @@ from tmd.handlers.adversarial_weight import (
     AdversarialWeight,
     create_adversarial_weight,
 )
+from tmd.handlers.background import Background
 from tmd.handlers.best import Best
 from tmd.handlers.checkpoint import Checkpoints
 from tmd.handlers.ema import average_weights
@@ -21,6 +22,7 @@ from tmd.handlers.validation import Validation
 __all__ = [
     "AdaptiveWeight",
     "AdversarialWeight",
+    "Background",
     "Best",
     "Checkpoints",
     "Freezing",

@@ -24,8 +24,9 @@ class Checkpoints:
     """Attach last: what the other handlers of the same iteration do must be in the checkpoint.
 
     Args:
-        contents: () -> everything an exact resume needs; raises rather than hand over a state that
-            is broken, in which case nothing is saved and the older checkpoints stay.
+        contents: () -> a copy of everything an exact resume needs, or None where nothing is kept;
+            raises rather than hand over a state that is broken, in which case nothing is saved and
+            the older checkpoints stay.
         best: () -> the best generator, or None.
         save: writes the named checkpoint and says whether it is durable; while it is not, no older
             one is removed.
@@ -33,17 +34,19 @@ class Checkpoints:
         every: iterations between two checkpoints.
         last: the run's last iteration, after which one is saved whatever ``every`` says.
         keep: how many are kept. With one, a crash while it is replaced could lose it.
+        background: calls what writes and removes, one after the other; without it, at once.
     """
 
     def __init__(
         self,
-        contents: Callable[[], dict[str, Any]],
+        contents: Callable[[], dict[str, Any] | None],
         best: Callable[[], dict[str, Any] | None],
         save: Callable[[str, dict[str, Any]], bool],
         remove: Callable[[str], None],
         every: int,
         last: int,
         keep: int = 2,
+        background: Callable[..., None] | None = None,
     ) -> None:
         self.contents = contents
         self.best = best
@@ -52,6 +55,8 @@ class Checkpoints:
         self.every = every
         self.last = last
         self.keep = keep
+        self.background = background or _at_once
+        self._newest: str | None = None
         self._kept: list[str] = []
 
     def attach(self, trainer: Engine) -> None:
@@ -63,7 +68,7 @@ class Checkpoints:
         # A resumed run's store has no file yet of the best state that its parent reached.
         best = self.best()
         if best is not None:
-            self.save_file(BEST, best)
+            self.background(self.save_file, BEST, best)
 
     def _save_if_best(self, trainer: Engine) -> None:
         if trainer.state.is_best:
@@ -76,10 +81,20 @@ class Checkpoints:
     def save(self, trainer: Engine) -> None:
         """Save now, unless this iteration's checkpoint is there already."""
         name = checkpoint_name(trainer.state.iteration)
-        if name in self._kept:
+        if name == self._newest:
             return
-        if not self.save_file(name, self.contents()):
+        contents = self.contents()
+        self._newest = name
+        if contents is not None:
+            self.background(self._replace_oldest, name, contents)
+
+    def _replace_oldest(self, name: str, contents: dict[str, Any]) -> None:
+        if not self.save_file(name, contents):
             return
         self._kept.append(name)
         while len(self._kept) > self.keep:
             self.remove_file(self._kept.pop(0))
+
+
+def _at_once(function: Callable[..., Any], *arguments: Any) -> None:
+    function(*arguments)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tmd.distributed import ALONE, Share
 from tmd.seeding import derive_seed
 
 
@@ -23,6 +24,8 @@ class ImageHistory:
         ratio: share of a batch, in [0, 1], that is drawn from the buffer.
         seed: of the draws.
         device: where the images are kept.
+        share: which rows of each batch `mix` is given. The buffer is that of the whole batch, the
+            same in all processes.
 
     Example:
         >>> history = ImageHistory(capacity=2, every=1, ratio=0.5)
@@ -39,11 +42,13 @@ class ImageHistory:
         ratio: float,
         seed: int = 0,
         device: str | torch.device = "cpu",
+        share: Share = ALONE,
     ) -> None:
         self.capacity = capacity
         self.every = every
         self.ratio = ratio
         self.device = torch.device(device)
+        self.share = share
         self.random = torch.Generator().manual_seed(derive_seed(seed, "history"))
         self.calls = 0
         self.images: Tensor | None = None
@@ -56,7 +61,8 @@ class ImageHistory:
         """``fake`` (N, C, H, W), with round(ratio·N) images taken from the buffer; then stores."""
         mixed = self._replaced(fake)
         if self.capacity and self.calls % self.every == 0:
-            self._store(fake[self._draw(len(fake))])
+            owner, place = divmod(self._draw(self.share.count * len(fake)), len(fake))
+            self._store(self.share.sent(fake[place], owner))
         self.calls += 1
         return mixed
 
@@ -64,12 +70,19 @@ class ImageHistory:
         return int(torch.randint(limit, (1,), generator=self.random))
 
     def _replaced(self, fake: Tensor) -> Tensor:
-        wanted = min(round(self.ratio * len(fake)), self.count)
+        total = self.share.count * len(fake)
+        wanted = min(round(self.ratio * total), self.count)
         if not wanted or self.images is None:
             return fake
         chosen = torch.randperm(self.count, generator=self.random)[:wanted]
-        old = self.images.index_select(0, chosen.to(self.device, non_blocking=True))
-        return torch.cat([fake[: len(fake) - wanted], old.to(fake, non_blocking=True)])
+        # They replace the batch's last images: as many of mine as reach beyond where those begin.
+        rows = self.share.rows(total)
+        kept = min(len(fake), max(0, total - wanted - rows.start))
+        if kept == len(fake):
+            return fake
+        mine = chosen[rows.start + kept - (total - wanted) :][: len(fake) - kept]
+        old = self.images.index_select(0, mine.to(self.device, non_blocking=True))
+        return torch.cat([fake[:kept], old.to(fake, non_blocking=True)])
 
     def _store(self, image: Tensor) -> None:
         if self.images is None:

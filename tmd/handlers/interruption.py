@@ -9,6 +9,8 @@ from types import FrameType
 
 from ignite.engine import Engine, Events
 
+from tmd.distributed import ALONE, Share
+
 
 class Interrupted(KeyboardInterrupt):
     """Raised when a signal asked the process to end.
@@ -32,12 +34,18 @@ class Interruption:
 
     Args:
         before: called before `Interrupted` is raised, to save what is there.
+        share: of this process. Several stop together, and so ask each other now and then only.
+        interval: iterations between two such questions.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self, before: Callable[[Engine], None]) -> None:
+    def __init__(
+        self, before: Callable[[Engine], None], share: Share = ALONE, interval: int = 1
+    ) -> None:
         self.before = before
+        self.share = share
+        self.interval = interval if share.count > 1 else 1
         self.requested: int | None = None
 
     def attach(self, trainer: Engine) -> None:
@@ -55,6 +63,8 @@ class Interruption:
         if self.requested is not None:
             raise Interrupted(number)
         self.requested = number
+        if not self.share.is_main:
+            return
         print(
             f"\n{signal.Signals(number).name}: saving a checkpoint after this iteration "
             "(once more: stop at once)",
@@ -62,6 +72,6 @@ class Interruption:
         )
 
     def _stop_if_requested(self, trainer: Engine) -> None:
-        if self.requested is not None:
+        if trainer.state.iteration % self.interval == 0 and self.share.any(bool(self.requested)):
             self.before(trainer)
-            raise Interrupted(self.requested)
+            raise Interrupted(self.requested or signal.SIGTERM)

@@ -9,6 +9,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 
+from tmd.distributed import ALONE, Share
 from tmd.errors import UserError
 from tmd.training.events import TrainingEvents
 
@@ -26,10 +27,12 @@ class ScalarLog:
 
     Args:
         interval: iterations between two log points.
+        share: of this process; the averages are over all processes.
     """
 
-    def __init__(self, interval: int) -> None:
+    def __init__(self, interval: int, share: Share = ALONE) -> None:
         self.interval = interval
+        self.share = share
         self._pending: list[tuple[int, dict[str, Tensor]]] = []
         self._rows: list[tuple[int, dict[str, float]]] = []
 
@@ -63,8 +66,8 @@ class ScalarLog:
         if not self._pending:
             return
         # One transfer for all of them.
-        flat = torch.stack([v for _, row in self._pending for v in row.values()]).tolist()
-        values = iter(flat)
+        flat = torch.stack([v for _, row in self._pending for v in row.values()])
+        values = iter(self.share.mean(flat).tolist())
         for iteration, row in self._pending:
             self._rows.append((iteration, {name: next(values) for name in row}))
         self._pending = []

@@ -9,6 +9,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
+from tmd.distributed import ALONE, Share
 from tmd.resize import imresize
 from tmd.training.events import TrainingEvents
 from tmd.training.phases import Phases
@@ -47,6 +48,7 @@ class Validation:
         epoch_length: iterations between two validations.
         autocast: the precision of the generator's arithmetic.
         without_hr: by name, functions (all SR, all LR) -> scalar that need no HR.
+        share: of this process; each takes some of the images, all get the same figures.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Validation:
         epoch_length: int,
         autocast: torch.dtype | None = None,
         without_hr: Mapping[str, SetMeasure] | None = None,
+        share: Share = ALONE,
     ) -> None:
         self.generator = generator
         self.pairs = pairs
@@ -66,6 +69,7 @@ class Validation:
         self.epoch_length = epoch_length
         self.autocast = autocast
         self.without_hr = dict(without_hr or {})
+        self.share = share
 
     def attach(self, trainer: Engine) -> None:
         trainer.add_event_handler(Events.STARTED, self._before_the_first)
@@ -95,23 +99,29 @@ class Validation:
 
     def figures(self, method: Callable[[Tensor], Tensor]) -> dict[str, float]:
         """The measures' means over the held-out images for any LR -> SR function."""
-        results, rows = [], []
-        for pair in self.pairs:
-            sr = method(pair.lr)
-            if pair.hr is not None and self.measures:
-                rows.append(
-                    torch.stack([m(sr, pair.hr).mean().float() for m in self.measures.values()])
-                )
-            if self.without_hr:
-                results.append(sr)
-        figures = {}
-        if rows:
-            means = torch.stack(rows).double().mean(0).tolist()
-            figures = dict(zip(self.measures, means, strict=True))
         inputs = [pair.lr for pair in self.pairs]
+        if not self.without_hr:
+            return self._means(lambda index: method(inputs[index]))
+        results = [method(lr) for lr in inputs]
+        figures = self._means(lambda index: results[index])
         for name, measure in self.without_hr.items():
-            figures[name] = float(measure(results, inputs))
+            value = torch.as_tensor(measure(results, inputs), dtype=torch.float64)
+            # A last bit that differs from process to process must not decide anything.
+            figures[name] = float(self.share.sent(value, 0))
         return figures
+
+    def _means(self, result: Callable[[int], Tensor]) -> dict[str, float]:
+        """The measures' means over the images with HR, each process having measured some."""
+        with_hr = [(i, pair.hr) for i, pair in enumerate(self.pairs) if pair.hr is not None]
+        if not with_hr or not self.measures:
+            return {}
+        rows = [torch.zeros(len(self.measures), device=hr.device) for _, hr in with_hr]
+        for row in range(self.share.rank, len(rows), self.share.count):
+            index, hr = with_hr[row]
+            sr = result(index)
+            rows[row] = torch.stack([m(sr, hr).mean().float() for m in self.measures.values()])
+        means = self.share.total(torch.stack(rows)).double().mean(0).tolist()
+        return dict(zip(self.measures, means, strict=True))
 
     def bicubic_figures(self, scale: int) -> dict[str, float]:
         """The measures' means for bicubic enlargement by ``scale``."""

@@ -15,6 +15,7 @@ from ignite.engine import Engine
 from torch import Tensor, nn
 
 from tmd import seeding
+from tmd.distributed import ALONE, Share
 from tmd.resize import imresize
 from tmd.training.engines import phased_engine
 from tmd.training.phases import Phases
@@ -68,7 +69,7 @@ def detail(images: Tensor, scale: int) -> Tensor:
 
 def create_ambientgan_trainer(
     generator: nn.Module,
-    discriminators: Discriminators,
+    discriminators: Mapping[str, nn.Module],
     update_generator: Updater,
     update_discriminators: Updater,
     measure: Callable[[Tensor, int], Tensor],
@@ -83,6 +84,7 @@ def create_ambientgan_trainer(
     seed: int = 0,
     device: str | torch.device = "cpu",
     autocast: torch.dtype | None = None,
+    share: Share = ALONE,
 ) -> Engine:
     """An engine whose data are sequences of (LR, unpaired HR), one for each discriminator update.
 
@@ -104,6 +106,8 @@ def create_ambientgan_trainer(
         seed: of the draws a gradient penalty makes.
         device: where the batches go; the networks are there already.
         autocast: the reduced precision of the networks' arithmetic, or None for float32.
+        share: of this process, where several train together: batches, ``measure`` and ``history``
+            are of its rows, and the networks `tmd.distributed.parallel`.
 
     Returns:
         An engine with ``state.phase`` and ``state.adv_weight`` (0 until a handler says otherwise).
@@ -151,7 +155,7 @@ def create_ambientgan_trainer(
         total, log = torch.zeros((), device=device), {}
         pairs = sides(fake, measured(fake, index, "discriminators"), lr, hr)
         for name, (real, generated) in pairs.items():
-            rng = seeding.generator(seed, "penalty", engine.state.iteration, name)
+            rng = seeding.generator(seed, "penalty", engine.state.iteration, name, *share.path)
             with precision():
                 loss, entries = discriminator_losses(
                     discriminators[name], adversarial_loss, real, generated, rng

@@ -11,6 +11,7 @@ from ignite.engine import Engine
 from torch import Tensor, nn
 
 from tmd import seeding
+from tmd.distributed import ALONE, Share
 from tmd.training.engines import phased_engine
 from tmd.training.phases import Phases
 from tmd.training.steps import (
@@ -39,6 +40,7 @@ def create_srgan_trainer(
     seed: int = 0,
     device: str | torch.device = "cpu",
     autocast: torch.dtype | None = None,
+    share: Share = ALONE,
 ) -> Engine:
     """An engine whose data are sequences of uint8 HR batches, one for each discriminator update.
 
@@ -56,6 +58,8 @@ def create_srgan_trainer(
         seed: of the draws a gradient penalty makes.
         device: where the batches go; the networks are there already.
         autocast: the reduced precision of the networks' arithmetic, or None for float32.
+        share: of this process, where several train together: batches, ``measure`` and ``history``
+            are of its rows, and the networks `tmd.distributed.parallel`.
 
     Returns:
         An engine with ``state.phase`` and ``state.adv_weight`` (0 until a handler says otherwise).
@@ -81,7 +85,7 @@ def create_srgan_trainer(
         fake = sr.detach()
         if history is not None:
             fake = history.mix(fake)
-        rng = seeding.generator(seed, "penalty", engine.state.iteration)
+        rng = seeding.generator(seed, "penalty", engine.state.iteration, *share.path)
         with precision():
             loss, log = discriminator_losses(discriminator, adversarial_loss, hr, fake, rng)
         update_discriminator(loss)

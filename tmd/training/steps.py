@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tmd.distributed import unwrapped
+
 GradientRule = Callable[[list[nn.Parameter]], None]
 
 
@@ -98,7 +100,7 @@ class Updater:
 
 def discriminate(discriminator: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     """Logits of real and of generated images, in one batch unless batch statistics forbid it."""
-    if getattr(discriminator, "batch_statistics", False):
+    if getattr(unwrapped(discriminator), "batch_statistics", False):
         return discriminator(real).float(), discriminator(fake).float()
     # The sizes differ where a history or an unpaired batch takes part.
     both = discriminator(torch.cat([real, fake])).float()
@@ -128,7 +130,7 @@ def discriminator_losses(
         "d_real": real_logits.detach().sigmoid().mean(),
         "d_fake": fake_logits.detach().sigmoid().mean(),
     }
-    penalty = adversarial_loss.penalty(discriminator, real, fake, penalty_generator)
+    penalty = adversarial_loss.penalty(unwrapped(discriminator), real, fake, penalty_generator)
     if penalty is not None:
         loss = loss + penalty
         log["penalty"] = penalty.detach()
@@ -139,6 +141,7 @@ def generator_adversarial_loss(
     discriminator: nn.Module, adversarial_loss: Any, fake: Tensor, real: Tensor
 ) -> Tensor:
     """The adversarial loss of generated images; the discriminator gets no gradient from it."""
+    discriminator = unwrapped(discriminator)
     with without_gradients(discriminator):
         if not adversarial_loss.generator_needs_real:
             return adversarial_loss.generator(discriminator(fake).float())

@@ -1,0 +1,151 @@
+"""Several processes that train one network together, each on its share of every batch.
+
+``torchrun`` starts them; everything here is a matter of course where there is one process only.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import ignite.distributed as idist
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+M = TypeVar("M", bound=nn.Module)
+
+#: What `torchrun` tells a process.
+_ENVIRONMENT = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which rows of each batch are this process's, and how the processes agree.
+
+    Attributes:
+        rank: this process's number.
+        count: how many there are.
+
+    Example:
+        >>> Share(1, 4).rows(8)
+        slice(2, 4, None)
+    """
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes: the record, checkpoints, what a person reads."""
+        return self.rank == 0
+
+    @property
+    def path(self) -> tuple[int, ...]:
+        """What makes a draw this process's own, for `tmd.seeding.generator`."""
+        return (self.rank,) if self.count > 1 else ()
+
+    def rows(self, total: int) -> slice:
+        """This process's rows of a batch of ``total``, which ``count`` divides."""
+        mine = total // self.count
+        return slice(self.rank * mine, (self.rank + 1) * mine)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean of the processes' ``values``."""
+        return self.total(values) / self.count if self.count > 1 else values
+
+    def total(self, values: Tensor) -> Tensor:
+        """The sum of the processes' ``values``."""
+        return idist.all_reduce(values) if self.count > 1 else values  # type: ignore[return-value]
+
+    def any(self, value: bool) -> bool:
+        """Whether ``value`` is true in one of the processes."""
+        return bool(idist.all_reduce(float(value), "MAX")) if self.count > 1 else value
+
+    def sent(self, values: Tensor, owner: int) -> Tensor:
+        """The ``values`` that the process number ``owner`` has; all give equal shapes."""
+        if self.count == 1:
+            return values
+        # Broadcasting writes where the others' values are.
+        sent = idist.broadcast(values.clone(memory_format=torch.contiguous_format), src=owner)
+        assert isinstance(sent, Tensor)
+        return sent
+
+
+#: All of each batch: the only process there is.
+ALONE = Share()
+
+
+def started_share() -> Share:
+    """What `torchrun` made of this process, whether or not it is `connected` yet."""
+    if any(name not in os.environ for name in _ENVIRONMENT):
+        return ALONE
+    return Share(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+
+
+def connect(device: str) -> tuple[Share, torch.device]:
+    """Meet the other processes, if `torchrun` started any.
+
+    Args:
+        device: ``cpu``, ``cuda`` or, where there is one process, ``cuda:N``.
+
+    Returns:
+        The share of this process and its device.
+    """
+    share = started_share()
+    if share.count == 1:
+        return share, torch.device(device)
+    if device == "cpu":
+        idist.initialize("gloo")
+        return share, torch.device("cpu")
+    place = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    torch.cuda.set_device(place)
+    idist.initialize("nccl")
+    return share, place
+
+
+def disconnect(share: Share) -> None:
+    """Part from the other processes when all have finished."""
+    if share.count > 1:
+        idist.barrier()
+        idist.finalize()
+
+
+def parallel(module: M, share: Share, some_unused: bool = False) -> M | DistributedDataParallel:
+    """``module``, whose gradients become the mean over the processes in ``backward``.
+
+    Args:
+        module: on its device. All processes get the first one's weights.
+        some_unused: parameters may be frozen for a while.
+    """
+    if share.count == 1:
+        return module
+    place = next(module.parameters()).device
+    # Batch statistics that are replaced between two forwards break the backward of the first;
+    # `equalise_buffers` does it after the update.
+    known = inspect.signature(DistributedDataParallel).parameters
+    old, new = "broadcast_buffers", "forward_sync_buffers"
+    options: dict[str, Any] = {new if new in known else old: False}
+    return DistributedDataParallel(
+        module,
+        device_ids=[place] if place.type == "cuda" else None,
+        find_unused_parameters=some_unused,
+        **options,
+    )
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """What `parallel` was given: for use without its gradients, and for its attributes."""
+    return module.module if isinstance(module, DistributedDataParallel) else module
+
+
+def equalise_buffers(share: Share, *modules: nn.Module) -> None:
+    """Give all processes the first one's batch statistics and spectral vectors."""
+    buffers = [b for m in modules for b in m.buffers() if b.is_floating_point() and b.numel()]
+    if share.count == 1 or not buffers:
+        return
+    flat = share.sent(torch.cat([b.detach().flatten() for b in buffers]), 0)
+    for buffer, values in zip(buffers, flat.split([b.numel() for b in buffers]), strict=True):
+        buffer.copy_(values.view_as(buffer))
