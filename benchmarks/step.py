@@ -1,24 +1,33 @@
 """The training step beside a plain loop, in the same process, in turn.
 
-    python benchmarks/step.py [--iterations 30] [--csv out.csv]
+    python benchmarks/step.py [--networks default srgan vgg54] [--csv out.csv] [--plot out.png]
 
-The baseline is SRGAN's step as one writes it in a notebook: float32, contiguous tensors, losses
-read every iteration. Ours is the same networks, losses and batches through the trainer with the
-handlers of a run (scalars, averaged weights, schedules, history). Rounds alternate, the ratio is
-taken round by round and its median printed, so that a machine that slows down slows both.
+The baseline is SRGAN's step as one writes it in a notebook: float32, contiguous tensors, real and
+generated images in one batch for D, losses read every iteration. Ours is the same networks, losses
+and batches through the trainer with the handlers of a run (scalars, averaged weights, schedules,
+image history), once for each speed given. Rounds alternate, the ratio is taken round by round and
+its median printed, so that a machine that slows down slows both. The arithmetic that the plain step
+asks for is counted, and its rate stated as a share of the best that convolutions reach here.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import platform
+import itertools
+import resource
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
+import torchvision
+from reporting import show, surroundings
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from tmd.handlers import (
     ImageHistory,
@@ -28,37 +37,55 @@ from tmd.handlers import (
     create_adversarial_weight,
 )
 from tmd.losses.adversarial import create_adversarial_loss
+from tmd.losses.content import ContentLoss, parse_spec
 from tmd.measurements import create_measurement
 from tmd.models import create_discriminator, create_generator
+from tmd.models.features import VGGFeatures
 from tmd.resize import imresize
 from tmd.training import Phases, Updater, create_srgan_trainer
-from tmd.training.precision import PRECISIONS, fastest_precision
+from tmd.training.speed import Speed, fastest
 
 SCALE = 4
-NETWORKS = {
-    # The defaults of experiments/srgan.py, and SRGAN's own generator with its discriminator.
-    "default": {
-        "generator": {"n_blocks": 8, "n_features": 32},
-        "discriminator": {
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Networks, and the batches they are trained with."""
+
+    generator: dict[str, Any]
+    discriminator: dict[str, Any]
+    batch: int
+    patch: int
+    content: str
+
+
+PAPER_GENERATOR = {"n_blocks": 16, "n_features": 64}
+PAPER_DISCRIMINATOR = {
+    "features": [64, 64, 128, 128, 256, 256, 512, 512],
+    "strides": [1, 2, 1, 2, 1, 2, 1, 2],
+}
+SETTINGS = {
+    # The defaults of experiments/srgan.py.
+    "default": Setting(
+        {"n_blocks": 8, "n_features": 32},
+        {
             "features": [32, 64, 64, 128, 128, 256],
             "strides": [2, 2, 1, 2, 1, 2],
             "grid": 4,
             "hidden": 128,
         },
-        "batch": (8, 3, 72, 72),
-    },
-    "paper": {
-        "generator": {"n_blocks": 16, "n_features": 64},
-        "discriminator": {
-            "features": [64, 64, 128, 128, 256, 256, 512, 512],
-            "strides": [1, 2, 1, 2, 1, 2, 1, 2],
-        },
-        "batch": (8, 3, 96, 96),
-    },
+        batch=8,
+        patch=72,
+        content="l1",
+    ),
+    # SRGAN's own networks, without and with its content loss.
+    "srgan": Setting(PAPER_GENERATOR, PAPER_DISCRIMINATOR, 8, 96, "l1"),
+    "vgg54": Setting(PAPER_GENERATOR, PAPER_DISCRIMINATOR, 8, 128, "vgg54"),
 }
 
 
-def networks(size: str) -> tuple[torch.nn.Module, torch.nn.Module]:
+def networks(setting: Setting) -> tuple[nn.Module, nn.Module, nn.Module]:
+    """Generator, discriminator and content loss; VGG's weights are random, which costs the same."""
     torch.manual_seed(0)
     generator = create_generator(
         name="srresnet",
@@ -67,52 +94,65 @@ def networks(size: str) -> tuple[torch.nn.Module, torch.nn.Module]:
         norm="none",
         spectral_norm=False,
         global_skip=True,
-        **NETWORKS[size]["generator"],
+        **setting.generator,
     )
     discriminator = create_discriminator(
         name="srgan",
         channels=3,
-        norm="batch",
-        spectral_norm=False,
-        **NETWORKS[size]["discriminator"],
+        norm="none",
+        spectral_norm=True,
+        **setting.discriminator,
     )
-    return generator, discriminator
+    terms = parse_spec(setting.content)
+    layers = [term.name for term in terms if term.name.startswith("vgg")]
+    features = None
+    if layers:
+        weights = torchvision.models.vgg19(weights=None).features.state_dict()
+        features = VGGFeatures("vgg19", layers, True, weights)
+    return generator, discriminator, ContentLoss(terms, features)
 
 
-def plain(size: str, batch: torch.Tensor, iterations: int, device: str) -> Callable[[], None]:
-    generator, discriminator = (network.to(device) for network in networks(size))
+Run = Callable[[int], None]
+
+
+def plain(setting: Setting, batch: Tensor, device: torch.device) -> Run:
+    """Trains for as many iterations as it is called with."""
+    generator, discriminator, content = (network.to(device) for network in networks(setting))
     opt_g = torch.optim.Adam(generator.parameters(), 1e-4)
     opt_d = torch.optim.Adam(discriminator.parameters(), 1e-4)
 
-    def run() -> None:
+    def step() -> None:
+        hr = batch.to(device).float() / 255
+        lr = imresize(hr, 1 / SCALE).clamp(0, 1)
+        sr = generator(lr)
+        real, fake = discriminator(torch.cat([hr, sr.detach()])).chunk(2)
+        loss_d = F.binary_cross_entropy_with_logits(
+            real, torch.full_like(real, 0.9)
+        ) + F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
+        opt_d.zero_grad()
+        loss_d.backward()
+        opt_d.step()
+        fooled = discriminator(sr)
+        loss_g = content(sr, hr) + 1e-2 * F.binary_cross_entropy_with_logits(
+            fooled, torch.ones_like(fooled)
+        )
+        opt_g.zero_grad()
+        loss_g.backward()
+        opt_g.step()
+        loss_d.item(), loss_g.item()
+
+    def run(iterations: int) -> None:
         for _ in range(iterations):
-            hr = batch.to(device).float() / 255
-            lr = imresize(hr, 1 / SCALE).clamp(0, 1)
-            sr = generator(lr)
-            real, fake = discriminator(hr), discriminator(sr.detach())
-            loss_d = F.binary_cross_entropy_with_logits(
-                real, torch.full_like(real, 0.9)
-            ) + F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
-            opt_d.zero_grad()
-            loss_d.backward()
-            opt_d.step()
-            fooled = discriminator(sr)
-            loss_g = F.l1_loss(sr, hr) + 1e-2 * F.binary_cross_entropy_with_logits(
-                fooled, torch.ones_like(fooled)
-            )
-            opt_g.zero_grad()
-            loss_g.backward()
-            opt_g.step()
-            loss_d.item(), loss_g.item()
+            step()
 
     return run
 
 
-def ours(size: str, batch: torch.Tensor, iterations: int, device: str) -> Callable[[], None]:
-    place = torch.device(device)
-    generator, discriminator = (
-        network.to(place, memory_format=torch.channels_last) for network in networks(size)
+def ours(setting: Setting, batch: Tensor, device: torch.device, speed: Speed) -> Run:
+    generator, discriminator, content = (
+        speed.prepare(network, device) for network in networks(setting)
     )
+    speed.switch_device(device)
     updaters = [
         Updater(network, torch.optim.Adam(network.parameters(), 1e-4, fused=True))
         for network in (generator, discriminator)
@@ -123,13 +163,13 @@ def ours(size: str, batch: torch.Tensor, iterations: int, device: str) -> Callab
         discriminator,
         *updaters,
         create_measurement(["bicubic"], SCALE),
-        F.l1_loss,
+        content,
         F.l1_loss,
         create_adversarial_loss("bce"),
         phases,
         history=ImageHistory(64, 5, 0.25, device=device),
-        device=place,
-        autocast=PRECISIONS[fastest_precision(place)],
+        device=device,
+        autocast=speed.autocast,
     )
     create_adversarial_weight("constant", 1e-2, phases, dict, lambda state: None).attach(trainer)
     LearningRate(
@@ -138,56 +178,137 @@ def ours(size: str, batch: torch.Tensor, iterations: int, device: str) -> Callab
     ScalarLog(10).attach(trainer)
     average_weights(trainer, generator, 0.995)
 
-    def run() -> None:
+    def run(iterations: int) -> None:
         trainer.state.max_epochs = None  # each round is a fresh run of the engine
         trainer.run([(batch,)] * iterations, max_epochs=1)
 
     return run
 
 
-def seconds(run: Callable[[], None], device: str) -> float:
+def seconds(run: Run, iterations: int, device: torch.device) -> float:
+    """An iteration's."""
+    synchronise(device)
     start = time.perf_counter()
-    run()
-    if device != "cpu":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
+    run(iterations)
+    synchronise(device)
+    return (time.perf_counter() - start) / iterations
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def arithmetic(run: Run) -> int:
+    """Floating-point operations of an iteration of ``run``."""
+    with FlopCounterMode(display=False) as counter:
+        run(1)
+    return counter.get_total_flops()
+
+
+def convolution_peak(device: torch.device, precision: torch.dtype) -> float:
+    """The best rate, in operations a second, of some 3×3 convolutions forward and backward."""
+    best = 0.0
+    layouts = (torch.contiguous_format, torch.channels_last)
+    for (features, side), layout in itertools.product([(64, 128), (128, 64), (256, 32)], layouts):
+        layer = nn.Conv2d(features, features, 3, padding=1).to(device, precision)
+        layer.to(memory_format=layout)
+        images = torch.randn(8, features, side, side, device=device, dtype=precision)
+        images = images.contiguous(memory_format=layout).requires_grad_()
+
+        def convolve(iterations: int, layer=layer, images=images) -> None:
+            for _ in range(iterations):
+                layer(images).backward(torch.ones_like(images))
+
+        convolve(2)
+        operations = 3 * 2 * images.numel() * features * 9
+        best = max(best, operations / min(seconds(convolve, 3, device) for _ in range(3)))
+    return best
+
+
+def peak_memory(device: torch.device) -> float:
+    """MB of the device's memory used at most since the last call; on a CPU, by the process."""
+    if device.type == "cuda":
+        used = torch.cuda.max_memory_allocated(device) / 2**20
+        torch.cuda.reset_peak_memory_stats(device)
+        return used
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure(name: str, speeds: list[Speed], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The table's rows for one of `SETTINGS`."""
+    setting, device = SETTINGS[name], torch.device(options.device)
+    batch_size, patch = options.batch or setting.batch, options.patch or setting.patch
+    batch = torch.randint(0, 256, (batch_size, 3, patch, patch), dtype=torch.uint8)
+    baseline = plain(setting, batch, device)
+    operations = arithmetic(baseline)
+    runs: dict[str, Run] = {"plain": baseline}
+    for speed in speeds:
+        runs[str(speed)] = ours(setting, batch, device, speed)
+    memory = {}
+    for title, run in runs.items():
+        run(2)  # kernels are chosen, and compiled
+        memory[title] = peak_memory(device)
+    times: dict[str, list[float]] = {title: [] for title in runs}
+    for _ in range(options.rounds):
+        for title, run in runs.items():
+            times[title].append(seconds(run, options.iterations, device))
+    rows = []
+    for title, taken in times.items():
+        median = statistics.median(taken)
+        ratio = statistics.median(p / t for p, t in zip(times["plain"], taken, strict=True))
+        reduced = title.startswith("bfloat16")
+        peak = convolution_peak(device, torch.bfloat16 if reduced else torch.float32)
+        rows.append(
+            {
+                "networks": name,
+                "step": title,
+                "batch": batch_size,
+                "patch": patch,
+                "ms": f"{median * 1e3:.1f}",
+                "images/s": f"{batch_size / median:.1f}",
+                "ratio": f"{ratio:.2f}",
+                "GFLOP/s": f"{operations / median / 1e9:.0f}",
+                "of peak": f"{operations / median / peak:.0%}",
+                "MB": f"{memory[title]:.0f}",
+            }
+        )
+    return rows
+
+
+def plot(rows: list[dict[str, Any]], path: Path) -> None:
+    """Bars of images a second over the plain step's."""
+    from matplotlib.figure import Figure
+
+    figure = Figure((8, 0.4 * len(rows) + 1), layout="constrained")
+    axes = figure.subplots()
+    titles = [f"{row['networks']}: {row['step']}" for row in rows]
+    axes.barh(titles, [float(row["ratio"]) for row in rows])
+    axes.axvline(1, color="black", linewidth=1)
+    axes.invert_yaxis()
+    axes.set_xlabel("speed over the plain float32 step")
+    figure.savefig(path, dpi=100)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--iterations", type=int, default=10, help="a round")
+    parser.add_argument("--networks", nargs="+", choices=SETTINGS, default=list(SETTINGS))
+    parser.add_argument("--speeds", nargs="+", help="as training.speed; the device's fastest")
+    parser.add_argument("--batch", type=int, help="images, instead of the setting's")
+    parser.add_argument("--patch", type=int, help="HR pixels, instead of the setting's")
+    parser.add_argument("--iterations", type=int, default=5, help="a round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--csv", help="file to write the rows to")
-    arguments = parser.parse_args()
-    device = arguments.device
-    name = torch.cuda.get_device_name() if device != "cpu" else platform.machine()
-    print(f"{device} ({name}), torch {torch.__version__}, {torch.get_num_threads()} threads")
-    rows = []
-    for size, settings in NETWORKS.items():
-        shape = settings["batch"]
-        batch = torch.randint(0, 256, shape, dtype=torch.uint8)
-        candidates = [make(size, batch, arguments.iterations, device) for make in (plain, ours)]
-        for run in candidates:
-            run()  # warm up
-        times = [
-            [seconds(run, device) / arguments.iterations for run in candidates]
-            for _ in range(arguments.rounds)
-        ]
-        baseline, mine = (statistics.median(column) for column in zip(*times, strict=True))
-        ratio = statistics.median(a / b for a, b in times)
-        rows.append([size, *shape, f"{baseline:.4f}", f"{mine:.4f}", f"{ratio:.2f}"])
-        print(
-            f"{size}: batch {shape[0]}, {shape[2]} px: plain {baseline * 1e3:.0f} ms, "
-            f"ours {mine * 1e3:.0f} ms ({shape[0] / mine:.1f} images/s), {ratio:.2f}x as fast"
-        )
-    if arguments.csv:
-        with open(arguments.csv, "w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(
-                ["networks", "batch", "channels", "height", "width", "plain_s", "ours_s", "ratio"]
-            )
-            writer.writerows(rows)
+    parser.add_argument("--csv", type=Path, help="file to write the rows to")
+    parser.add_argument("--plot", type=Path, help="picture to draw")
+    options = parser.parse_args()
+    print(surroundings(options.device))
+    auto = fastest(torch.device(options.device))
+    speeds = [Speed.parse(each, "--speeds") for each in options.speeds or [str(auto)]]
+    rows = [row for name in options.networks for row in measure(name, speeds, options)]
+    show(rows, options.csv)
+    if options.plot:
+        plot(rows, options.plot)
 
 
 if __name__ == "__main__":

@@ -178,6 +178,8 @@ def check(
     if options["mode"] == "patches":
         ambient.check_sizes(networks, scale, options["patch_size"])
     losses.check()
+    for network in networks.values():
+        losses.check_discriminator(network)
     schedule.check(adv_weight=adv_weight)
     history.check()
     optimization.check()
@@ -255,7 +257,7 @@ def train(
         model.update_generator,
         model.update_discriminator,
         remeasurement(scale, seed, "training").of_share(share),
-        losses.build_content(channels=data.channels).to(place.device),
+        place.prepared(losses.build_content(channels=data.channels)),
         losses.build_pixel(),
         losses.build_adversarial(),
         phases,
@@ -278,7 +280,7 @@ def train(
         adv_weight=adv_weight,
         pairs=held_out(data, measure, place.device),
         scoring=Scoring(
-            measures_with_hr(scale, place.device),
+            measures_with_hr(scale, data, place.device),
             measures_without_hr(data, scale, seed),
             guard="consistency",
             max_loss=ambient.allowed_consistency_loss(),
@@ -308,12 +310,12 @@ def held_out(data: UnpairedData, measure: Measurement, device: torch.device) -> 
     return [Pair(name, lr[None].to(device).float().div(255), None) for name, lr in images]
 
 
-def measures_with_hr(scale: int, device: torch.device) -> dict[str, Measure]:
+def measures_with_hr(scale: int, data: UnpairedData, device: torch.device) -> dict[str, Measure]:
     """What is only looked at."""
     name = schedule.reference_score()
     return {
         **fidelity_measures(scale),
-        name: schedule.build_score(scale=scale, device=device),
+        name: schedule.build_score(scale=scale, device=device, images=data.validation_images()),
     }
 
 

@@ -191,7 +191,7 @@ def train(
         model.update_generator,
         model.update_discriminator,
         model.measure.of_share(share),
-        losses.build_content(channels=data.channels).to(place.device),
+        place.prepared(losses.build_content(channels=data.channels)),
         losses.build_pixel(),
         losses.build_adversarial(),
         phases,
@@ -202,7 +202,7 @@ def train(
         autocast=place.speed.autocast,
         share=share,
     )
-    score = schedule.build_score(scale=scale, device=place.device)
+    score = schedule.build_score(scale=scale, device=place.device, images=data.validation_images())
     session = Session(
         trainer,
         run=_run,

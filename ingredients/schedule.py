@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -169,11 +169,29 @@ def reference_score(score: str) -> str:
 
 @ingredient.capture
 def build_score(
-    scale: int, device: torch.device, score: str, lpips_weights: str | None
+    scale: int,
+    device: torch.device,
+    images: Iterable[tuple[str, Tensor]],
+    score: str,
+    lpips_weights: str | None,
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """(SR, HR) -> (N,); lower is better."""
+    """(SR, HR) -> (N,); lower is better.
+
+    Args:
+        images: those that are scored: (name, (C, H, W)).
+
+    Raises:
+        UserError: one of them is too small for the score.
+    """
     if score == "spectral":
         return lambda sr, hr: spectral_distance(sr, hr, border=scale)
     weights = find_lpips_weights("alex", lpips_weights)
     assert weights is not None, "resolve_score has found them"
-    return LPIPS(weights).to(device)
+    measure = LPIPS(weights).to(device)
+    for name, image in images:
+        if min(image.shape[-2:]) < measure.minimum_size:
+            raise UserError(
+                f"schedule.score=lpips: needs images of at least {measure.minimum_size} pixels, "
+                f"{name} is {image.shape[-1]}×{image.shape[-2]}; schedule.score=spectral"
+            )
+    return measure

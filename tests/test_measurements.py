@@ -180,10 +180,15 @@ def test_rounding_and_jpeg_let_the_gradient_through():
     assert torch.allclose(x.grad, smooth.grad, atol=1e-6)
 
 
-def test_gradient_stops_where_the_range_is_left():
+@pytest.mark.parametrize("bits", [8, None])
+def test_what_left_the_range_is_led_back_by_the_gradient(bits):
     x = torch.tensor([-0.5, 0.5, 1.5]).reshape(1, 1, 1, 3).requires_grad_()
-    create_measurement(["decimate"], 1)(x).sum().backward()
-    assert x.grad.flatten().tolist() == [0, 1, 0]
+    measure = create_measurement(["decimate", {"name": "quantize", "bits": bits}], 1)
+    measured = measure(x)
+    assert measured.min() == 0
+    assert measured.max() == 1
+    (measured - 0.5).square().sum().backward()
+    assert x.grad.flatten().sign().tolist() == [-1, float(bits is not None), 1]
 
 
 def test_noise_and_blur_are_differentiable_exactly():

@@ -307,7 +307,10 @@ class Jpeg(Operator):
 
 @MEASUREMENTS.register("quantize")
 class Quantize(Operator):
-    """Clamps to [0, 1] and rounds to the levels of a file; rounding lets the gradient through.
+    """Clamps to [0, 1] and rounds to the levels of a file; the gradient passes as if it did not.
+
+    A generator whose results are measured again would get no gradient where they are out of range,
+    and could not come back.
 
     Args:
         bits: 1 to 16; None only clamps.
@@ -319,10 +322,10 @@ class Quantize(Operator):
         self.levels = None if bits is None else 2**bits - 1
 
     def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
-        x = x.clamp(0, 1)
-        if self.levels is None:
-            return x
-        return _straight_through(x, (x.detach() * self.levels).round_().div_(self.levels))
+        value = x.detach().clamp(0, 1)
+        if self.levels is not None:
+            value.mul_(self.levels).round_().div_(self.levels)
+        return _straight_through(x, value)
 
 
 class _StraightThrough(torch.autograd.Function):
