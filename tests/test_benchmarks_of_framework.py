@@ -1,0 +1,72 @@
+"""The benchmarks of listing, overhead and long runs do what they say, whatever the figures."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+def rows_of(tmp_path: Path, name: str, *words: str) -> tuple[list[dict[str, str]], str]:
+    """The CSV's rows and what was printed."""
+    table = tmp_path / "out" / "table.csv"
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / name), *words, "--csv", str(table)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert f"Python {sys.version.split()[0]}" in done.stdout
+    assert len(done.stdout.splitlines()) > len(rows)
+    return rows, done.stdout
+
+
+def test_listing_finds_the_same_images_first_and_later(tmp_path):
+    words = ("--images", "300", "--folders", "9", "--distinct", "100", "--rounds", "2")
+    rows, printed = rows_of(
+        tmp_path, "listing.py", *words, "--settle", "0", "--folder", str(tmp_path)
+    )
+    assert [row["start"] for row in rows] == [
+        *("first", "later", "later", "first, far away", "later, far away", "changed", "later")
+    ]
+    # Links to the ten images that are held out are not trained on.
+    assert [int(row["images"]) for row in rows[:5]] == [270] * 5
+    assert all(float(row["seconds"]) > 0 for row in rows)
+    assert "300 images in 9 folders" in printed
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_overhead_is_told_for_each_kind_of_run(tmp_path):
+    rows, printed = rows_of(tmp_path, "overhead.py", "--iterations", "30", "--rounds", "3")
+    names = [row["what"] for row in rows]
+    assert names[:3] == ["smoke networks' step", "bare loop", "Ignite's engine alone"]
+    assert sum(name.startswith("run, ") for name in names) == 3
+    assert rows[0]["% of the step"] == "100.0"
+    costs = {row["what"]: float(row["µs"]) for row in rows}
+    assert costs["smoke networks' step"] > costs["bare loop"] > 0
+    assert "medians of 2 rounds of 30 iterations" in printed
+    assert list(tmp_path.iterdir()) == [tmp_path / "out"]
+
+
+def test_long_run_tells_memory_and_time_of_each_tenth(tmp_path):
+    picture = tmp_path / "plots" / "run.png"
+    words = ("--iterations", "40", "--epochs", "1", "--plot", str(picture))
+    rows, _ = rows_of(tmp_path, "long_run.py", *words)
+    assert [int(row["iteration"]) for row in rows] == [1, *range(4, 41, 4)]
+    assert all(float(row["RSS MB"]) > 10 for row in rows)
+    assert rows[0]["µs"] == ""
+    assert all(float(row["µs"]) > 0 for row in rows[1:])
+    assert float(rows[-1]["record MB"]) > 0
+    with Image.open(picture) as image:
+        assert image.format == "PNG"
