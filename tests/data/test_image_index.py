@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -152,6 +153,15 @@ def test_folder_that_changed_a_moment_ago_is_not_remembered(root, cache, searche
     assert not cache.exists()
     found_in(root)
     assert len(searches) == 2
+
+
+def test_folder_with_the_largest_inode_is_remembered(root, searches, monkeypatch):
+    monkeypatch.setattr(index, "_COARSEST_TICK", 3_000_000_000)
+    inode = SimpleNamespace(st_ino=2**64 - 1, st_mtime_ns=10**18, st_ctime_ns=10**18)
+    monkeypatch.setattr(index, "os", SimpleNamespace(**{**vars(os), "stat": lambda path: inode}))
+    monkeypatch.setattr(index, "_is_fuse", lambda root: False)
+    assert found_in(root) == found_in(root)
+    assert len(searches) == 1
 
 
 def test_small_folder_is_not_remembered(root, cache, monkeypatch):

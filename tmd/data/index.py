@@ -76,7 +76,7 @@ def list_folder(root: str) -> Listing:
     if place is None or len(paths) < _WORTHWHILE or _is_fuse(root):
         return Listing(paths, None)
     sizes = all_sizes(paths)
-    if began - max(map(max, stamps)) > _COARSEST_TICK:
+    if began - max(max(times) for _, *times in stamps) > _COARSEST_TICK:
         _keep(place, paths, sizes, PackedStrings.of(folders), np.array(stamps))
     return Listing(paths, sizes)
 
@@ -167,8 +167,9 @@ def _stamp(folder: bytes) -> list[int]:
         stat = os.stat(folder)
     except OSError:
         return [-1, -1, -1]
-    # Only the system sets the last one; the other is the one that counts on Windows.
-    return [stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
+    # Only the system sets the last one; the other is the one that counts on Windows. Some network
+    # file systems use all 64 bits of the first.
+    return [stat.st_ino & (2**63 - 1), stat.st_mtime_ns, stat.st_ctime_ns]
 
 
 def _is_fuse(root: str) -> bool:
