@@ -64,7 +64,7 @@ def test_a_run_is_recorded_whole(finished: Path) -> None:
     # What was chosen at run time stands where `auto` stood.
     assert config["device"] == "cpu"
     assert config["losses"]["content"] != "auto"
-    assert config["training"]["speed"] in ("float32", "bfloat16")
+    assert config["training"]["speed"].split("+")[0] in ("float32", "bfloat16")
     assert info["phases"] == {"pretrain": 24, "warmup": 12, "adversarial": 24}
     assert info["versions"]["torch"] == torch.__version__
     assert info["data"]
