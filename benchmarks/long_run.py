@@ -95,11 +95,14 @@ def plot(rows: list[dict[str, Any]], to: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 3.2), layout="constrained")
-    for axes, column in zip(figure.subplots(1, 2), ("RSS MB", "µs"), strict=True):
-        points = [(row["iteration"], row[column]) for row in rows if row[column] is not None]
-        axes.plot(*zip(*points, strict=True), marker="o")
-        axes.set(xlabel="iteration", ylabel=column)
-        axes.set_ylim(bottom=0)
+    for axes, columns in zip(
+        figure.subplots(1, 2), (["RSS MB"], ["µs", "processor µs"]), strict=True
+    ):
+        for column in columns:
+            points = [(row["iteration"], row[column]) for row in rows if row[column] is not None]
+            axes.plot(*zip(*points, strict=True), marker="o", label=column)
+        axes.set(xlabel="iteration", ylim=(0, 1.1 * axes.get_ylim()[1]))
+        axes.legend()
         axes.grid(alpha=0.3)
     to.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(to, dpi=120)

@@ -108,8 +108,10 @@ def unsupervised():
         "spectral_norm": True,
         "options": {},
     }
-    optimization = {"lr_d": 4e-4, "adversarial_lr": 0.3}
-    schedule = {"adv": {"start": 0.5}}
+    # The LR side leaves much of SR open: at 1e-3, or for longer, pretraining drifts there and broke
+    # after 450 to 800 updates.
+    optimization = {"lr_g": 5e-4, "lr_d": 4e-4, "adversarial_lr": 0.6}
+    schedule = {"pretrain": 1, "adv": {"start": 0.5}}
 
 
 @ex.named_config
@@ -130,6 +132,7 @@ def brief(scale: int, patch_size: int, **dataset: Any) -> dict[str, Any]:
         "adv_weight": 2e-2,
         "dataset": {"patch_size": patch_size, **dataset},
         "generator": {"n_blocks": 4},
+        "optimization": {"lr_g": 1e-3, "adversarial_lr": 0.3},
         "schedule": {"pretrain": 2, "warmup": "50it", "adversarial": 6},
         "training": {"epoch_length": 100},
     }
@@ -145,7 +148,7 @@ ex.add_named_config(
     {
         **brief(2, 48, validation=5),
         "adv_weight": 5e-3,
-        "optimization": {"lr_d": 2e-4},
+        "optimization": {"lr_g": 1e-3, "lr_d": 2e-4, "adversarial_lr": 0.3},
         "schedule": {"pretrain": 3, "warmup": "50it", "adversarial": 5},
     },
 )

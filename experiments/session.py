@@ -347,12 +347,12 @@ class Session:
         batches = self.data.batches(self.trainer.state.iteration * d_steps)
         with ExitStack() as stack:
             stack.callback(self._scratch.cleanup)
-            stack.callback(self.background.close)
             stack.callback(self.data.close)
             stack.callback(self.progress.close)
             if self.tensorboard:
                 stack.callback(self.tensorboard.close)
             stack.enter_context(self.interruption)
+            stack.callback(self.background.close)
             self.trainer.run(
                 _grouped(batches, d_steps),
                 max_epochs=self._epochs(),
