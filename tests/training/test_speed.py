@@ -1,0 +1,70 @@
+"""Each switch of `training.speed` does its own thing and leaves the result as it is."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from tmd.errors import UserError
+from tmd.models import create_generator
+from tmd.training.speed import OPTIONS, PRECISIONS, Speed, fastest
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("option", ["", *OPTIONS])
+def test_what_is_written_is_what_is_read(precision: str, option: str) -> None:
+    text = f"{precision}+{option}".rstrip("+")
+    speed = Speed.parse(text)
+    assert str(speed) == text
+    assert speed.precision == precision
+    assert [name for name in OPTIONS if getattr(speed, name)] == ([option] if option else [])
+
+
+@pytest.mark.parametrize("text", ["fast", "compile", "float32+quick", "float32+", "", 3, None])
+def test_what_there_is_not_is_refused(text: object) -> None:
+    with pytest.raises(UserError, match=r"training\.speed=.*must be auto, or one of float32"):
+        Speed.parse(text)
+
+
+def test_the_fastest_here_can_be_said() -> None:
+    assert Speed.parse(str(fastest(CPU))) == fastest(CPU)
+
+
+def gradients(speed: Speed) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    torch.manual_seed(0)
+    network = create_generator("srresnet", 2, 3, 2, 16, "none", False, True)
+    nn.init.normal_(network.output.weight, std=0.01)
+    names = list(network.state_dict())
+    network = speed.prepare(network, CPU)
+    assert list(network.state_dict()) == names
+    assert network.scale == 2
+    lr = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    with torch.autocast("cpu", speed.autocast, enabled=speed.autocast is not None):
+        sr = network(lr)
+    sr.float().square().mean().backward()
+    return sr.detach(), [p.grad for p in network.parameters()]
+
+
+@pytest.mark.parametrize(
+    ("text", "tolerance"),
+    [
+        ("float32+channels_last", 1e-4),
+        ("bfloat16+channels_last", 5e-2),
+        pytest.param("float32+compile", 1e-4, marks=pytest.mark.slow),
+        pytest.param("bfloat16+channels_last+compile", 5e-2, marks=pytest.mark.slow),
+    ],
+)
+def test_a_faster_step_has_the_same_result(text: str, tolerance: float) -> None:
+    expected, theirs = gradients(Speed())
+    sr, ours = gradients(Speed.parse(text))
+    torch.testing.assert_close(sr, expected, rtol=tolerance, atol=tolerance)
+    for mine, other in zip(ours, theirs, strict=True):
+        assert (mine - other).norm() <= tolerance * other.norm() + 1e-6
+
+
+def test_channels_last_is_a_layout() -> None:
+    network = Speed("float32", channels_last=True).prepare(nn.Conv2d(8, 8, 3), CPU)
+    assert network.weight.is_contiguous(memory_format=torch.channels_last)
