@@ -88,7 +88,7 @@ MOST_CONSISTENT = 80.0
 @ex.config
 def config():
     scale = 2  # 2, 3, 4, 8
-    adv_weight = 2e-2  # weight of the adversarial losses, the highest where it is scheduled
+    adv_weight = 5e-3  # weight of the adversarial losses, the highest where it is scheduled
     seed = 1  # of everything random
     device = "auto"  # cpu, cuda, cuda:1, ...; auto: a GPU if there is one
     deterministic = False  # the same bits again on a GPU, for some speed
@@ -110,7 +110,7 @@ def unsupervised():
     }
     # The LR side leaves much of SR open: at 1e-3, or for longer, pretraining drifts there and broke
     # after 450 to 800 updates.
-    optimization = {"lr_g": 5e-4, "lr_d": 4e-4, "adversarial_lr": 0.6}
+    optimization = {"lr_g": 5e-4, "lr_d": 2e-4, "adversarial_lr": 0.6}
     schedule = {"pretrain": 1, "adv": {"start": 0.5}}
 
 
@@ -132,7 +132,7 @@ def brief(scale: int, patch_size: int, **dataset: Any) -> dict[str, Any]:
         "adv_weight": 2e-2,
         "dataset": {"patch_size": patch_size, **dataset},
         "generator": {"n_blocks": 4},
-        "optimization": {"lr_g": 1e-3, "adversarial_lr": 0.3},
+        "optimization": {"lr_g": 1e-3, "lr_d": 4e-4, "adversarial_lr": 0.3},
         "schedule": {"pretrain": 2, "warmup": "50it", "adversarial": 6},
         "training": {"epoch_length": 100},
     }
