@@ -24,13 +24,12 @@ import torch
 from torch import Tensor
 
 from experiments import resuming
-from experiments.devices import available_device
+from experiments.checks import check_experiment, check_training, resolved
 from experiments.experiment import Experiment
 from experiments.session import (
     Model,
     Scoring,
     Session,
-    check_processes,
     fidelity_measures,
     measured_pairs,
     start,
@@ -50,7 +49,6 @@ from ingredients import (
     unpaired,
 )
 from tmd.data.unpaired import UnpairedData
-from tmd.errors import check_choice, check_flag, check_number
 from tmd.handlers.validation import Measure, Pair, SetMeasure
 from tmd.measurements import Measurement
 from tmd.metrics import UnpairedSpectrum, psnr
@@ -78,7 +76,6 @@ ex = Experiment(
 )
 ex.starting_point = "unsupervised"
 
-SCALES = (2, 3, 4, 8)
 #: Unpaired images that the score knows the look of HR from.
 REFERENCES = 64
 #: Equal images have no finite PSNR; above this nobody sees or needs a difference.
@@ -164,13 +161,8 @@ def check(
     deterministic: bool,
     resume: Any,
 ) -> None:
-    check_choice("scale", scale, SCALES)
-    check_number("adv_weight", adv_weight, 0)
-    check_number("seed", seed, 0, integer=True)
-    check_flag("deterministic", deterministic)
-    device = available_device(device)
+    device = check_experiment(scale, adv_weight, seed, device, deterministic)
     unpaired.check(options=dataset.chosen_options(), scale=scale)
-    check_processes()
     measurement.check(scale=scale)
     ambient.check(scale=scale)
     channels = dataset.image_channels()
@@ -180,14 +172,9 @@ def check(
     options = dataset.chosen_options()
     if options["mode"] == "patches":
         ambient.check_sizes(networks, scale, options["patch_size"])
-    losses.check()
+    total = check_training(adv_weight, device)
     for network in networks.values():
         losses.check_discriminator(network)
-    schedule.check(adv_weight=adv_weight)
-    history.check()
-    optimization.check()
-    training.check(device=device)
-    phases = schedule.phases(training.settings().epoch_length)
     if resume is not None:
         _, state = resume_point(resume, ex.store)
         with torch.device("meta"):
@@ -195,7 +182,7 @@ def check(
         resuming.check_same_networks(
             resume, state, {"generator": config, "discriminator": networks.config}
         )
-        resuming.check_unfinished(resume, state, phases.total)
+        resuming.check_unfinished(resume, state, total)
 
 
 @lru_cache(maxsize=1)
@@ -206,15 +193,7 @@ def resume_point(resume: Any, store: str) -> Any:
 
 @ex.resolve
 def resolve(device: str) -> dict[str, Any]:
-    device = available_device(device)
-    content = losses.resolve(device=device)
-    print(content.message)
-    return {
-        "device": device,
-        "losses.content": content.spec,
-        "schedule.score": schedule.resolve_score(),
-        "training.speed": training.resolve_speed(device=device),
-    }
+    return resolved(device)
 
 
 @ex.main

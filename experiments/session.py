@@ -34,9 +34,7 @@ from tmd.distributed import (
     disconnect,
     equalise_buffers,
     parallel,
-    started_share,
 )
-from tmd.errors import UserError
 from tmd.handlers import (
     Background,
     Best,
@@ -98,16 +96,6 @@ def start(seed: int, device: str, deterministic: bool) -> Place:
     speed = training.build_speed()
     speed.switch_device(own)
     return Place(own, share, speed)
-
-
-def check_processes() -> None:
-    """Raise `UserError` if a batch can't be shared out to the processes that `torchrun` started."""
-    count, batch_size = started_share().count, dataset.images_per_batch()
-    if batch_size % count:
-        raise UserError(
-            f"dataset.batch_size={batch_size}: must be a multiple of the {count} processes, "
-            "which share each batch"
-        )
 
 
 @dataclass

@@ -16,13 +16,12 @@ from typing import Any
 from torch import nn
 
 from experiments import growing, resuming, srgan_configs
-from experiments.devices import available_device
+from experiments.checks import check_experiment, check_training, resolved
 from experiments.experiment import Experiment
 from experiments.session import (
     Model,
     Scoring,
     Session,
-    check_processes,
     fidelity_measures,
     measured_pairs,
     start,
@@ -39,7 +38,6 @@ from ingredients import (
     schedule,
     training,
 )
-from tmd.errors import check_choice, check_flag, check_number
 from tmd.handlers import Freezing
 from tmd.models.growth import trained_after_growth
 from tmd.training import Phases, create_srgan_trainer
@@ -62,8 +60,6 @@ ex = Experiment(
     base_dir=str(Path(__file__).resolve().parents[1]),
     save_git_info=HAS_GIT,
 )
-
-SCALES = (2, 3, 4, 8)
 
 
 @ex.config
@@ -92,24 +88,14 @@ def check(
     resume: Any,
     grow_from: Any,
 ) -> None:
-    check_choice("scale", scale, SCALES)
-    check_number("adv_weight", adv_weight, 0)
-    check_number("seed", seed, 0, integer=True)
-    check_flag("deterministic", deterministic)
-    device = available_device(device)
+    device = check_experiment(scale, adv_weight, seed, device, deterministic)
     dataset.check(scale=scale, device=device)
-    check_processes()
     measurement.check(scale=scale)
     channels = dataset.image_channels()
     generator.check(scale=scale, channels=channels)
     discriminator.check(scale=scale, channels=channels)
-    losses.check()
+    total = check_training(adv_weight, device)
     losses.check_discriminator(discriminator.build(channels=channels))
-    schedule.check(adv_weight=adv_weight)
-    history.check()
-    optimization.check()
-    training.check(device=device)
-    phases = schedule.phases(training.settings().epoch_length)
     if resume is not None:
         _, state = resume_point(resume, ex.store)
         configs = {
@@ -117,7 +103,7 @@ def check(
             "discriminator": discriminator.build(channels=channels).config,
         }
         resuming.check_same_networks(resume, state, configs)
-        resuming.check_unfinished(resume, state, phases.total)
+        resuming.check_unfinished(resume, state, total)
     elif grow_from is not None:
         wanted = generator.build(scale=scale, channels=channels).config
         growing.check_parent(grow_from, parent(grow_from, ex.store), wanted)
@@ -136,15 +122,7 @@ def parent(grow_from: Any, store: str) -> growing.Parent:
 
 @ex.resolve
 def resolve(device: str) -> dict[str, Any]:
-    device = available_device(device)
-    content = losses.resolve(device=device)
-    print(content.message)
-    return {
-        "device": device,
-        "losses.content": content.spec,
-        "schedule.score": schedule.resolve_score(),
-        "training.speed": training.resolve_speed(device=device),
-    }
+    return resolved(device)
 
 
 @ex.main

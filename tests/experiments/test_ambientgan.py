@@ -38,6 +38,8 @@ TINY = [
     "training.epoch_length=2",
     # Fast enough that some states are better than the pretrained one and others are not.
     "optimization.lr_g=0.003",
+    "optimization.lr_d=4e-4",
+    "optimization.adversarial_lr=0.3",
     "optimization.ema=0.5",
     "ambient.max_consistency_loss=0",
     "adv_weight=0.5",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from ignite.engine import Engine, Events
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -19,13 +20,26 @@ def average_weights(trainer: Engine, generator: nn.Module, decay: float) -> Aver
     Returns:
         torch's `AveragedModel`; the averaged network is its ``module``.
     """
-    averaged = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(decay))
+    averaged = AveragedModel(generator)
     averaged.requires_grad_(False)
     averaged.eval()
+    # `AveragedModel.update_parameters` walks through both networks at each update, which takes
+    # longer than the arithmetic, and makes a GPU wait for the count.
+    move = get_ema_multi_avg_fn(decay)
+    own, new = ([p.detach() for p in network.parameters()] for network in (averaged, generator))
+    own_buffers, new_buffers = (list(m.buffers()) for m in (averaged.module, generator))
 
     @trainer.on(Events.ITERATION_COMPLETED)
+    @torch.no_grad()
     def update(trainer: Engine) -> None:
-        if trainer.state.phase != "warmup":  # the generator stood still
-            averaged.update_parameters(generator)
+        if trainer.state.phase == "warmup":  # the generator stood still
+            return
+        if averaged.n_averaged:
+            move(own, new, averaged.n_averaged)
+        else:
+            torch._foreach_copy_(own, new)
+        if own_buffers:
+            torch._foreach_copy_(own_buffers, new_buffers)
+        averaged.n_averaged += 1
 
     return averaged
