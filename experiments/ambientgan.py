@@ -85,7 +85,7 @@ MOST_CONSISTENT = 80.0
 @ex.config
 def config():
     scale = 2  # 2, 3, 4, 8
-    adv_weight = 5e-3  # weight of the adversarial losses, the highest where it is scheduled
+    adv_weight = 3e-3  # weight of the adversarial losses, the highest where it is scheduled
     seed = 1  # of everything random
     device = "auto"  # cpu, cuda, cuda:1, ...; auto: a GPU if there is one
     deterministic = False  # the same bits again on a GPU, for some speed
