@@ -16,7 +16,7 @@ ingredient = Ingredient("generator")
 
 @ingredient.config
 def config():
-    name = "srresnet"  # srresnet, rrdb
+    name = "srresnet"  # srresnet, rrdb, compact
     n_blocks = 8  # residual blocks
     n_features = 32  # channels between them
     norm = "none"  # batch, none

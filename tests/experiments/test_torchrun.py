@@ -30,6 +30,7 @@ SETTINGS = [
     "training.epoch_length=10",
     "training.checkpoint_every=10",
     "training.log_interval=5",
+    "training.speed=float32+channels_last",  # a CPU may do better with less precision
     "training.preview_images=0",
     "training.tensorboard=False",
 ]

@@ -14,7 +14,7 @@ from tmd.models.generators.rrdb import DenseBlock, ResidualInResidualBlock
 from tmd.resize import imresize
 
 SMALL = {"n_blocks": 1, "n_features": 6}
-ARCHITECTURES = {"srresnet": {}, "rrdb": {"growth_channels": 4}}
+ARCHITECTURES = {"srresnet": {}, "rrdb": {"growth_channels": 4}, "compact": {}}
 
 
 def small(name: str = "srresnet", **changes) -> nn.Module:
@@ -202,7 +202,7 @@ def test_an_exported_network_takes_other_sizes(name):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "resnet"}, "generator.name='resnet': must be one of rrdb, srresnet"),
+        ({"name": "resnet"}, "generator.name='resnet': must be one of compact, rrdb, srresnet"),
         ({"scale": 5}, "scale=5: must be one of 2, 3, 4, 8"),
         ({"channels": 2}, "channels=2: must be one of 1, 3"),
         ({"n_blocks": 0}, "generator.n_blocks=0: must be an integer at least 1"),

@@ -1,0 +1,65 @@
+"""A residual network that works at LR size to its end (sub-pixel output, arXiv:1609.05158)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tmd.models.generators.srresnet import PRELU_SLOPE, ResidualBlock
+from tmd.models.layers import (
+    BicubicUpsampling,
+    convolution,
+    initialise_kaiming,
+    normalisation,
+    normalise_spectrally,
+)
+from tmd.models.registry import GENERATORS
+
+
+@GENERATORS.register("compact")
+class Compact(nn.Module):
+    """SRResNet's trunk between 3×3 convolutions, the last of which gives every sub-pixel.
+
+    SRResNet spends most of a small network's time on features of HR size; here all of it goes into
+    the trunk. It can't grow, having no upsampling stages.
+
+    Args: see `tmd.models.create_generator`.
+    """
+
+    def __init__(
+        self,
+        scale: int,
+        channels: int,
+        n_blocks: int,
+        n_features: int,
+        norm: str,
+        spectral_norm: bool,
+        global_skip: bool,
+    ) -> None:
+        super().__init__()
+        self.factor = scale
+        self.head = nn.Sequential(convolution(channels, n_features, 3), nn.PReLU())
+        self.body = nn.Sequential(
+            *(ResidualBlock(n_features, norm) for _ in range(n_blocks)),
+            convolution(n_features, n_features, 3, bias=norm == "none"),
+            *normalisation(norm, n_features),
+        )
+        self.output = convolution(n_features, scale**2 * channels, 3)
+        self.skip = BicubicUpsampling(scale) if global_skip else None
+        self.receptive_field = 1 + 2 * n_blocks + 1 + 1
+        initialise_kaiming(self.modules(), PRELU_SLOPE)
+        if norm == "none":
+            # Nothing else keeps the sum over the blocks from doubling its variance at each.
+            initialise_kaiming(self.body.modules(), PRELU_SLOPE, factor=0.1)
+        initialise_kaiming([self.output], slope=1.0)
+        if global_skip:
+            nn.init.zeros_(self.output.weight)
+        if spectral_norm:
+            normalise_spectrally(self, leave=[self.output])
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """(N, C, H, W) in [0, 1] -> (N, C, scale·H, scale·W)."""
+        features = self.head(lr)
+        sr = self.output(features + self.body(features)).to(lr.dtype)
+        sr = F.pixel_shuffle(sr, self.factor)
+        return sr if self.skip is None else self.skip(lr) + sr
