@@ -403,3 +403,9 @@ def test_three_and_eight_do_not_grow():
     for scale, message in ((3, "cannot grow"), (8, "cannot grow")):
         with pytest.raises(UserError, match=message):
             grow(create_generator(scale=scale, n_blocks=1, n_features=4))
+
+
+def test_a_network_without_stages_can_not_grow():
+    parent = create_generator("compact", 2, n_blocks=1, n_features=8)
+    with pytest.raises(UserError, match=r"^generator\.name='compact': has no upsampling stages"):
+        grow(parent)
