@@ -7,6 +7,8 @@ import torch
 
 from tmd.data import create_dataset
 from tmd.data.sampling import Sampler
+from tmd.data.storage import available_memory
+from tmd.data.training import _fastest_with_room
 from tmd.distributed import ALONE, Share, connect, parallel, started_share, unwrapped
 from tmd.handlers import ImageHistory
 from tmd.measurements import create_measurement
@@ -86,6 +88,16 @@ def test_all_processes_keep_and_show_one_history(ratio: float) -> None:
             assert torch.equal(part.mix(batch[rows]), mixed[rows])
     for part in parts:
         assert torch.equal(part.state_dict()["images"], whole.state_dict()["images"])
+
+
+def test_processes_of_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = available_memory() // 8
+    cpu = torch.device("cpu")
+    assert _fastest_with_room(size, cpu) == "memory"
+    told = {"RANK": 0, "WORLD_SIZE": 16, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 8}
+    for name, value in {**told, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": 1}.items():
+        monkeypatch.setenv(name, str(value))
+    assert _fastest_with_room(size, cpu) == "disk"
 
 
 def test_one_process_is_no_matter(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,11 @@ def started_share() -> Share:
     return Share(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
 
 
+def processes_here() -> int:
+    """How many processes `torchrun` started on this machine; they share its memory."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if started_share().count > 1 else 1
+
+
 def connect(device: str) -> tuple[Share, torch.device]:
     """Meet the other processes, if `torchrun` started any.
 

@@ -28,7 +28,7 @@ from tmd.data.storage import (
     available_memory,
     in_threads,
 )
-from tmd.distributed import ALONE, Share
+from tmd.distributed import ALONE, Share, processes_here
 from tmd.errors import UserError
 from tmd.seeding import generator
 
@@ -337,7 +337,7 @@ def _survey(
 
 def _fastest_with_room(size: int, device: torch.device) -> str:
     """The storage for a set of ``size`` bytes that leaves most of each memory to others."""
-    if 2 * size > available_memory():
+    if 2 * size * processes_here() > available_memory():
         return "disk"
     if device.type == "cuda" and 4 * size < torch.cuda.mem_get_info(device)[0]:
         return "device"
