@@ -245,6 +245,7 @@ def train(
         phases,
         weights=ambient.weights(content_weight=losses.content_weight()),
         view=ambient.build_view(scale=scale),
+        equivariant=ambient.is_equivariant(),
         history=model.history,
         seed=seed,
         device=place.device,

@@ -9,7 +9,7 @@ from typing import Any
 from sacred import Ingredient
 from torch import Tensor, nn
 
-from tmd.errors import UserError, check_choice, check_number
+from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.measurements import Measurement, create_measurement
 from tmd.training.ambientgan import Discriminators, Weights, detail
 
@@ -26,6 +26,7 @@ def config():
     images_weight = 1.0  # D on images, SR against unpaired HR: factor of adv_weight; 0: none
     measured_weight = 0.1  # D on measurements, re-measured SR against LR, likewise
     reconstruction_weight = 0.0  # of UNIR's term: G of the re-measured SR gives SR again
+    equivariant = True  # for that, SR is moved by part of an LR pixel before it is measured
     view = "image"  # what D on images sees; detail: what lies beyond the image's own LR version
     measured_features = [32, 64, 64]  # D on measurements: channels after each convolution
     measured_strides = [1, 2, 1]  # of each
@@ -39,6 +40,7 @@ def check(
     images_weight: float,
     measured_weight: float,
     reconstruction_weight: float,
+    equivariant: bool,
     view: str,
     max_consistency_loss: float,
 ) -> None:
@@ -52,6 +54,7 @@ def check(
     check_number("ambient.images_weight", images_weight, 0)
     check_number("ambient.measured_weight", measured_weight, 0)
     check_number("ambient.reconstruction_weight", reconstruction_weight, 0)
+    check_flag("ambient.equivariant", equivariant)
     check_choice("ambient.view", view, VIEWS)
     check_number("ambient.max_consistency_loss", max_consistency_loss, 0)
     if not images_weight and not measured_weight:
@@ -117,6 +120,12 @@ def weights(
 ) -> Weights:
     """The factors of the generator's losses; the content loss's is the experiment's to say."""
     return Weights(content_weight, images_weight, measured_weight, reconstruction_weight)
+
+
+@ingredient.capture
+def is_equivariant(equivariant: bool) -> bool:
+    """Whether SR is moved before the reconstruction."""
+    return equivariant
 
 
 @ingredient.capture

@@ -83,7 +83,12 @@ def plain_loop(toy: Toy, weights: Weights, adv_weight: float) -> None:
         phase = toy.phases.at(i + 1)
         if phase == "pretrain":
             opt_g.zero_grad()
-            ((measure(g(lr), draw[0]) - lr) ** 2).mean().backward()
+            sr = g(lr)
+            total = ((measure(sr, draw[0]) - lr) ** 2).mean()
+            if weights.reconstruction:
+                again = measure(sr, draw[2])
+                total = total + weights.reconstruction * ((g(again) - sr) ** 2).mean()
+            total.backward()
             opt_g.step()
             continue
         if phase == "warmup":
@@ -258,6 +263,46 @@ def test_nothing_in_the_output_is_attached_to_a_graph() -> None:
     toy.run()
     of_d = {f"{n}{s}" for n in ("loss_d", "d_real", "d_fake") for s in ("", "_measured")}
     of_g = {"loss_g", "content", "adversarial", "adversarial_measured", "reconstruction"}
-    assert [set(o) for o in outputs] == [{"pixel"}, of_d, of_d | of_g]
+    assert [set(o) for o in outputs] == [{"pixel", "reconstruction"}, of_d, of_d | of_g]
     for output in outputs:
         assert all(not v.requires_grad and v.dim() == 0 for v in output.values())
+
+
+class Lattice(nn.Module):
+    """LR enlarged, and a chequerboard that its mean over 2 × 2 pixels does not show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.contrast = nn.Parameter(torch.tensor(0.2))
+
+    def forward(self, lr: Tensor) -> Tensor:
+        sr = lr.repeat_interleave(2, -1).repeat_interleave(2, -2)
+        rows, columns = (torch.arange(side) for side in sr.shape[-2:])
+        return sr + self.contrast * (1 - 2 * ((rows[:, None] + columns) % 2))
+
+
+@pytest.mark.parametrize("equivariant", [False, True])
+def test_a_pattern_locked_to_the_lr_lattice_shows_when_sr_is_moved(equivariant: bool) -> None:
+    generator = Lattice()
+    trainer = create_ambientgan_trainer(
+        generator,
+        {},
+        Updater(generator, torch.optim.SGD(generator.parameters(), 0.0)),
+        lambda loss: None,
+        lambda sr, index: nn.functional.avg_pool2d(sr, 2),
+        nn.functional.l1_loss,
+        nn.functional.mse_loss,
+        LogisticLoss(),
+        Phases(0, 0, 24),
+        weights=Weights(content=1.0, reconstruction=1.0),
+        equivariant=equivariant,
+    )
+    losses = []
+    trainer.add_event_handler(
+        Events.ITERATION_COMPLETED,
+        lambda engine: losses.append(engine.state.output["reconstruction"].item()),
+    )
+    flat = torch.full((2, 1, 8, 8), 0.5)
+    trainer.run([((flat, torch.zeros(2, 1, 16, 16, dtype=torch.uint8)),)] * 24, max_epochs=1)
+    # Moved by an odd number of pixels the pattern is its own negative: off by 2 · 0.2.
+    assert {round(loss, 4) for loss in losses} == ({0.0, 0.16} if equivariant else {0.0})

@@ -80,6 +80,7 @@ def create_ambientgan_trainer(
     *,
     weights: Weights = Weights(),  # noqa: B008  # immutable
     view: Callable[[Tensor], Tensor] | None = None,
+    equivariant: bool = False,
     history: Any = None,
     seed: int = 0,
     device: str | torch.device = "cpu",
@@ -102,6 +103,9 @@ def create_ambientgan_trainer(
         phases: when which networks are trained.
         weights: the factors of the generator's losses.
         view: images -> what D on images is shown of them, for example their `detail`.
+        equivariant: for the reconstruction, SR is moved by part of an LR pixel before it is
+            measured again (equivariant imaging, arXiv:2103.14756, with UNIR's term): what SR shows
+            beyond LR must then not depend on where the LR pixels lie.
         history: an `ImageHistory`; some of its images take the place of new ones before D.
         seed: of the draws a gradient penalty makes.
         device: where the batches go; the networks are there already.
@@ -166,7 +170,9 @@ def create_ambientgan_trainer(
         update_discriminators(total)
         return log
 
-    def generator_losses(index: int, sr: Tensor, lr: Tensor, hr: Tensor) -> dict[str, Tensor]:
+    def generator_losses(
+        engine: Engine, index: int, sr: Tensor, lr: Tensor, hr: Tensor
+    ) -> dict[str, Tensor]:
         remeasured = measured(sr, index, "generator")
         losses = {}
         with precision():
@@ -176,14 +182,32 @@ def create_ambientgan_trainer(
                     discriminators[name], adversarial_loss, generated, real
                 )
         if weights.reconstruction:
-            losses["reconstruction"] = pixel_loss(generate(remeasured), sr)
+            losses["reconstruction"] = reconstruction_loss(engine, index, sr, lr)
         return losses
+
+    def reconstruction_loss(engine: Engine, index: int, sr: Tensor, lr: Tensor) -> Tensor:
+        scale = sr.shape[-1] // lr.shape[-1]
+        seen = moved(sr, scale, engine.state.iteration) if equivariant else sr
+        return pixel_loss(generate(measured(seen, index, "generator")), seen)
+
+    def moved(sr: Tensor, scale: int, iteration: int) -> Tensor:
+        """``sr`` but for its border, which begins up to ``scale`` - 1 pixels from the corner."""
+        rng = seeding.generator(seed, "shift", iteration)
+        top, left = torch.randint(scale, (2,), generator=rng).tolist()
+        height, width = (side - scale for side in sr.shape[-2:])
+        return sr[..., top : top + height, left : left + width]
 
     def pretrain(engine: Engine, batches: Sequence[Any]) -> Scalars:
         index, lr, _ = numbered(engine, batches)[-1]
-        loss = pixel_loss(measured(generate(lr), index, "content"), lr)
+        sr = generate(lr)
+        loss = pixel_loss(measured(sr, index, "content"), lr)
+        log = {"pixel": loss.detach()}
+        if weights.reconstruction:
+            again = reconstruction_loss(engine, index, sr, lr)
+            loss = loss + weights.reconstruction * again
+            log["reconstruction"] = again.detach()
         update_generator(loss)
-        return {"pixel": loss.detach()}
+        return log
 
     def warmup(engine: Engine, batches: Sequence[Any]) -> Scalars:
         log: Scalars = {}
@@ -201,7 +225,7 @@ def create_ambientgan_trainer(
             train_discriminators(engine, extra_index, extra_sr, extra_lr, extra_hr)
         sr = generate(lr)
         log = train_discriminators(engine, index, sr, lr, hr)
-        losses = generator_losses(index, sr, lr, hr)
+        losses = generator_losses(engine, index, sr, lr, hr)
         loss = _total(losses, weights, engine.state.adv_weight)
         update_generator(loss)
         return {"loss_g": loss.detach(), **_as_logged(losses), **log}
