@@ -131,6 +131,7 @@ def brief(scale: int, patch_size: int, **dataset: Any) -> dict[str, Any]:
         "adv_weight": 2e-2,
         "dataset": {"patch_size": patch_size, **dataset},
         "generator": {"n_blocks": 4},
+        "ambient": {"reconstruction_weight": 0.02},  # more holds back what so few updates can learn
         "optimization": {"lr_g": 1e-3, "lr_d": 4e-4, "adversarial_lr": 0.3},
         "schedule": {"pretrain": 2, "warmup": "50it", "adversarial": 6},
         "training": {"epoch_length": 100},
