@@ -85,7 +85,7 @@ MOST_CONSISTENT = 80.0
 @ex.config
 def config():
     scale = 2  # 2, 3, 4, 8
-    adv_weight = 2e-2  # weight of the adversarial losses, the highest where it is scheduled
+    adv_weight = 1e-2  # weight of the adversarial losses, the highest where it is scheduled
     seed = 1  # of everything random
     device = "auto"  # cpu, cuda, cuda:1, ...; auto: a GPU if there is one
     deterministic = False  # the same bits again on a GPU, for some speed
@@ -110,7 +110,7 @@ def unsupervised():
     ambient = {"reconstruction_weight": 0.1}
     # At 1e-3 pretraining broke after 450 to 800 updates.
     optimization = {"lr_g": 5e-4, "lr_d": 2e-4, "adversarial_lr": 0.6}
-    schedule = {"pretrain": 1, "adversarial": 3, "adv": {"start": 0.5}}
+    schedule = {"pretrain": 1, "adversarial": 2, "adv": {"start": 0.5}}
 
 
 @ex.named_config
