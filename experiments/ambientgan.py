@@ -26,13 +26,13 @@ from torch import Tensor
 from experiments import resuming
 from experiments.checks import check_experiment, check_training, resolved
 from experiments.experiment import Experiment
+from experiments.place import start
 from experiments.session import (
     Model,
     Scoring,
     Session,
     fidelity_measures,
     measured_pairs,
-    start,
 )
 from ingredients import (
     HAS_GIT,

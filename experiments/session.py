@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import platform
 import sys
 import tempfile
@@ -25,16 +24,11 @@ from PIL import Image
 from sacred.run import Run
 from torch import Tensor, nn
 
+from experiments.place import Place
 from ingredients import dataset, optimization, schedule, training
 from observers import FileObserver, RunArtifacts, RunRecord
 from tmd.checkpoints import load_weights, save_checkpoint
-from tmd.distributed import (
-    Share,
-    connect,
-    disconnect,
-    equalise_buffers,
-    parallel,
-)
+from tmd.distributed import disconnect, equalise_buffers
 from tmd.handlers import (
     Background,
     Best,
@@ -53,49 +47,9 @@ from tmd.handlers.progress import as_text
 from tmd.handlers.validation import Measure, Pair, SetMeasure
 from tmd.measurements import Measurement
 from tmd.metrics import psnr, ssim
-from tmd.seeding import derive_seed
 from tmd.training import Phases, TrainingEvents, Updater
-from tmd.training.speed import Speed
 from tmd.training.state import TrainingState
 from tmd.training.steps import all_finite
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where and how this process trains.
-
-    Attributes:
-        device: its own.
-        share: of each batch.
-        speed: how the arithmetic is done.
-    """
-
-    device: torch.device
-    share: Share
-    speed: Speed
-
-    def prepared(self, network: nn.Module) -> nn.Module:
-        """``network``, ready for its optimiser to be made."""
-        if training.synchronises_batch_norm() and self.share.count > 1:
-            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-        return self.speed.prepare(network, self.device)
-
-    def trained(self, network: nn.Module, some_unused: bool = False) -> nn.Module:
-        """What a trainer calls for ``network``: the processes' gradients are averaged."""
-        return parallel(network, self.share, some_unused)
-
-
-def start(seed: int, device: str, deterministic: bool) -> Place:
-    """Meet the other processes, seed the weights' initialisation, choose the kernels."""
-    torch.manual_seed(derive_seed(seed, "weights"))
-    # cuBLAS reads it when CUDA starts, and refuses to be deterministic without.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(deterministic)
-    torch.backends.cudnn.benchmark = not deterministic
-    share, own = connect(device)
-    speed = training.build_speed()
-    speed.switch_device(own)
-    return Place(own, share, speed)
 
 
 @dataclass

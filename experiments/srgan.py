@@ -18,13 +18,13 @@ from torch import nn
 from experiments import growing, resuming, srgan_configs
 from experiments.checks import check_experiment, check_training, resolved
 from experiments.experiment import Experiment
+from experiments.place import start
 from experiments.session import (
     Model,
     Scoring,
     Session,
     fidelity_measures,
     measured_pairs,
-    start,
 )
 from ingredients import (
     HAS_GIT,

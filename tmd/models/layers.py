@@ -55,6 +55,26 @@ def initialise_kaiming(
                 nn.init.zeros_(layer.bias)
 
 
+def initialise_residual(
+    network: nn.Module, body: nn.Module, output: nn.Conv2d, slope: float, norm: str, to_zero: bool
+) -> None:
+    """He's initialisation of ``network``, which adds ``body`` to what it is given.
+
+    Args:
+        output: the last convolution, which no activation follows.
+        slope: of the activations.
+        norm: the network's; without one the body starts small, as nothing else keeps the sum over
+            its blocks from doubling its variance at each.
+        to_zero: the output's weights are zero: training starts at what it is added to.
+    """
+    initialise_kaiming(network.modules(), slope)
+    if norm == "none":
+        initialise_kaiming(body.modules(), slope, factor=0.1)
+    initialise_kaiming([output], slope=1.0)
+    if to_zero:
+        nn.init.zeros_(output.weight)
+
+
 def initialise_normal(layers: Iterable[nn.Module], std: float = 0.02) -> None:
     """DCGAN's initialisation (arXiv:1511.06434, sec. 4): N(0, std), normalisations N(1, std)."""
     for layer in layers:

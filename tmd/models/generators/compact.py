@@ -9,7 +9,7 @@ from tmd.models.generators.srresnet import PRELU_SLOPE, ResidualBlock
 from tmd.models.layers import (
     BicubicUpsampling,
     convolution,
-    initialise_kaiming,
+    initialise_residual,
     normalisation,
     normalise_spectrally,
 )
@@ -47,13 +47,7 @@ class Compact(nn.Module):
         self.output = convolution(n_features, scale**2 * channels, 3)
         self.skip = BicubicUpsampling(scale) if global_skip else None
         self.receptive_field = 1 + 2 * n_blocks + 1 + 1
-        initialise_kaiming(self.modules(), PRELU_SLOPE)
-        if norm == "none":
-            # Nothing else keeps the sum over the blocks from doubling its variance at each.
-            initialise_kaiming(self.body.modules(), PRELU_SLOPE, factor=0.1)
-        initialise_kaiming([self.output], slope=1.0)
-        if global_skip:
-            nn.init.zeros_(self.output.weight)
+        initialise_residual(self, self.body, self.output, PRELU_SLOPE, norm, global_skip)
         if spectral_norm:
             normalise_spectrally(self, leave=[self.output])
 

@@ -9,7 +9,7 @@ from tmd.models.layers import (
     BicubicUpsampling,
     ShuffleStage,
     convolution,
-    initialise_kaiming,
+    initialise_residual,
     normalisation,
     normalise_spectrally,
     receptive_radius,
@@ -83,18 +83,9 @@ class SRResNet(nn.Module):
             output=4,
             skip=BicubicUpsampling.radius if global_skip else 0,
         )
-        self._initialise(norm, global_skip)
+        initialise_residual(self, self.body, self.output, PRELU_SLOPE, norm, global_skip)
         if spectral_norm:
             normalise_spectrally(self, leave=[self.output])
-
-    def _initialise(self, norm: str, global_skip: bool) -> None:
-        initialise_kaiming(self.modules(), PRELU_SLOPE)
-        if norm == "none":
-            # Nothing else keeps the sum over the blocks from doubling its variance at each.
-            initialise_kaiming(self.body.modules(), PRELU_SLOPE, factor=0.1)
-        initialise_kaiming([self.output], slope=1.0)
-        if global_skip:
-            nn.init.zeros_(self.output.weight)
 
     def forward(self, lr: Tensor) -> Tensor:
         """(N, C, H, W) in [0, 1] -> (N, C, scale·H, scale·W)."""
