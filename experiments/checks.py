@@ -35,6 +35,8 @@ def check_training(adv_weight: float, device: str) -> int:
     history.check()
     optimization.check()
     training.check(device=device)
+    if training.compiles():
+        losses.check_compilation()
     return schedule.phases(training.settings().epoch_length).total
 
 

@@ -77,6 +77,16 @@ def check_discriminator(network: nn.Module, adversarial: str) -> None:
 
 
 @ingredient.capture
+def check_compilation(adversarial: str) -> None:
+    """Raise `UserError` if the adversarial loss can't be trained with compiled networks."""
+    if not ADVERSARIAL_LOSSES[adversarial].allows_compilation:  # type: ignore[attr-defined]
+        raise UserError(
+            f"losses.adversarial={adversarial}: its penalty can't be compiled: "
+            "training.speed without +compile"
+        )
+
+
+@ingredient.capture
 def resolve(device: str, pixel: str, content: str, content_weights: str | None) -> ResolvedContent:
     """What ``content=auto`` stands for on this machine, and the line that says so."""
     return resolve_content(content, content_weights, device, pixel=pixel)

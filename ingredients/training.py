@@ -92,6 +92,12 @@ def synchronises_batch_norm(sync_batch_norm: bool) -> bool:
 
 
 @ingredient.capture
+def compiles(speed: str) -> bool:
+    """Whether the networks are compiled; ``auto`` never does."""
+    return speed != "auto" and Speed.parse(speed).compile
+
+
+@ingredient.capture
 def build_speed(speed: str) -> Speed:
     """How the arithmetic is done, resolved."""
     return Speed.parse(speed)

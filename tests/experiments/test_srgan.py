@@ -176,6 +176,14 @@ def test_a_broken_loss_fails_the_run_and_spares_its_checkpoints(store: Path) -> 
         (["optimization.decay=slow"], "optimization.decay='slow': must be one of"),
         (["generator.n_blocks=0"], "generator.n_blocks=0"),
         (["losses.adversarial=wgan-gp"], "needs a discriminator without batch normalisation"),
+        (
+            [
+                "losses.adversarial=wgan-gp",
+                "discriminator.norm=none",
+                "training.speed=float32+compile",
+            ],
+            "losses.adversarial=wgan-gp: its penalty can't be compiled",
+        ),
         (["generator.name=vdsr"], "vdsr"),
         (["smok"], "smok"),
     ],

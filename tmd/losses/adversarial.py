@@ -25,10 +25,12 @@ class AdversarialLoss:
     Attributes:
         generator_needs_real: whether `generator` needs the logits of real images too.
         allows_batch_statistics: whether the discriminator may have batch normalisation.
+        allows_compilation: whether `torch.compile` can differentiate all of it.
     """
 
     generator_needs_real = False
     allows_batch_statistics = True
+    allows_compilation = True
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """The scalar that the discriminator's update minimises."""
@@ -142,6 +144,8 @@ class WassersteinGradientPenalty(AdversarialLoss):
     """
 
     allows_batch_statistics = False
+    # The penalty's gradient is one of a gradient.
+    allows_compilation = False
 
     def __init__(self, gradient_penalty: float = 10.0) -> None:
         check_number("losses.options.gradient_penalty", gradient_penalty, minimum=0)
