@@ -23,6 +23,7 @@ def config():
     channels = _default(name, "channels")
     mode = "patches"  # or whole: whole images of one size
     patch_size = _default(name, "patch_size")  # HR pixels
+    shrink = 1  # divide the sides of every image first; 2 to 4 for photos straight from a camera
     crop = None  # side, or [height, width], of a centre crop of every image
     augment = True  # flips and right-angle turns
     batch_size = 8
@@ -41,6 +42,7 @@ def _options(
     channels,
     mode,
     patch_size,
+    shrink,
     crop,
     augment,
     batch_size,

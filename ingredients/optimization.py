@@ -28,6 +28,7 @@ def config():
     lr_g = 1e-3
     lr_d = 1e-4
     adversarial_lr = 0.2  # factor of lr_g in the adversarial phase
+    lr_rise = 0  # epochs, or 500it: the rates rise linearly at the start of the run
     betas = [0.9, 0.999]  # of Adam, for both
     decay = "cosine"  # off, exponential, cosine, halfway, steps
     decay_ratio = 0.1  # last learning rate over the first; with steps: factor at each
@@ -60,6 +61,7 @@ def check(
     lr_g: float,
     lr_d: float,
     adversarial_lr: float,
+    lr_rise: Any,
     betas: list[float],
     decay: str,
     decay_ratio: float,
@@ -74,6 +76,7 @@ def check(
     check_number("optimization.lr_g", lr_g, above=0)
     check_number("optimization.lr_d", lr_d, above=0)
     check_number("optimization.adversarial_lr", adversarial_lr, above=0)
+    parse_length("optimization.lr_rise", lr_rise, 1)
     if not isinstance(betas, (list, tuple)) or len(betas) != 2:
         raise UserError(f"optimization.betas={betas!r}: must be two numbers, like [0.9, 0.999]")
     for beta in betas:
@@ -121,6 +124,7 @@ def build_learning_rate(
     phases: Phases,
     epoch_length: int,
     adversarial_lr: float,
+    lr_rise: Any,
     decay: str,
     decay_ratio: float,
     decay_over: str,
@@ -129,7 +133,10 @@ def build_learning_rate(
     """The handler that decays the learning rates of ``optimizers``."""
     steps = [parse_length("optimization.decay_steps", step, epoch_length) for step in decay_steps]
     adversarial = {"lr_g": adversarial_lr}
-    return LearningRate(optimizers, decay, decay_ratio, phases, decay_over, steps, adversarial)
+    rise = parse_length("optimization.lr_rise", lr_rise, epoch_length)
+    return LearningRate(
+        optimizers, decay, decay_ratio, phases, decay_over, steps, adversarial, rise
+    )
 
 
 @ingredient.capture

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tmd.data import create_dataset
 from tmd.errors import UserError
@@ -361,3 +362,29 @@ def test_batches_are_fresh_memory(coded):
     first.zero_()
     assert torch.equal(next(data.batches()), kept)
     assert np.shares_memory(first.numpy(), kept.numpy()) is False
+
+
+def test_shrunk_images_are_pillows_where_they_are_learnt_from_and_validated_on(tmp_path) -> None:
+    image = np.random.default_rng(3).integers(0, 256, (90, 61, 3)).astype(np.uint8)
+    rows, columns = np.mgrid[:90, :61]
+    image[..., 0] = 128 + 100 * np.sin(rows / 9) * np.cos(columns / 7)
+    for name in ("a", "b"):
+        write_image(tmp_path / f"{name}.png", torch.from_numpy(image).permute(2, 0, 1) / 255)
+    data = create_dataset(
+        "folder",
+        str(tmp_path),
+        mode="whole",
+        shrink=2.5,
+        batch_size=1,
+        validation=1,
+        augment=False,
+        scale=1,
+    )
+    expected = Image.fromarray(image).resize((24, 36), Image.Resampling.BICUBIC)  # same kernel
+    batch = batches(data, 0, 1)[0, 0]
+    assert batch.shape == (3, 36, 24)
+    ((_, held_out),) = data.validation_images()
+    difference = batch.permute(1, 2, 0).int() - torch.from_numpy(np.array(expected)).int()
+    # Pillow's borders are cut off, MATLAB's are mirrored.
+    assert difference[4:-4, 4:-4].abs().max() <= 1
+    assert torch.equal(batch, held_out)

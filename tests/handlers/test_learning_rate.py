@@ -61,3 +61,19 @@ def test_the_adversarial_phase_may_have_a_rate_of_its_own() -> None:
 def test_steps_may_count_anew_in_each_phase() -> None:
     seen = rates("steps", Phases(3, 0, 3), ratio=0.5, steps=[1, 2, 4], over="phase")
     assert seen == [1, 0.5, 0.25, 1, 0.5, 0.5]
+
+
+def test_the_rates_rise_at_the_start_of_the_run_only() -> None:
+    seen = rates("halfway", Phases(4, 0, 4), ratio=0.5, over="phase", rise=3)
+    assert seen == [0.25, 0.5, 0.375, 0.5, 1, 1, 0.5, 0.5]
+
+
+def test_a_rise_is_torchs_linear_warm_up() -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    torchs = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=1 / 5, total_iters=4)
+    expected = []
+    for _ in range(8):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        torchs.step()
+    assert rates("off", Phases(8, 0, 0), ratio=1.0, rise=4) == pytest.approx(expected, abs=1e-6)

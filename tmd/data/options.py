@@ -10,6 +10,7 @@ from typing import Any
 from tmd.data.files import check_roots
 from tmd.data.framing import Framing
 from tmd.data.registry import DATASETS, Dataset, Request
+from tmd.data.sources import shrunk_size
 from tmd.errors import UserError, check_choice, check_flag, check_number
 
 STORAGES = ("auto", "disk", "memory", "device")
@@ -27,6 +28,8 @@ class DatasetOptions:
         patch_size: side of the square patches in HR pixels; None for what fits the dataset.
         channels: 3 for RGB, 1 for grey; None for what the dataset has.
         mode: ``patches`` cuts them at random places; ``whole`` uses whole images, all of one size.
+        shrink: what the sides of every image are divided by before all else, by MATLAB's bicubic:
+            photos straight from a camera are blurred at their full size.
         crop: side, or (height, width), of a centre crop taken of every image first; None for none.
         augment: flips and right-angle turns of patches; whole images are mirrored left-right only,
             as aligned sets would no longer be aligned.
@@ -49,6 +52,7 @@ class DatasetOptions:
     patch_size: int | None = None
     channels: int | None = None
     mode: str = "patches"
+    shrink: float = 1
     crop: int | Sequence[int] | None = None
     augment: bool = True
     val_root: str | Sequence[str] | None = None
@@ -86,6 +90,7 @@ class DatasetOptions:
         check_choice("dataset.storage", self.storage, STORAGES)
         if self.workers is not None:
             check_number("dataset.workers", self.workers, 0, integer=True)
+        check_number("dataset.shrink", self.shrink, 1)
         for flag in ("augment", "strict", "download"):
             check_flag(f"dataset.{flag}", getattr(self, flag))
         self._check_sizes(scale)
@@ -97,7 +102,10 @@ class DatasetOptions:
         if self.download and not self.kind.downloads:
             listed = ", ".join(name for name in DATASETS if DATASETS[name].downloads)
             raise UserError(f"dataset.download=True: {self.name} can't be; {listed} can")
-        self.kind.check(self.request, lambda height, width: self.framing(scale, height, width))
+        self.kind.check(
+            self.request,
+            lambda *size: self.framing(scale, *shrunk_size(size, self.shrink)),
+        )
 
     def _check_sizes(self, scale: int) -> None:
         if self.patch_size is not None:

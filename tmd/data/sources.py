@@ -6,6 +6,7 @@ A source knows nothing of patches, storage or splits, and is cheap to copy into 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Sequence
 from typing import Protocol
@@ -15,6 +16,7 @@ import torch
 
 from tmd.data.paths import PackedStrings, all_sizes
 from tmd.images import read_pixels, read_size
+from tmd.resize import imresize
 
 
 class ImageSource(Protocol):
@@ -142,3 +144,51 @@ class ArraySource:
 
     def digest(self) -> str:
         return hashlib.blake2b(self._images.contiguous().numpy().data, digest_size=8).hexdigest()
+
+
+class ShrunkSource:
+    """The images of another source with their sides divided by ``factor``, by MATLAB's bicubic.
+
+    Args:
+        source: the images.
+        factor: 1 or more.
+    """
+
+    def __init__(self, source: ImageSource, factor: float) -> None:
+        self._source = source
+        self._factor = factor
+        self.channels = source.channels
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def name(self, index: int) -> str:
+        return self._source.name(index)
+
+    def label(self, index: int) -> str:
+        return self._source.label(index)
+
+    def size(self, index: int) -> tuple[int, int]:
+        return shrunk_size(self._source.size(index), self._factor)
+
+    def read(self, index: int) -> torch.Tensor:
+        image = self._source.read(index).float()[None]
+        shrunk = imresize(image, shrunk_size(image.shape[-2:], self._factor))[0]
+        return shrunk.clamp_(0, 255).round_().to(torch.uint8)
+
+    def subset(self, indices: Sequence[int] | np.ndarray) -> ShrunkSource:
+        return ShrunkSource(self._source.subset(indices), self._factor)
+
+    def digest(self) -> str:
+        content = f"{self._source.digest()} / {self._factor}".encode()
+        return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
+def shrunk_size(size: Sequence[int], factor: float) -> tuple[int, int]:
+    """(H, W) divided by ``factor`` and rounded, at least 1.
+
+    >>> shrunk_size((300, 451), 2)
+    (150, 226)
+    """
+    height, width = (max(1, math.floor(side / factor + 0.5)) for side in size)
+    return height, width

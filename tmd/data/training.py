@@ -17,7 +17,7 @@ from tmd.data.framing import Framing, Unusable, centre
 from tmd.data.loading import endless_batches
 from tmd.data.options import DatasetOptions, folders
 from tmd.data.sampling import Sampler
-from tmd.data.sources import FileSource, ImageSource
+from tmd.data.sources import FileSource, ImageSource, ShrunkSource
 from tmd.data.storage import (
     DeviceStorage,
     DiskStorage,
@@ -165,6 +165,8 @@ def create_dataset(
     train, held_out = _split(chosen, seed)
     if choose is not None:
         train = choose(train)
+    if chosen.shrink != 1:
+        train, held_out = (ShrunkSource(source, chosen.shrink) for source in (train, held_out))
     framing = _common_framing(chosen, train, scale)
     validation = _read_validation(held_out, framing.crop, scale)
     prepared = _prepare(chosen, train, framing, torch.device(device))

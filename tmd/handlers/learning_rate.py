@@ -53,6 +53,8 @@ class LearningRate:
         steps: with ``decay="steps"``, the iterations after which the rate is multiplied by
             ``ratio``; with ``over="phase"`` only those of the phase count.
         adversarial: factors, by the optimisers' names, of their rates in the adversarial phase.
+        rise: the run's first iterations, over which the rates rise linearly to where the decay has
+            them: Adam's first steps are as long as its rate, whatever the gradient.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class LearningRate:
         over: str = "phase",
         steps: list[int] | None = None,
         adversarial: dict[str, float] | None = None,
+        rise: int = 0,
     ) -> None:
         self.optimizers = optimizers
         self.initial = {
@@ -75,10 +78,14 @@ class LearningRate:
         self.steps = steps
         self.adversarial = adversarial or {}
         self.ratio = ratio
+        self.rise = rise
         self.decay = DECAYS[decay](ratio) if decay != "steps" else None
 
     def factor(self, iteration: int) -> float:
         """What the initial rates are multiplied by for update ``iteration`` (the first is 1)."""
+        return min(1.0, iteration / (self.rise + 1)) * self._decayed(iteration)
+
+    def _decayed(self, iteration: int) -> float:
         if self.over == "run":
             start, length = 0, self.phases.total
         else:
