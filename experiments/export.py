@@ -2,8 +2,8 @@
 
     python experiments/export.py with run=3 format=onnx
 
-`onnx` and `torchscript` files take images of any size; `safetensors` holds the weights alone and
-can be loaded back with `checkpoint=`. All carry the architecture, the scale and the measurement.
+`onnx` and `torchscript` files take images of any size; `safetensors` holds the weights alone, and
+so does `half`, in 16 bits; both can be loaded back with `checkpoint=`. All carry the architecture, the scale and the measurement.
 
 Exporting leaves no record, unless `-F DIR` or `-m URL` asks for one.
 """
@@ -26,8 +26,8 @@ ex.recorded = False
 @ex.config
 def config():
     run = None  # whose best generator: 3, runs/3, mongodb://host/db#3
-    checkpoint = None  # or a file
-    format = "onnx"  # onnx, torchscript, safetensors
+    checkpoint = None  # or a file, or a network that comes with the package: photos_x4
+    format = "onnx"  # onnx, torchscript, safetensors, half
     output = None  # a file; None: generator_x4.onnx, say, in the current folder
     overwrite = False  # replace it where it is there
 

@@ -1,4 +1,4 @@
-"""Trained generators by what a user types: a run's number, folder or address, or a file."""
+"""Trained generators by what a user types: a run's number, folder or address, a file, a name."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from observers import RunRecord, open_run
 from tmd.checkpoints import load_checkpoint, load_generator
 from tmd.errors import UserError
 from tmd.handlers.checkpoint import is_checkpoint
+from tmd.shipped import shipped_networks
 
 BEST = "best.pt"
 
@@ -28,20 +29,24 @@ class Trained:
 def open_trained(run: Any, checkpoint: Any, store: str, device: str) -> Trained:
     """The generator of exactly one of ``run=`` and ``checkpoint=``.
 
+    Args:
+        checkpoint: a file, or the name of a network that comes with the package.
+
     Raises:
         UserError: none or both are given, or it can't be had.
     """
     if (run is None) == (checkpoint is None):
         raise UserError("run, checkpoint: give one of them, run=3 or checkpoint=best.pt, say")
     if checkpoint is not None:
-        return _opened(Path(str(checkpoint)), Path(str(checkpoint)).name, device)
+        return _opened(*_checkpoint_file(str(checkpoint)), device)
     record = open_run(run, store=store)
     return _opened(best_checkpoint(record), f"run {record.id}", device)
 
 
 def open_any(spec: Any, store: str, device: str) -> Trained:
-    """The generator of a checkpoint's file where ``spec`` names one, else of a run."""
-    if Path(str(spec)).is_file():
+    """The generator of a checkpoint's file or a shipped network where ``spec`` names one, else of a
+    run."""
+    if Path(str(spec)).is_file() or str(spec) in shipped_networks():
         return open_trained(None, spec, store, device)
     return open_trained(spec, None, store, device)
 
@@ -55,6 +60,19 @@ def best_checkpoint(record: RunRecord) -> Path:
             f"run {record.spec}: has no {BEST} and no checkpoint (status {record.status})"
         )
     return record.local_path(found[0])
+
+
+def _checkpoint_file(spec: str) -> tuple[Path, str]:
+    """The file and what to call it; a name is looked for where there is no such file."""
+    shipped, path = shipped_networks(), Path(spec)
+    if path.is_file() or (spec not in shipped and (path.suffix or path.parent.name)):
+        return path, path.name
+    if spec not in shipped:
+        raise UserError(
+            f"checkpoint={spec}: no such file; of those that come with the package there are "
+            f"{', '.join(shipped)}"
+        )
+    return shipped[spec], spec
 
 
 def _opened(path: Path, name: str, device: str) -> Trained:

@@ -1,7 +1,9 @@
 """Upscale photos with a trained generator.
 
+    python experiments/upscale.py with input=photo.jpg
     python experiments/upscale.py with run=3 input=photo.jpg output=out/
 
+Without `run` or `checkpoint` by the network that comes with the package.
 `input` is an image, a folder, a glob or a list of these; results are `out/<name>.png`. What the
 file holds is kept: 16 bits, grey, transparency, colour profile, orientation, the camera's data; of
 an animation, the first image is taken. Tiles bound the memory and leave no seam. Nothing is
@@ -35,6 +37,7 @@ from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.images import read_size
 from tmd.models.interpolation import interpolate_generators
 from tmd.photos import OUTPUT_SUFFIXES, PhotoGenerator, check_output, read_photo, write_photo
+from tmd.shipped import DEFAULT
 from tmd.upscale import upscale_bands
 
 ex = Experiment("upscale", base_dir=str(Path(__file__).resolve().parents[1]), save_git_info=HAS_GIT)
@@ -46,7 +49,9 @@ FORMATS = tuple(suffix.lstrip(".") for suffix in OUTPUT_SUFFIXES)
 @ex.config
 def config():
     run = None  # whose best generator: 3, runs/3, mongodb://host/db#3
-    checkpoint = None  # or a file: best.pt, or what export.py made with format=safetensors
+    # or a file: best.pt, what export.py made with format=half or safetensors; or a network that
+    # comes with the package: photos_x4, which is also taken when neither is given
+    checkpoint = None
     input = None  # an image, a folder, a glob such as 'photos/**/*.jpg', or a list of these
     output = "out"  # a folder, or for a single image a file
     format = "png"  # png, jpg, jpeg, webp (lossless): of the results in a folder
@@ -108,6 +113,8 @@ def build_generator(
     run: Any, checkpoint: Any, interpolate: Any, alpha: float, device: str
 ) -> nn.Module:
     place = available_device(device)
+    if run is None and checkpoint is None:
+        checkpoint = DEFAULT
     first = open_trained(run, checkpoint, ex.store, place)
     if interpolate is None:
         return first.generator

@@ -1,4 +1,4 @@
-"""Generators for other programs: ONNX, TorchScript, and the weights alone as safetensors.
+"""Generators for other programs: ONNX, TorchScript, and the weights alone: safetensors, or half.
 
 Each file carries the architecture, the scale and the measurement as metadata, and is believed only
 after its own runtime has given our output, on sizes it was not made with.
@@ -21,10 +21,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tmd.checkpoints import FORMAT, load_generator
+from tmd.checkpoints import FORMAT, load_generator, save_checkpoint
 from tmd.errors import UserError, check_choice
 
 TOLERANCE = 1e-4
+# Half a level of 8 bits.
+HALF_TOLERANCE = 0.5 / 255
 EXAMPLE_SIZE = (1, 24, 32)
 OTHER_SIZES = ((1, 17, 40), (3, 40, 23), (1, 64, 64))
 METADATA_KEYS = ("experiment", "iteration", "scale", "channels", "generator_config", "measurement")
@@ -44,6 +46,7 @@ class Format:
         modules: what must be installed.
         write: (generator, metadata, path).
         load: path -> function of (N, C, H, W).
+        tolerance: how far from our output it may be.
     """
 
     suffix: str
@@ -51,6 +54,7 @@ class Format:
     modules: tuple[str, ...]
     write: Callable[[nn.Module, Metadata, Path], None]
     load: Callable[[Path], Callable[[Tensor], Tensor]]
+    tolerance: float = TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -84,13 +88,14 @@ def export_generator(
 
     Args:
         generator: made by `tmd.models.create_generator`.
-        format: ``onnx``, ``torchscript`` or ``safetensors``.
+        format: ``onnx``, ``torchscript``, ``safetensors``, or ``half``: a checkpoint of ours with
+            nothing but the weights, in 16 bits.
         metadata: `describe` of its checkpoint.
         overwrite: replace an existing file instead of refusing.
 
     Raises:
         UserError: an unknown format, a library that is missing, a file that exists, or a result
-            that is off by more than `TOLERANCE`; then nothing is written.
+            that is off by more than the format's tolerance; then nothing is written.
     """
     check_choice("format", format, FORMATS)
     kind = FORMATS[format]
@@ -105,10 +110,10 @@ def export_generator(
         with _quiet(), torch.no_grad():
             kind.write(ours, metadata, temporary)
             difference = largest_difference(ours, kind.load(temporary))
-        if not difference <= TOLERANCE:
+        if not difference <= kind.tolerance:
             raise UserError(
                 f"format={format}: {kind.runtime} is off by {difference:.1e}, more than "
-                f"{TOLERANCE:.0e}; nothing was written"
+                f"{kind.tolerance:.0e}; nothing was written"
             )
         os.replace(temporary, path)
     return Exported(path, kind.runtime, difference)
@@ -238,6 +243,14 @@ def _load_safetensors(path: Path) -> Callable[[Tensor], Tensor]:
     return load_generator(read_weights(path))
 
 
+def _write_half(generator: nn.Module, metadata: Metadata, path: Path) -> None:
+    weights = {
+        name: tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in generator.state_dict().items()
+    }
+    save_checkpoint(path, {**metadata, "ema": None, "generator": weights})
+
+
 FORMATS = {
     "onnx": Format(
         ".onnx",
@@ -250,4 +263,5 @@ FORMATS = {
     "safetensors": Format(
         ".safetensors", "PyTorch", ("safetensors",), _write_safetensors, _load_safetensors
     ),
+    "half": Format(".pt", "PyTorch", (), _write_half, load_generator, HALF_TOLERANCE),
 }

@@ -63,6 +63,7 @@ def test_safetensors_can_be_exported_again(network, tmp_path):
         ({"checkpoint": None}, "run, checkpoint: give one of them"),
         ({"run": 3}, "run, checkpoint: give one of them"),
         ({"checkpoint": "gone.pt"}, "checkpoint gone.pt: no such file"),
+        ({"checkpoint": "gone"}, "checkpoint=gone: no such file; of those that come with"),
     ],
 )
 def test_mistakes_get_one_line(tmp_path, monkeypatch, network, changes, message):

@@ -321,7 +321,7 @@ def test_a_run_and_an_exported_file_are_as_good_as_a_checkpoint(tmp_path, networ
         ({"format": "gif"}, "format='gif': must be one of png, jpg"),
         ({"overwrite": "yes"}, "overwrite='yes': must be True or False"),
         ({"device": "cuda:9"}, "device=cuda:9"),
-        ({"checkpoint": None}, "run, checkpoint: give one of them"),
+        ({"run": 3}, "run, checkpoint: give one of them"),
         ({"checkpoint": "gone.pt"}, "checkpoint gone.pt: no such file"),
         ({"checkpoint": None, "run": "runs/77"}, "runs/77: no such run"),
     ],

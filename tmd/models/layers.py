@@ -56,7 +56,13 @@ def initialise_kaiming(
 
 
 def initialise_residual(
-    network: nn.Module, body: nn.Module, output: nn.Conv2d, slope: float, norm: str, to_zero: bool
+    network: nn.Module,
+    body: nn.Module,
+    output: nn.Conv2d,
+    slope: float,
+    norm: str,
+    to_zero: bool,
+    body_factor: float = 0.1,
 ) -> None:
     """He's initialisation of ``network``, which adds ``body`` to what it is given.
 
@@ -66,10 +72,11 @@ def initialise_residual(
         norm: the network's; without one the body starts small, as nothing else keeps the sum over
             its blocks from doubling its variance at each.
         to_zero: the output's weights are zero: training starts at what it is added to.
+        body_factor: how small.
     """
     initialise_kaiming(network.modules(), slope)
     if norm == "none":
-        initialise_kaiming(body.modules(), slope, factor=0.1)
+        initialise_kaiming(body.modules(), slope, factor=body_factor)
     initialise_kaiming([output], slope=1.0)
     if to_zero:
         nn.init.zeros_(output.weight)
