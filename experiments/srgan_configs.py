@@ -98,7 +98,7 @@ def bsds500():
     adv_weight = 1e-2
     dataset = {"batch_size": 4, "patch_size": 96, "validation": 10}
     generator = {"name": "compact", "n_blocks": 8, "n_features": 64}
-    schedule = {"pretrain": "60000it", "warmup": "300it", "adversarial": "10000it"}
+    schedule = {"pretrain": "45000it", "warmup": "300it", "adversarial": "8000it"}
     optimization = {
         "lr_g": 1e-3,
         "lr_rise": "1000it",
