@@ -245,3 +245,25 @@ def test_the_papers_networks_have_its_sizes_and_its_schedule(tmp_path: Path) -> 
 
 def without(config: dict, *keys: str) -> dict:
     return {key: value for key, value in config.items() if key not in keys}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["bsds500"],
+        ["bsds500", "scale=2", "dataset.patch_size=48"],
+        ["df2k", "losses.content=pixel", "generator.n_blocks=1", "dataset.patch_size=96"],
+    ],
+    ids=" ".join,
+)
+def test_named_configs_train(tmp_path: Path, words: list[str]) -> None:
+    run = ex.run_commandline(
+        [
+            "srgan.py",
+            *("-F", str(tmp_path), "with", *words, "dataset.batch_size=2", "schedule.pretrain=2it"),
+            *("schedule.warmup=1it", "schedule.adversarial=1it", "training.epoch_length=2"),
+            *("dataset.validation=1", "training.preview_images=0", "schedule.score=spectral"),
+        ]
+    )
+    assert run.status == "COMPLETED"
+    assert run.result["psnr"] > 20  # bicubic's and three updates
