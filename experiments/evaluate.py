@@ -32,7 +32,7 @@ from experiments.inputs import several
 from experiments.trained import Trained, open_trained
 from ingredients import HAS_GIT
 from observers import RunArtifacts, without_credentials
-from tmd.errors import UserError, check_choice, check_number
+from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.evaluation import (
     METHODS,
     METRICS,
@@ -64,7 +64,7 @@ DEFAULT_SCALE = 4
 @ex.config
 def config():
     run = None  # whose best generator: 3, runs/3, mongodb://host/db#3, or several: 3,4
-    checkpoint = None  # or files: best.pt
+    checkpoint = None  # or files: best.pt; or a network that comes with the package: photos_x4
     method = None  # bicubic, nearest, lanczos, folder
     sr_root = None  # method=folder: where another program's results are
     benchmark = None  # folder of HR images, or with HR/ and LR_bicubic/X4 in it
@@ -76,6 +76,7 @@ def config():
     channel = "y"  # of PSNR, SSIM, spectral: y (BT.601, 16 to 235), y-full (0 to 255), rgb
     border = None  # pixels left out on each side by these; None: scale
     tile = None  # side of a tile in LR pixels; None: as large as the memory allows
+    self_ensemble = False  # average over the eight flips and rotations, for 8 times the time
     save_images = False  # True: into the run's record; or a folder, as sr_root takes it
     device = "auto"  # cpu, cuda, cuda:1, ...; auto: a GPU if there is one
     seed = 1  # of measurements that draw at random
@@ -94,6 +95,7 @@ def check(
     channel: str,
     border: int | None,
     tile: int | None,
+    self_ensemble: bool,
     save_images: Any,
     device: str,
     seed: int,
@@ -118,6 +120,7 @@ def check(
         check_number("border", border, 0, integer=True)
     if tile is not None:
         check_number("tile", tile, 1, integer=True)
+    check_flag("self_ensemble", self_ensemble)
     if not isinstance(save_images, (bool, str)):
         raise UserError(f"save_images={save_images!r}: must be True, False or a folder")
     check_number("seed", seed, 0, integer=True)
@@ -204,11 +207,18 @@ def open_benchmarks(benchmark: Any, scale: int, lr_root: Any) -> list[Benchmark]
 
 @ex.capture
 def build_systems(
-    benchmarks: list[Benchmark], scale: int, method: Any, sr_root: Any, tile: int | None
+    benchmarks: list[Benchmark],
+    scale: int,
+    method: Any,
+    sr_root: Any,
+    tile: int | None,
+    self_ensemble: bool,
 ) -> dict[str, System]:
     """What is evaluated, by the name of its columns."""
     common_channels()
-    systems = [(one.name, network(one.generator, tile)) for one in trained_generators()]
+    systems = [
+        (one.name, network(one.generator, tile, self_ensemble)) for one in trained_generators()
+    ]
     systems += [(name, interpolation(name, scale)) for name in several(method) if name != FOLDER]
     systems += [
         (Path(str(root)).name, results_in_folder(str(root), benchmarks))

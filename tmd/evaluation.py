@@ -213,18 +213,21 @@ def interpolation(method: str, scale: int) -> System:
     return lambda sample, lr: function(lr, scale)
 
 
-def network(generator: nn.Module, tile: int | None = None) -> System:
+def network(
+    generator: nn.Module, tile: int | None = None, self_ensemble: bool = False
+) -> System:
     """A generator as a system; large images go through it in tiles.
 
     Args:
         tile: side of a tile in LR pixels; None fits it to the memory.
+        self_ensemble: average over the eight flips and rotations, for 8 times the time.
     """
 
     def run(sample: Sample, lr: Tensor) -> Tensor:
         channels, height, width = lr.shape
         scale = int(generator.scale)  # type: ignore[arg-type]
         out = torch.empty((1, channels, scale * height, scale * width), dtype=torch.uint8)
-        return upscale(generator, lr[None], tile, out=out)[0]
+        return upscale(generator, lr[None], tile, out=out, self_ensemble=self_ensemble)[0]
 
     return run
 

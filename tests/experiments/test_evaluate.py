@@ -149,14 +149,24 @@ def test_figures_are_those_of_the_network(toy, tmp_path):
 
     generator = checkpoint(tmp_path / "one.pt")
     done = run(checkpoint="one.pt", benchmark=toy, tile=5)
-    values = []
+    together = run(checkpoint="one.pt", benchmark=toy, self_ensemble=True)
+    values, ensembles = [], []
     for name in ("a", "b"):
         hr = read_image(tmp_path / "Toy" / f"{name}.png")[:, :48]
-        lr = imresize_uint8(hr, 0.25)
+        lr = imresize_uint8(hr, 0.25)[None] / 255
+        turned = []
         with torch.no_grad():
-            sr = (generator(lr[None] / 255).clamp(0, 1) * 255).round() / 255
-        values.append(psnr(sr, hr[None] / 255, border=4).item())
+            for turns in range(4):
+                for axes in ((), (-1,)):
+                    sr = generator(lr.rot90(turns, (-2, -1)).flip(axes))
+                    turned.append(sr.flip(axes).rot90(-turns, (-2, -1)))
+        for results, of in ((values, turned[:1]), (ensembles, turned)):
+            sr = (torch.stack(of).mean(0).clamp(0, 1) * 255).round() / 255
+            results.append(psnr(sr, hr[None] / 255, border=4).item())
     assert done.result["Toy"]["one_pt"]["psnr"] == pytest.approx(sum(values) / 2, abs=0.01)
+    ensemble = together.result["Toy"]["one_pt"]["psnr"]
+    assert ensemble == pytest.approx(sum(ensembles) / 2, abs=0.01)
+    assert abs(ensemble - sum(values) / 2) > 0.02
 
 
 def test_several_benchmarks_get_a_table_each(toy, tmp_path, capsys):
@@ -248,6 +258,7 @@ def test_equal_images_leave_valid_json(toy, tmp_path):
         (["method=bicubic", "benchmark=Toy", "border=-1"], "border=-1: must be"),
         (["method=bicubic", "benchmark=Toy", "border=20"], "a.png: SSIM of 8×20 pixels"),
         (["method=bicubic", "benchmark=Toy", "tile=0"], "tile=0: must be"),
+        (["method=bicubic", "benchmark=Toy", "self_ensemble=3"], "self_ensemble=3: must be"),
         (["method=bicubic", "benchmark=Toy", "channel=Y"], "channel='Y': must be one of"),
         (["method=bicubic", "benchmark=Toy", "metrics=fid"], "metrics='fid': must be one of"),
         (["method=bicubic", "benchmark=Toy", "metrics=lpips_alex"], "lpips_weights=FOLDER"),
