@@ -23,7 +23,9 @@ def config():
     channels = _default(name, "channels")
     mode = "patches"  # or whole: whole images of one size
     patch_size = _default(name, "patch_size")  # HR pixels
-    shrink = 1  # divide the sides of every image first; 2 to 4 for photos straight from a camera
+    # divide the sides of every image first, 2 to 4 for photos straight from a camera; of several,
+    # [1, 1.5, 2], each gives the set once more
+    shrink = 1
     crop = None  # side, or [height, width], of a centre crop of every image
     augment = True  # flips and right-angle turns
     batch_size = 8

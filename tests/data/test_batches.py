@@ -388,3 +388,26 @@ def test_shrunk_images_are_pillows_where_they_are_learnt_from_and_validated_on(t
     # Pillow's borders are cut off, MATLAB's are mirrored.
     assert difference[4:-4, 4:-4].abs().max() <= 1
     assert torch.equal(batch, held_out)
+
+
+def test_each_factor_of_several_gives_the_set_once_more(tmp_path) -> None:
+    for shade in (40, 200):
+        write_image(tmp_path / f"{shade}.png", torch.full((3, 32, 48), shade / 255))
+    write_image(tmp_path / "val" / "v.png", torch.full((3, 32, 48), 0.5))
+    data = create_dataset(
+        "folder",
+        str(tmp_path),
+        val_root=str(tmp_path / "val"),
+        shrink=[2, 1],
+        batch_size=1,
+        patch_size=16,
+        scale=4,
+    )
+    assert len(data.train) == 4
+    assert [data.train.size(i) for i in range(4)] == [(16, 24), (16, 24), (32, 48), (32, 48)]
+    assert [int(data.train.read(i)[0, 0, 0]) for i in range(4)] == [200, 40, 200, 40]
+    ((_, held_out),) = data.validation_images()
+    assert held_out.shape == (3, 16, 24)
+    drawn = Counter(int(batch[0, 0, 0, 0]) for batch in itertools.islice(data.batches(), 8))
+    assert drawn == {40: 4, 200: 4}
+    data.close()

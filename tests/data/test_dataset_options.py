@@ -42,6 +42,8 @@ def root(tmp_path):
         ({"crop": [1, 2, 3]}, r"dataset.crop=\[1, 2, 3\]: must be a side"),
         ({"crop": 2}, "dataset.crop=2: must be an integer .*at least 4"),
         ({"shrink": 0.5}, "dataset.shrink=0.5: must be .*at least 1"),
+        ({"shrink": []}, r"dataset.shrink=\[\]: must be a number, or a list of some"),
+        ({"shrink": [1, 0]}, "dataset.shrink=0: must be .*at least 1"),
         ({"shrink": 8}, "6×5 is smaller than a patch"),
         ({"download": True}, "dataset.download=True: folder can't be; celeba, mnist can"),
         ({"root": None}, "dataset.root=None: folder needs the folder of its images"),

@@ -29,7 +29,8 @@ class DatasetOptions:
         channels: 3 for RGB, 1 for grey; None for what the dataset has.
         mode: ``patches`` cuts them at random places; ``whole`` uses whole images, all of one size.
         shrink: what the sides of every image are divided by before all else, by MATLAB's bicubic:
-            photos straight from a camera are blurred at their full size.
+            photos straight from a camera are blurred at their full size. Of several factors each
+            gives the set once more to learn from; images to validate on are shrunk by the first.
         crop: side, or (height, width), of a centre crop taken of every image first; None for none.
         augment: flips and right-angle turns of patches; whole images are mirrored left-right only,
             as aligned sets would no longer be aligned.
@@ -52,7 +53,7 @@ class DatasetOptions:
     patch_size: int | None = None
     channels: int | None = None
     mode: str = "patches"
-    shrink: float = 1
+    shrink: float | Sequence[float] = 1
     crop: int | Sequence[int] | None = None
     augment: bool = True
     val_root: str | Sequence[str] | None = None
@@ -77,6 +78,11 @@ class DatasetOptions:
         )
 
     @property
+    def factors(self) -> list[Any]:
+        """What images are shrunk by: one factor or several."""
+        return list(self.shrink) if isinstance(self.shrink, (list, tuple)) else [self.shrink]
+
+    @property
     def patch_side(self) -> int:
         return self.kind.patch_size if self.patch_size is None else self.patch_size
 
@@ -90,7 +96,10 @@ class DatasetOptions:
         check_choice("dataset.storage", self.storage, STORAGES)
         if self.workers is not None:
             check_number("dataset.workers", self.workers, 0, integer=True)
-        check_number("dataset.shrink", self.shrink, 1)
+        if not self.factors:
+            raise UserError("dataset.shrink=[]: must be a number, or a list of some")
+        for factor in self.factors:
+            check_number("dataset.shrink", factor, 1)
         for flag in ("augment", "strict", "download"):
             check_flag(f"dataset.{flag}", getattr(self, flag))
         self._check_sizes(scale)
@@ -104,7 +113,7 @@ class DatasetOptions:
             raise UserError(f"dataset.download=True: {self.name} can't be; {listed} can")
         self.kind.check(
             self.request,
-            lambda *size: self.framing(scale, *shrunk_size(size, self.shrink)),
+            lambda *size: self.framing(scale, *shrunk_size(size, self.factors[0])),
         )
 
     def _check_sizes(self, scale: int) -> None:

@@ -147,41 +147,52 @@ class ArraySource:
 
 
 class ShrunkSource:
-    """The images of another source with their sides divided by ``factor``, by MATLAB's bicubic.
+    """The images of another source, once for each of ``factors`` that their sides are divided by.
+
+    Shrinking is MATLAB's bicubic. All images shrunk by the first factor come first.
 
     Args:
         source: the images.
-        factor: 1 or more.
+        factors: each 1 or more.
     """
 
-    def __init__(self, source: ImageSource, factor: float) -> None:
+    def __init__(self, source: ImageSource, factors: Sequence[float]) -> None:
         self._source = source
-        self._factor = factor
+        self._factors = tuple(factors)
         self.channels = source.channels
 
     def __len__(self) -> int:
-        return len(self._source)
+        return len(self._source) * len(self._factors)
 
     def name(self, index: int) -> str:
-        return self._source.name(index)
+        return self._source.name(self._which(index)[0])
 
     def label(self, index: int) -> str:
-        return self._source.label(index)
+        return self._source.label(self._which(index)[0])
 
     def size(self, index: int) -> tuple[int, int]:
-        return shrunk_size(self._source.size(index), self._factor)
+        image, factor = self._which(index)
+        return shrunk_size(self._source.size(image), factor)
 
     def read(self, index: int) -> torch.Tensor:
-        image = self._source.read(index).float()[None]
-        shrunk = imresize(image, shrunk_size(image.shape[-2:], self._factor))[0]
+        number, factor = self._which(index)
+        image = self._source.read(number)
+        if factor == 1:
+            return image
+        shrunk = imresize(image.float()[None], shrunk_size(image.shape[-2:], factor))[0]
         return shrunk.clamp_(0, 255).round_().to(torch.uint8)
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> ShrunkSource:
-        return ShrunkSource(self._source.subset(indices), self._factor)
+        raise TypeError("choose among the images before they are shrunk")
 
     def digest(self) -> str:
-        content = f"{self._source.digest()} / {self._factor}".encode()
+        content = f"{self._source.digest()} / {self._factors}".encode()
         return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+    def _which(self, index: int) -> tuple[int, float]:
+        """The image and the factor of what has this number here."""
+        factor, image = divmod(index, len(self._source))
+        return image, self._factors[factor]
 
 
 def shrunk_size(size: Sequence[int], factor: float) -> tuple[int, int]:

@@ -165,8 +165,9 @@ def create_dataset(
     train, held_out = _split(chosen, seed)
     if choose is not None:
         train = choose(train)
-    if chosen.shrink != 1:
-        train, held_out = (ShrunkSource(source, chosen.shrink) for source in (train, held_out))
+    if chosen.factors != [1]:
+        train = ShrunkSource(train, chosen.factors)
+        held_out = ShrunkSource(held_out, chosen.factors[:1])
     framing = _common_framing(chosen, train, scale)
     validation = _read_validation(held_out, framing.crop, scale)
     prepared = _prepare(chosen, train, framing, torch.device(device))
