@@ -3,7 +3,8 @@
     python experiments/export.py with run=3 format=onnx
 
 `onnx` and `torchscript` files take images of any size; `safetensors` holds the weights alone, and
-so does `half`, in 16 bits; both can be loaded back with `checkpoint=`. All carry the architecture, the scale and the measurement.
+so does `half`, in 16 bits; both can be loaded back with `checkpoint=`. All carry the architecture,
+the scale and the measurement.
 
 Exporting leaves no record, unless `-F DIR` or `-m URL` asks for one.
 """

@@ -213,9 +213,7 @@ def interpolation(method: str, scale: int) -> System:
     return lambda sample, lr: function(lr, scale)
 
 
-def network(
-    generator: nn.Module, tile: int | None = None, self_ensemble: bool = False
-) -> System:
+def network(generator: nn.Module, tile: int | None = None, self_ensemble: bool = False) -> System:
     """A generator as a system; large images go through it in tiles.
 
     Args:
