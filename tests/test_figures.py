@@ -29,7 +29,7 @@ from tmd.figures import (
     telling_regions,
     to_pil,
 )
-from tmd.figures.curves import Curve, draw_curves, smoothed
+from tmd.figures.curves import Curve, axis_range, draw_curves, smoothed
 from tmd.figures.drawing import CELL, GAP, MARGIN, TITLE_SIZE
 from tmd.figures.sheets import cut, psnr_notes
 from tmd.resize import imresize
@@ -303,3 +303,13 @@ def test_what_can_not_be_animated(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="MP4 needs imageio-ffmpeg"):
         save_animation(frames(), tmp_path / "a.mp4")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "shown"),
+    [(50, 1000, (0, 1000)), (45000, 49000, (45000, 49000)), (0, 0, (0, 0))],
+)
+def test_curves_of_a_resumed_run_begin_where_it_went_on(first, last, shown):
+    assert axis_range(first, last) == shown
+    picture = draw_curves({"psnr": Curve([first, last], [1, 2])}, phases={"pretrain": 45000})
+    assert picture.width > 0

@@ -84,11 +84,12 @@ def draw_curves(
     figure.get_layout_engine().set(**padding)  # type: ignore[union-attr]
     figure.suptitle(title, x=0.015, ha="left", weight="bold", size=14)
     axes = figure.subplots(rows, COLUMNS, squeeze=False).flatten()
-    last = max((max(curve.steps, default=0) for curve in curves.values()), default=0)
+    steps = [step for curve in curves.values() for step in curve.steps]
+    shown_range = axis_range(min(steps, default=0), max(steps, default=0))
     for axis, panel in zip(axes, panels, strict=False):
         shown = {name: curves[name] for name in panel.names if name in curves}
         _draw_panel(axis, panel, shown, (references or {}).get(panel.reference))
-        _shade(axis, phases or {}, last)
+        _shade(axis, phases or {}, *shown_range)
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
     canvas.draw()
@@ -132,17 +133,26 @@ def smoothed(values: np.ndarray) -> np.ndarray:
     return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
 
 
-def _shade(axis: Axes, phases: Mapping[str, int], last: float) -> None:
-    start = 0
+def axis_range(first: float, last: float) -> tuple[float, float]:
+    """The iterations shown: from 0, but for a resumed run from where it went on.
+
+    >>> axis_range(50, 1000), axis_range(45000, 49000)
+    ((0, 1000), (45000, 49000))
+    """
+    return (first, last) if first > 0.2 * last else (0, last)
+
+
+def _shade(axis: Axes, phases: Mapping[str, int], first: float, last: float) -> None:
+    begin = 0
     for number, (name, length) in enumerate(phases.items()):
-        stop = min(start + length, last)
+        start, stop = max(begin, first), min(begin + length, last)
         if stop > start:
             axis.axvspan(start, stop, color=SHADES[number % 2], zorder=-1, linewidth=0)
-            if (stop - start) > 0.08 * last:
+            if (stop - start) > 0.12 * (last - first):
                 middle = (start + stop) / 2
                 place = axis.get_xaxis_transform()
                 look = {"size": 8, "color": "#94a3b8"}
                 axis.text(middle, 0.03, name, look, ha="center", transform=place)
-        start += length
-    if last > 0:
-        axis.set_xlim(0, last)
+        begin += length
+    if last > first:
+        axis.set_xlim(first, last)
