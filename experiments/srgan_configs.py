@@ -94,7 +94,7 @@ def esrgan_paper():
 
 
 def bsds500():
-    """Some hundred photos on two CPU cores in 40 minutes: BSDS500's, train and test; ×4."""
+    """For some hundred photos, BSDS500's say, on two CPU cores in less than an hour; ×4."""
     adv_weight = 1e-2
     dataset = {"batch_size": 4, "patch_size": 96, "validation": 10}
     generator = {"name": "compact", "n_blocks": 8, "n_features": 64}
