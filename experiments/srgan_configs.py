@@ -93,19 +93,17 @@ def esrgan_paper():
     training = part(training_ingredient, "paper")
 
 
+#: What suits tens of thousands of updates, with high learning rates and small batches.
+LONG_RUN = {"clip": 0.1, "decay_ratio": 0.01, "ema": 0.999}
+
+
 def bsds500():
     """For some hundred photos, BSDS500's say, on two CPU cores in 40 minutes; ×4."""
     adv_weight = 1e-2
     dataset = {"batch_size": 4, "patch_size": 96, "validation": 10}
     generator = {"name": "compact", "n_blocks": 8, "n_features": 64}
     schedule = {"pretrain": "36000it", "warmup": "300it", "adversarial": "5000it"}
-    optimization = {
-        "lr_g": 1e-3,
-        "lr_rise": "1000it",
-        "clip": 0.1,
-        "decay_ratio": 0.01,
-        "ema": 0.999,
-    }
+    optimization = {"lr_g": 1e-3, "lr_rise": "1000it", **LONG_RUN}
     training = {"epoch_length": 1000, "checkpoint_every": 2000, "log_interval": 50}
 
 
@@ -121,13 +119,7 @@ def df2k():
     }
     losses = {"content": "vgg54", "content_weight": 0.006}
     schedule = {"pretrain": "300000it", "warmup": "1000it", "adversarial": "100000it"}
-    optimization = {
-        "lr_g": 5e-4,
-        "lr_rise": "2000it",
-        "clip": 0.1,
-        "decay_ratio": 0.01,
-        "ema": 0.999,
-    }
+    optimization = {"lr_g": 5e-4, "lr_rise": "2000it", **LONG_RUN}
     training = {"epoch_length": 5000, "checkpoint_every": 5000, "log_interval": 100}
 
 

@@ -65,14 +65,15 @@ def best_checkpoint(record: RunRecord) -> Path:
 def _checkpoint_file(spec: str) -> tuple[Path, str]:
     """The file and what to call it; a name is looked for where there is no such file."""
     shipped, path = shipped_networks(), Path(spec)
-    if path.is_file() or (spec not in shipped and (path.suffix or path.parent.name)):
-        return path, path.name
-    if spec not in shipped:
+    if spec in shipped and not path.is_file():
+        return shipped[spec], spec
+    is_a_word = path.name == spec and not path.suffix
+    if is_a_word and not path.is_file():
         raise UserError(
             f"checkpoint={spec}: no such file; of those that come with the package there are "
             f"{', '.join(shipped)}"
         )
-    return shipped[spec], spec
+    return path, path.name
 
 
 def _opened(path: Path, name: str, device: str) -> Trained:

@@ -406,6 +406,7 @@ def test_each_factor_of_several_gives_the_set_once_more(tmp_path) -> None:
     assert len(data.train) == 4
     assert [data.train.size(i) for i in range(4)] == [(16, 24), (16, 24), (32, 48), (32, 48)]
     assert [int(data.train.read(i)[0, 0, 0]) for i in range(4)] == [200, 40, 200, 40]
+    assert data.train.name(0) == f"{data.train.name(2)} shrunk by 2"
     ((_, held_out),) = data.validation_images()
     assert held_out.shape == (3, 16, 24)
     drawn = Counter(int(batch[0, 0, 0, 0]) for batch in itertools.islice(data.batches(), 8))

@@ -165,7 +165,10 @@ class ShrunkSource:
         return len(self._source) * len(self._factors)
 
     def name(self, index: int) -> str:
-        return self._source.name(self._which(index)[0])
+        """An image that is too small at one of the factors must not pass for unusable."""
+        image, factor = self._which(index)
+        name = self._source.name(image)
+        return name if factor == 1 else f"{name} shrunk by {factor:g}"
 
     def label(self, index: int) -> str:
         return self._source.label(self._which(index)[0])
