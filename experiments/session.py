@@ -452,7 +452,10 @@ class Session:
         for network in ("generator", "discriminator"):
             load_weights(getattr(self.model, network), checkpoint[network], f"resumed {network}")
         theirs, ours = checkpoint["trainer"], self.state.parts
-        self.state.load({name: theirs[name] for name in theirs if name in ours})
+        for name in self.state.load({name: theirs[name] for name in theirs if name in ours}):
+            print(
+                f"note: {name} is another than the resumed run's and begins anew", file=sys.stderr
+            )
         # The lengths are this run's: a stored one would silently win over a changed config.
         self.trainer.load_state_dict(
             {

@@ -12,6 +12,7 @@ from torch import nn
 from tmd.errors import UserError, check_choice, check_number
 from tmd.handlers.learning_rate import DECAYS, LearningRate
 from tmd.training import Phases, Updater, parse_length
+from tmd.training.muon import Muon
 from tmd.training.steps import GradientRule, clip_norm, clip_value, normalize
 
 ingredient = Ingredient("optimization")
@@ -25,6 +26,7 @@ CLIPPING: dict[str, Callable[[float], GradientRule]] = {
 
 @ingredient.config
 def config():
+    optimizer_g = "adam"  # adam, muon (for the kernels; at the same rates it learns faster)
     lr_g = 1e-3
     lr_d = 1e-4
     adversarial_lr = 0.2  # factor of lr_g in the adversarial phase
@@ -43,6 +45,7 @@ def config():
 @ingredient.named_config
 def paper():
     """SRGAN's learning rates as published: 1e-4, and 1e-5 for the last 10^5 updates."""
+    optimizer_g = "adam"
     lr_g = 1e-4
     lr_d = 1e-4
     adversarial_lr = 1.0
@@ -58,6 +61,7 @@ def paper():
 
 @ingredient.capture
 def check(
+    optimizer_g: str,
     lr_g: float,
     lr_d: float,
     adversarial_lr: float,
@@ -73,6 +77,7 @@ def check(
     ema: float,
 ) -> None:
     """Raise `UserError` for values that can't be."""
+    check_choice("optimization.optimizer_g", optimizer_g, ("adam", "muon"))
     check_number("optimization.lr_g", lr_g, above=0)
     check_number("optimization.lr_d", lr_d, above=0)
     check_number("optimization.adversarial_lr", adversarial_lr, above=0)
@@ -101,21 +106,26 @@ def check(
 def build_updaters(
     generator: nn.Module,
     discriminator: nn.Module,
+    optimizer_g: str,
     lr_g: float,
     lr_d: float,
     betas: list[float],
     clip: float | None,
     clip_by: str,
 ) -> tuple[Updater, Updater]:
-    """Adam for each network, with the gradients' limit."""
+    """An optimiser for each network, Adam for D, with the gradients' limit."""
     rule = None if clip is None else CLIPPING[clip_by](clip)
+    moments = (betas[0], betas[1])
 
-    def updater(network: nn.Module, lr: float) -> Updater:
+    def adam(network: nn.Module, lr: float) -> torch.optim.Optimizer:
         # One fused kernel instead of dozens of small ones.
-        adam = torch.optim.Adam(network.parameters(), lr, (betas[0], betas[1]), fused=True)
-        return Updater(network, adam, rule)
+        return torch.optim.Adam(network.parameters(), lr, moments, fused=True)
 
-    return updater(generator, lr_g), updater(discriminator, lr_d)
+    optimizer = Muon(generator, lr_g, moments) if optimizer_g == "muon" else adam(generator, lr_g)
+    return (
+        Updater(generator, optimizer, rule),
+        Updater(discriminator, adam(discriminator, lr_d), rule),
+    )
 
 
 @ingredient.capture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from torch import Tensor
+from torch.optim import Optimizer
 
 
 class Stateful(Protocol):
@@ -47,8 +48,23 @@ class TrainingState:
             if not names or name in names
         }
 
-    def load(self, snapshot: dict[str, Any]) -> None:
-        """Put the parts that ``snapshot`` has back to what they were."""
+    def load(self, snapshot: dict[str, Any]) -> list[str]:
+        """Put the parts that ``snapshot`` has back to what they were.
+
+        Returns:
+            The optimisers that were left as they are, the snapshot being of another kind.
+        """
+        left = []
         for name, state in snapshot.items():
-            # Optimisers adopt the tensors they are given and would train the snapshot along.
-            self.parts[name].load_state_dict(copied_to_cpu(state))
+            part = self.parts[name]
+            if isinstance(part, Optimizer) and _layout(part.state_dict()) != _layout(state):
+                left.append(name)
+            else:
+                # Optimisers adopt the tensors they are given and would train the snapshot along.
+                part.load_state_dict(copied_to_cpu(state))
+        return left
+
+
+def _layout(optimizer: dict[str, Any]) -> list[int]:
+    """How many parameters each of an optimiser's groups has."""
+    return [len(group["params"]) for group in optimizer["param_groups"]]
