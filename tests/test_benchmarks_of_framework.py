@@ -1,4 +1,4 @@
-"""The benchmarks of listing, overhead and long runs do what they say, whatever the figures."""
+"""The benchmarks that need no images do what they say, whatever the figures."""
 
 from __future__ import annotations
 
@@ -70,3 +70,11 @@ def test_long_run_tells_memory_and_time_of_each_tenth(tmp_path):
     assert float(rows[-1]["record MB"]) > 0
     with Image.open(picture) as image:
         assert image.format == "PNG"
+
+
+def test_optimizers_are_timed_beside_adam(tmp_path):
+    words = ("--blocks", "1", "--features", "8", "--patch", "16", "--updates", "2", "--rounds", "2")
+    rows, _ = rows_of(tmp_path, "optimizers.py", *words)
+    assert [row["optimiser"] for row in rows] == ["Adam, fused", "Muon", "torch's Muon"]
+    assert rows[0]["of Adam's time"] == "1.0"
+    assert all(float(row["ms an update"]) > 0 for row in rows)

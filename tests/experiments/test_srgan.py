@@ -174,6 +174,7 @@ def test_a_broken_loss_fails_the_run_and_spares_its_checkpoints(store: Path) -> 
         (["schedule.pretrain=-3"], "schedule.pretrain=-3: must be a number of epochs"),
         (["schedule.adv=lineal"], "schedule.adv.name='lineal': must be one of adaptive"),
         (["optimization.decay=slow"], "optimization.decay='slow': must be one of"),
+        (["optimization.optimizer_g=sgd"], "optimization.optimizer_g='sgd': must be one of"),
         (["generator.n_blocks=0"], "generator.n_blocks=0"),
         (["losses.adversarial=wgan-gp"], "needs a discriminator without batch normalisation"),
         (

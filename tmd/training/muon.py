@@ -39,7 +39,7 @@ class Muon(torch.optim.Optimizer):
         momentum: float = 0.95,
         eps: float = 1e-8,
     ) -> None:
-        kernels = [p for p in network.parameters() if p.ndim == 4][1:-1]
+        kernels = kernels_between(network)
         chosen = {id(kernel) for kernel in kernels}
         others = [p for p in network.parameters() if id(p) not in chosen]
         groups: list[dict[str, Any]] = [{"params": others, "orthogonal": False}]
@@ -100,6 +100,11 @@ class Muon(torch.optim.Optimizer):
             eps=group["eps"],
             maximize=False,
         )
+
+
+def kernels_between(network: nn.Module) -> list[nn.Parameter]:
+    """The kernels of all convolutions but the first and the last, in the order of the modules."""
+    return [parameter for parameter in network.parameters() if parameter.ndim == 4][1:-1]
 
 
 def orthogonalised(matrices: Tensor, steps: int = 5) -> Tensor:
