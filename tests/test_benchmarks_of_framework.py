@@ -1,4 +1,4 @@
-"""The benchmarks that need no images do what they say, whatever the figures."""
+"""The benchmarks that make their own data do what they say, whatever the figures."""
 
 from __future__ import annotations
 

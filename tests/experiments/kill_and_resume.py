@@ -177,16 +177,18 @@ def main() -> int:
     parser.add_argument("--script", default="srgan")
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("updates", nargs="*", help="like optimization.optimizer_g=muon")
     arguments = parser.parse_args()
+    settings = [*SETTINGS, *arguments.updates]
     draw = random.Random(arguments.seed)
     identical = 0
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "runs"
-        reference = final_state(train(arguments.script, store, *SETTINGS))
+        reference = final_state(train(arguments.script, store, *settings))
         print(f"reference: {count_tensors(reference)} tensors", flush=True)
         for kill in range(arguments.kills):
             workers = 2 * (kill % 2)
-            updates = [*SETTINGS, f"dataset.workers={workers}"]
+            updates = [*settings, f"dataset.workers={workers}"]
             # From the first checkpoint to just before the last, evenly.
             after = 5 + (TOTAL - 10) * kill // arguments.kills
             status = 0
