@@ -17,6 +17,14 @@ from tmd.training.steps import GradientRule, clip_norm, clip_value, normalize
 
 ingredient = Ingredient("optimization")
 
+
+def adam(network: nn.Module, lr: float, betas: tuple[float, float]) -> torch.optim.Optimizer:
+    """Adam in one fused kernel instead of dozens of small ones."""
+    return torch.optim.Adam(network.parameters(), lr, betas, fused=True)
+
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": adam, "muon": Muon}
+
 CLIPPING: dict[str, Callable[[float], GradientRule]] = {
     "norm": clip_norm,
     "value": clip_value,
@@ -77,7 +85,7 @@ def check(
     ema: float,
 ) -> None:
     """Raise `UserError` for values that can't be."""
-    check_choice("optimization.optimizer_g", optimizer_g, ("adam", "muon"))
+    check_choice("optimization.optimizer_g", optimizer_g, OPTIMIZERS)
     check_number("optimization.lr_g", lr_g, above=0)
     check_number("optimization.lr_d", lr_d, above=0)
     check_number("optimization.adversarial_lr", adversarial_lr, above=0)
@@ -116,15 +124,9 @@ def build_updaters(
     """An optimiser for each network, Adam for D, with the gradients' limit."""
     rule = None if clip is None else CLIPPING[clip_by](clip)
     moments = (betas[0], betas[1])
-
-    def adam(network: nn.Module, lr: float) -> torch.optim.Optimizer:
-        # One fused kernel instead of dozens of small ones.
-        return torch.optim.Adam(network.parameters(), lr, moments, fused=True)
-
-    optimizer = Muon(generator, lr_g, moments) if optimizer_g == "muon" else adam(generator, lr_g)
     return (
-        Updater(generator, optimizer, rule),
-        Updater(discriminator, adam(discriminator, lr_d), rule),
+        Updater(generator, OPTIMIZERS[optimizer_g](generator, lr_g, moments), rule),
+        Updater(discriminator, adam(discriminator, lr_d, moments), rule),
     )
 
 
