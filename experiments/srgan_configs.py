@@ -98,12 +98,13 @@ LONG_RUN = {"clip": 0.1, "decay_ratio": 0.01, "ema": 0.999}
 
 
 def bsds500():
-    """For some hundred photos, BSDS500's say, on two CPU cores in 40 minutes; ×4."""
+    """For some hundred photos, BSDS500's say, on two CPU cores in 45 minutes; ×4."""
     adv_weight = 1e-2
-    dataset = {"batch_size": 4, "patch_size": 96, "validation": 10}
-    generator = {"name": "compact", "n_blocks": 8, "n_features": 64}
-    schedule = {"pretrain": "36000it", "warmup": "300it", "adversarial": "5000it"}
-    optimization = {"lr_g": 1e-3, "lr_rise": "1000it", **LONG_RUN}
+    # The photos at three sizes are more to learn from.
+    dataset = {"batch_size": 4, "patch_size": 72, "shrink": [1, 1.25, 1.6], "validation": 10}
+    generator = {"name": "compact", "n_blocks": 16, "n_features": 64}
+    schedule = {"pretrain": "34000it", "warmup": "200it", "adversarial": "2500it"}
+    optimization = {"optimizer_g": "muon", "lr_g": 6e-4, "lr_rise": "1000it", **LONG_RUN}
     training = {"epoch_length": 1000, "checkpoint_every": 2000, "log_interval": 50}
 
 
