@@ -20,6 +20,8 @@ from observers import RunArtifacts, create_observers, open_run, tidy_output
 SETTINGS.CAPTURE_MODE = "sys"
 SETTINGS.HOST_INFO.INCLUDE_GPU_INFO = False
 SETTINGS.HOST_INFO.INCLUDE_CPU_INFO = False
+# A shell starts what it puts in the background with SIGINT ignored, and the tests with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 ex = Experiment("small", save_git_info=False)
 ex.captured_out_filter = tidy_output
 ex.observers.extend(create_observers(os.environ.get("FILES"), os.environ.get("MONGO")))
