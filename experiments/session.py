@@ -453,9 +453,8 @@ class Session:
             load_weights(getattr(self.model, network), checkpoint[network], f"resumed {network}")
         theirs, ours = checkpoint["trainer"], self.state.parts
         for name in self.state.load({name: theirs[name] for name in theirs if name in ours}):
-            print(
-                f"note: {name} is another than the resumed run's and begins anew", file=sys.stderr
-            )
+            if self.place.share.is_main:
+                print(f"note: the resumed run has another {name}; it begins anew", file=sys.stderr)
         # The lengths are this run's: a stored one would silently win over a changed config.
         self.trainer.load_state_dict(
             {

@@ -138,6 +138,13 @@ def test_a_finished_run_wants_more_epochs(store: Path, finished: Path) -> None:
     assert min(validation_points(longer)) > 60
 
 
+def test_a_run_goes_on_with_another_optimizer(store: Path, finished: Path) -> None:
+    words = ["schedule.adversarial=28it", "optimization.optimizer_g=muon"]
+    ended = attempt(store, "with", f"resume={finished}", *words)
+    assert ended.returncode == 0
+    assert "note: the resumed run has another optimizer_g; it begins anew" in ended.stderr
+
+
 def test_a_broken_loss_fails_the_run_and_spares_its_checkpoints(store: Path) -> None:
     before = runs(store)
     # A learning rate at which float32 overflows after some steps.
