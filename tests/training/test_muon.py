@@ -116,6 +116,18 @@ def test_a_snapshot_continues_to_the_bit() -> None:
         assert torch.equal(ours, theirs)
 
 
+def test_a_loaded_state_is_all_on_the_device_of_the_network() -> None:
+    module = network()
+    optimizer = Muon(module, lr=0.01)
+    gradients(module, 0)
+    optimizer.step()
+    elsewhere = Muon(network().to("meta"), lr=0.01)
+    elsewhere.load_state_dict(optimizer.state_dict())
+    states = [value for state in elsewhere.state.values() for value in state.values()]
+    assert len(states) > len(elsewhere.state)
+    assert {value.device.type for value in states} == {"meta"}
+
+
 def test_another_kind_of_optimizer_begins_anew() -> None:
     module = network()
     adam = torch.optim.Adam(module.parameters(), 0.01)

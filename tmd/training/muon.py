@@ -45,7 +45,10 @@ class Muon(torch.optim.Optimizer):
         groups: list[dict[str, Any]] = [{"params": others, "orthogonal": False}]
         if kernels:
             groups.append({"params": kernels, "orthogonal": True})
-        super().__init__(groups, {"lr": lr, "betas": betas, "momentum": momentum, "eps": eps})
+        # "fused": a loaded state's counts of steps go to the device too, where `adam` wants them.
+        super().__init__(
+            groups, {"lr": lr, "betas": betas, "momentum": momentum, "eps": eps, "fused": True}
+        )
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
@@ -91,7 +94,7 @@ class Muon(torch.optim.Optimizer):
             [state["square"] for state in states],
             [],
             [state["step"] for state in states],
-            fused=True,
+            fused=group["fused"],
             amsgrad=False,
             beta1=group["betas"][0],
             beta2=group["betas"][1],
@@ -118,7 +121,7 @@ def orthogonalised(matrices: Tensor, steps: int = 5) -> Tensor:
     a, b, c = COEFFICIENTS
     matrices = matrices / matrices.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     gram = matrices @ matrices.mT
-    identity = torch.eye(gram.shape[-1]).to(gram)
+    identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
     product = identity.expand_as(gram)
     for _ in range(steps):
         factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c) + a * identity
