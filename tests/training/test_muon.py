@@ -128,6 +128,22 @@ def test_a_loaded_state_is_all_on_the_device_of_the_network() -> None:
     assert {value.device.type for value in states} == {"meta"}
 
 
+def test_a_state_from_before_a_setting_was_added_is_continued() -> None:
+    module = network()
+    optimizer = Muon(module, lr=0.01)
+    gradients(module, 0)
+    optimizer.step()
+    state = optimizer.state_dict()
+    for group in state["param_groups"]:
+        del group["fused"]
+    again = Muon(module, lr=0.5)
+    again.load_state_dict(state)
+    assert [group["lr"] for group in again.param_groups] == [0.01, 0.01]
+    before = [p.detach().clone() for p in module.parameters()]
+    again.step()
+    assert all(not torch.equal(p, b) for p, b in zip(module.parameters(), before, strict=True))
+
+
 def test_another_kind_of_optimizer_begins_anew() -> None:
     module = network()
     adam = torch.optim.Adam(module.parameters(), 0.01)
