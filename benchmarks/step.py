@@ -5,9 +5,11 @@
 The baseline is SRGAN's step as one writes it in a notebook: float32, contiguous tensors, real and
 generated images in one batch for D, losses read every iteration. Ours is the same networks, losses
 and batches through the trainer with the handlers of a run (scalars, averaged weights, schedules,
-image history), once for each speed given. Rounds alternate, the ratio is taken round by round and
-its median printed, so that a machine that slows down slows both. The arithmetic that the plain step
-asks for is counted, and its rate stated as a share of the best that convolutions reach here.
+image history), once for each speed given. Each has a process of its own, for what a speed sets for
+a whole process. Rounds alternate, the ratio is taken round by round and its median printed, so
+that a machine that slows down slows both. The arithmetic that the plain step asks for is counted,
+and its rate stated as a share of the best that torch's convolutions reach here; Winograd's do less
+of it.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -235,30 +239,65 @@ def peak_memory(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+class Loop:
+    """One kind of step in a process of its own; `call` works on it there.
+
+    Args: see `_begin`.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        self.process = ProcessPoolExecutor(
+            1, get_context("spawn"), initializer=_begin, initargs=arguments
+        )
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """``function(run, *arguments)`` in the process."""
+        return self.process.submit(_in_process, function, *arguments).result()
+
+
+_run: Run
+
+
+def _begin(setting: Setting, batch: Tensor, device: torch.device, speed: Speed | None) -> None:
+    global _run
+    _run = ours(setting, batch, device, speed) if speed else plain(setting, batch, device)
+
+
+def _in_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(_run, *arguments)
+
+
+def first_steps(run: Run, device: torch.device) -> float:
+    """Kernels are chosen, and compiled; what memory it takes (see `peak_memory`)."""
+    run(2)
+    return peak_memory(device)
+
+
+def share_of_peak(run: Run, rate: float, device: torch.device, precision: torch.dtype) -> float:
+    return rate / convolution_peak(device, precision)
+
+
 def measure(name: str, speeds: list[Speed], options: argparse.Namespace) -> list[dict[str, Any]]:
     """The table's rows for one of `SETTINGS`."""
     setting, device = SETTINGS[name], torch.device(options.device)
     batch_size, patch = options.batch or setting.batch, options.patch or setting.patch
     batch = torch.randint(0, 256, (batch_size, 3, patch, patch), dtype=torch.uint8)
-    baseline = plain(setting, batch, device)
-    operations = arithmetic(baseline)
-    runs: dict[str, Run] = {"plain": baseline}
+    loops = {"plain": Loop(setting, batch, device, None)}
     for speed in speeds:
-        runs[str(speed)] = ours(setting, batch, device, speed)
-    memory = {}
-    for title, run in runs.items():
-        run(2)  # kernels are chosen, and compiled
-        memory[title] = peak_memory(device)
-    times: dict[str, list[float]] = {title: [] for title in runs}
+        loops[str(speed)] = Loop(setting, batch, device, speed)
+    operations = loops["plain"].call(arithmetic)
+    memory = {title: loop.call(first_steps, device) for title, loop in loops.items()}
+    times: dict[str, list[float]] = {title: [] for title in loops}
     for _ in range(options.rounds):
-        for title, run in runs.items():
-            times[title].append(seconds(run, options.iterations, device))
+        for title, loop in loops.items():
+            times[title].append(loop.call(seconds, options.iterations, device))
     rows = []
     for title, taken in times.items():
         median = statistics.median(taken)
         ratio = statistics.median(p / t for p, t in zip(times["plain"], taken, strict=True))
-        reduced = title.startswith("bfloat16")
-        peak = convolution_peak(device, torch.bfloat16 if reduced else torch.float32)
+        precision = torch.bfloat16 if title.startswith("bfloat16") else torch.float32
+        rate = operations / median
+        share = loops[title].call(share_of_peak, rate, device, precision)
         rows.append(
             {
                 "networks": name,
@@ -268,11 +307,13 @@ def measure(name: str, speeds: list[Speed], options: argparse.Namespace) -> list
                 "ms": f"{median * 1e3:.1f}",
                 "images/s": f"{batch_size / median:.1f}",
                 "ratio": f"{ratio:.2f}",
-                "GFLOP/s": f"{operations / median / 1e9:.0f}",
-                "of peak": f"{operations / median / peak:.0%}",
+                "GFLOP/s": f"{rate / 1e9:.0f}",
+                "of peak": f"{share:.0%}",
                 "MB": f"{memory[title]:.0f}",
             }
         )
+    for loop in loops.values():
+        loop.process.shutdown()
     return rows
 
 

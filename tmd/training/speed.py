@@ -9,11 +9,13 @@ import torch
 from torch import nn
 
 from tmd.errors import UserError
+from tmd.training.memory import keep_freed_memory
+from tmd.training.winograd import use_winograd
 
 #: name -> what `torch.autocast` is given; None: float32 throughout.
 PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
 #: What can be added to a precision.
-OPTIONS = ("channels_last", "compile", "tf32")
+OPTIONS = ("channels_last", "compile", "keep_memory", "tf32", "winograd")
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,10 @@ class Speed:
         precision: of the networks, a key of `PRECISIONS`; parameters and losses stay float32.
         channels_last: the memory layout in which a pixel's channels are neighbours.
         compile: `torch.compile` makes kernels for the networks, for minutes at the start.
+        keep_memory: on a CPU, freed memory is used again at once; see `keep_freed_memory`.
         tf32: a GPU rounds the factors of float32 products to 10 bits.
+        winograd: on a CPU, wide float32 convolutions by a quarter of the products; see
+            `use_winograd`.
 
     Example:
         >>> str(Speed.parse("bfloat16+channels_last"))
@@ -34,7 +39,9 @@ class Speed:
     precision: str = "float32"
     channels_last: bool = False
     compile: bool = False
+    keep_memory: bool = False
     tf32: bool = False
+    winograd: bool = False
 
     @classmethod
     def parse(cls, text: object, key: str = "training.speed") -> Speed:
@@ -64,6 +71,8 @@ class Speed:
         network.to(device)
         if self.channels_last:
             network.to(memory_format=torch.channels_last)
+        if self.winograd and device.type == "cpu":
+            use_winograd(network)
         if self.compile:
             # In place: its attributes and the names in its state stay as they are.
             for part in network.values() if isinstance(network, nn.ModuleDict) else [network]:
@@ -75,20 +84,25 @@ class Speed:
         if device.type == "cuda":
             torch.backends.cuda.matmul.allow_tf32 = self.tf32
             torch.backends.cudnn.allow_tf32 = self.tf32
+        elif self.keep_memory:
+            keep_freed_memory()
 
 
 def fastest(device: torch.device) -> Speed:
     """The fastest for this kind of device whose result is as good.
 
-    Channels last made an update 1.3 to 1.5 times as fast on CPUs. There bfloat16 pays with AMX
-    only: with AVX-512's bfloat16 alone the generator's update took 1.6 times as long as in float32
-    (16 blocks, 64 features, channels last, 2 cores). Compiling takes minutes and is left to those
-    whose runs take hours.
+    Each of the options for CPUs pays there (`benchmarks/step.py`); bfloat16 with AMX only: with
+    AVX-512's bfloat16 alone the generator's update took 1.6 times as long as in float32 (16 blocks,
+    64 features, channels last, 2 cores). Compiling takes minutes and is left to those whose runs
+    take hours.
     """
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
         return Speed("bfloat16" if fast else "float32", channels_last=True, tf32=True)
-    return Speed("bfloat16" if _cpu_has_amx() else "float32", channels_last=True)
+    amx = _cpu_has_amx()
+    return Speed(
+        "bfloat16" if amx else "float32", channels_last=True, keep_memory=True, winograd=not amx
+    )
 
 
 def _cpu_has_amx() -> bool:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tmd.errors import check_number
 from tmd.models.layers import (
+    Dense,
     block,
     convolution,
     initialise_kaiming,
@@ -80,9 +81,9 @@ class SRGANDiscriminator(nn.Module):
         )
         self.dense = nn.Sequential(
             nn.Flatten(),
-            nn.Linear(features[-1] * grid**2, hidden),
+            Dense(features[-1] * grid**2, hidden),
             nn.LeakyReLU(SLOPE, inplace=True),
-            nn.Linear(hidden, 1),
+            Dense(hidden, 1),
         )
         if norm == "batch":
             initialise_normal(self.modules())
