@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrizations
 
 from tmd.models.layers import (
     BicubicUpsampling,
+    Dense,
     NearestStage,
     ShuffleStage,
     convolution,
@@ -110,3 +112,33 @@ def test_kaiming_initialisation_keeps_the_second_moment_through_a_leaky_relu():
     expected = 0.1 * math.sqrt(2 / (1 + 0.2**2) / (64 * 9))
     assert layer.weight.std().item() == pytest.approx(expected, rel=0.02)
     assert not layer.bias.any()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_dense_layers_spectral_normalisation_is_torchs(bias: bool) -> None:
+    torch.manual_seed(0)
+    ours = Dense(12, 8, bias=bias)
+    theirs = nn.Linear(12, 8, bias=bias)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(5, 12)
+    torch.testing.assert_close(ours(x), theirs(x))
+    for network in (ours, theirs):
+        torch.manual_seed(1)
+        parametrizations.spectral_norm(network)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    optimizers = [torch.optim.SGD(network.parameters(), 0.1) for network in (ours, theirs)]
+    for training in (True, True, False, True):
+        results = []
+        for network, optimizer in zip((ours, theirs), optimizers, strict=True):
+            network.train(training)
+            features = x.clone().requires_grad_()
+            result = network(features)
+            if training:
+                network(features)  # another use before the gradient is asked for
+            optimizer.zero_grad()
+            result.square().sum().backward()
+            results.append((result, features.grad))
+            optimizer.step()
+        torch.testing.assert_close(results[0], results[1])
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict())
+    assert ours.weight.norm() > 0

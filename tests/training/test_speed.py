@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -35,7 +39,7 @@ def test_the_fastest_here_can_be_said() -> None:
 
 def gradients(speed: Speed) -> tuple[torch.Tensor, list[torch.Tensor]]:
     torch.manual_seed(0)
-    network = create_generator("srresnet", 2, 3, 2, 16, "none", False, True)
+    network = create_generator("srresnet", 2, 3, 2, 64, "none", False, True)
     nn.init.normal_(network.output.weight, std=0.01)
     names = list(network.state_dict())
     network = speed.prepare(network, CPU)
@@ -52,9 +56,11 @@ def gradients(speed: Speed) -> tuple[torch.Tensor, list[torch.Tensor]]:
     ("text", "tolerance"),
     [
         ("float32+channels_last", 1e-4),
+        ("float32+winograd", 1e-4),
         ("bfloat16+channels_last", 5e-2),
         pytest.param("float32+compile", 1e-4, marks=pytest.mark.slow),
         pytest.param("bfloat16+channels_last+compile", 5e-2, marks=pytest.mark.slow),
+        pytest.param("float32+winograd+compile", 1e-4, marks=pytest.mark.slow),
     ],
 )
 def test_a_faster_step_has_the_same_result(text: str, tolerance: float) -> None:
@@ -68,3 +74,26 @@ def test_a_faster_step_has_the_same_result(text: str, tolerance: float) -> None:
 def test_channels_last_is_a_layout() -> None:
     network = Speed("float32", channels_last=True).prepare(nn.Conv2d(8, 8, 3), CPU)
     assert network.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+FAULTS = """
+import resource, torch
+from tmd.training.speed import Speed
+Speed.parse({speed!r}).switch_device(torch.device("cpu"))
+for repetition in range(20):
+    torch.ones(1 << 24)
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    if repetition == 9:
+        before = faults
+print(faults - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_kept_memory_is_not_asked_for_again() -> None:
+    def pages(speed: str) -> int:
+        command = [sys.executable, "-c", FAULTS.format(speed=speed)]
+        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+    assert pages("float32") > 10 * 1000
+    assert pages("float32+keep_memory") < 100

@@ -130,8 +130,8 @@ class Dense(nn.Linear):
             norm._power_method(weight, norm.n_power_iterations)
         # The next forward changes both in place.
         left, right = norm._u.clone(), norm._v
-        product = F.linear(torch.cat([features, right[None].to(features)]), weight).float()
-        result = product[:-1] / torch.dot(left, product[-1])
+        product = F.linear(torch.cat([features, right[None].to(features)]), weight)
+        result = product[:-1] / torch.dot(left, product[-1].to(left))
         return result if self.bias is None else result + self.bias
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 OUTPUT, TILE = 4, 6  # pixels of a side
 #: Fewer channels (inputs, outputs, and both multiplied) leave too little to win over the cost of
@@ -23,10 +22,11 @@ OUTPUT, TILE = 4, 6  # pixels of a side
 MIN_CHANNELS = 64
 MIN_PAIRS = 64 * 128
 MIN_TILES = 64
+MAX_WASTE = 1.25  # pixels that whole tiles may make up, over those there are
 CHUNK = 128  # tiles that pass through the transforms together
 
 # Section 4.3: matrices of the image tile, the kernel and the output, for one dimension.
-_IMAGE = [
+_IMAGE: list[list[float]] = [
     [4, 0, -5, 0, 1, 0],
     [0, -4, -4, 1, 1, 0],
     [0, 4, -4, -1, 1, 0],
@@ -34,7 +34,7 @@ _IMAGE = [
     [0, 2, -1, -2, 1, 0],
     [0, 4, 0, -5, 0, 1],
 ]
-_KERNEL = [
+_KERNEL: list[list[float]] = [
     [1 / 4, 0, 0],
     [-1 / 6, -1 / 6, -1 / 6],
     [-1 / 6, 1 / 6, -1 / 6],
@@ -42,7 +42,12 @@ _KERNEL = [
     [1 / 24, -1 / 12, 1 / 6],
     [0, 0, 1],
 ]
-_RESULT = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+_RESULT: list[list[float]] = [
+    [1, 1, 1, 1, 1, 0],
+    [0, 1, -1, 2, -2, 0],
+    [0, 1, 1, 4, 4, 0],
+    [0, 1, -1, 8, -8, 1],
+]
 #: The product that goes into each pixel of the output once.
 EVERYWHERE = TILE + 1
 
@@ -78,73 +83,102 @@ def _suits(layer: nn.Conv2d) -> bool:
 
 
 class _Convolution:
-    """What `torch.nn.Conv2d` calls; keeps the transform of a weight that isn't trained."""
+    """What `torch.nn.Conv2d` calls; keeps the transforms of a weight that isn't trained."""
 
     def __init__(self) -> None:
-        self.kept: tuple[tuple[int, int], Tensor, Tensor] | None = None
+        self.weight: tuple[Tensor, int, int] | None = None
+        self.kernels: dict[str, Tensor] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Convolution:
         return _Convolution()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"kept": None}
+    def __reduce__(self) -> tuple[type[_Convolution], tuple[()]]:
+        return _Convolution, ()
 
+    # What `torch.compile` makes of it would not be faster.
+    @torch.compiler.disable
     def __call__(self, images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        count = images.shape[0] * (images.shape[2] // OUTPUT) * (images.shape[3] // OUTPUT)
-        if (
-            count < MIN_TILES
-            or images.device.type != "cpu"
-            or not images.dtype == weight.dtype == torch.float32
-            or torch.is_autocast_enabled("cpu")
-        ):
+        if not _pays(images, weight):
             return nn.functional.conv2d(images, weight, bias, padding=1)
-        forward, backward = None, None
-        if not weight.requires_grad:
-            forward, backward = self._transforms(weight)
-        return _Winograd.apply(images, weight, bias, forward, backward)
+        kernel = back = None
+        if isinstance(weight, nn.Parameter) and not weight.requires_grad:
+            kernel = self._kept("kernel", weight)
+            back = self._kept("back", weight) if images.requires_grad else None
+        return _Winograd.apply(images, weight, bias, kernel, back)
 
-    def _transforms(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        version = weight.data_ptr(), weight._version
-        if self.kept is None or self.kept[0] != version:
-            self.kept = version, _forward_kernel(weight), _backward_kernel(weight)
-        return self.kept[1:]
+    def _kept(self, which: str, weight: Tensor) -> Tensor:
+        # Networks are trained for some updates and frozen for others.
+        now = weight, weight.data_ptr(), weight._version
+        if self.weight is None or self.weight[0] is not weight or self.weight[1:] != now[1:]:
+            self.weight, self.kernels = now, {}
+        if which not in self.kernels:
+            self.kernels[which] = _transformed(weight if which == "kernel" else _backwards(weight))
+        return self.kernels[which]
+
+
+def _pays(images: Tensor, weight: Tensor) -> bool:
+    count, _, height, width = images.shape
+    tiles = count * -(-height // OUTPUT) * -(-width // OUTPUT)
+    return (
+        tiles >= MIN_TILES
+        and tiles * OUTPUT**2 <= MAX_WASTE * count * height * width
+        and images.device.type == "cpu"
+        and images.dtype == weight.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+    )
 
 
 class _Winograd(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, images, weight, bias, forward_kernel, backward_kernel):
-        ctx.save_for_backward(images, weight, backward_kernel)
-        ctx.has_bias = bias is not None
-        if forward_kernel is None:
-            forward_kernel = _forward_kernel(weight)
-        return _convolve(images, forward_kernel, bias)
+    """The convolution; its weight's transform, and that of the way back, can be given."""
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx, gradient):
-        images, weight, backward_kernel = ctx.saved_tensors
-        of_images = of_weight = of_bias = None
-        if ctx.needs_input_grad[0]:
-            if backward_kernel is None:
-                backward_kernel = _backward_kernel(weight)
-            of_images = _convolve(gradient, backward_kernel, None)
-        if ctx.needs_input_grad[1]:
-            of_weight = _weight_gradient(images, gradient)
-        if ctx.has_bias and ctx.needs_input_grad[2]:
-            of_bias = gradient.sum((0, 2, 3))
-        return of_images, of_weight, of_bias, None, None
+    def forward(ctx, images, weight, bias, kernel, kernel_back):  # type: ignore[override]
+        ctx.save_for_backward(images if ctx.needs_input_grad[1] else None, weight)
+        ctx.kernels = kernel_back, kernel
+        return _convolve(images, _transformed(weight) if kernel is None else kernel, bias)
+
+    @staticmethod
+    def backward(ctx, gradient):  # type: ignore[override]
+        images, weight = ctx.saved_tensors
+        wanted = ctx.needs_input_grad
+        return (
+            _Winograd.apply(gradient, _backwards(weight), None, *ctx.kernels)
+            if wanted[0]
+            else None,
+            _WeightGradient.apply(images, gradient) if wanted[1] else None,
+            gradient.sum((0, 2, 3)) if wanted[2] else None,
+            None,
+            None,
+        )
 
 
-def _forward_kernel(weight: Tensor) -> Tensor:
+class _WeightGradient(torch.autograd.Function):
+    """The gradient of a convolution's weight, for losses with gradients in them themselves."""
+
+    @staticmethod
+    def forward(ctx, images, gradient):  # type: ignore[override]
+        ctx.save_for_backward(images, gradient)
+        return _weight_gradient(images, gradient)
+
+    @staticmethod
+    def backward(ctx, weight):  # type: ignore[override]
+        images, gradient = ctx.saved_tensors
+        return (
+            _Winograd.apply(gradient, _backwards(weight), None, None, None),
+            _Winograd.apply(images, weight, None, None, None),
+        )
+
+
+def _backwards(weight: Tensor) -> Tensor:
+    """Of the convolution that a gradient goes back through."""
+    return weight.flip(2, 3).transpose(0, 1)
+
+
+def _transformed(weight: Tensor) -> Tensor:
     """(K, C, 3, 3) -> (36, C, K)"""
     outputs, inputs = weight.shape[:2]
     taps = weight.detach().permute(2, 3, 1, 0).reshape(9, -1)
     return (KERNEL @ taps).view(TILE * TILE, inputs, outputs)
-
-
-def _backward_kernel(weight: Tensor) -> Tensor:
-    """(K, C, 3, 3) -> (36, K, C): of the convolution that the gradient goes back through."""
-    return _forward_kernel(weight.detach().flip(2, 3).transpose(0, 1))
 
 
 class _Scratch(threading.local):

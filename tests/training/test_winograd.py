@@ -1,0 +1,172 @@
+"""Compared with torch's own convolution, in float64."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrizations
+
+from tmd.training import winograd
+from tmd.training.winograd import use_winograd
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """How many times the module's own arithmetic ran."""
+    counted = []
+    own = winograd._convolve
+    monkeypatch.setattr(winograd, "_convolve", lambda *a: counted.append(1) or own(*a))
+    return counted
+
+
+def layer(inputs: int = 64, outputs: int = 128, **options) -> nn.Conv2d:
+    torch.manual_seed(0)
+    return use_winograd(nn.Conv2d(inputs, outputs, 3, padding=1, **options))
+
+
+def images(*shape: int, last: bool = True) -> torch.Tensor:
+    result = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    layout = torch.channels_last if last else torch.contiguous_format
+    return result.contiguous(memory_format=layout).requires_grad_()
+
+
+def distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+    return ((ours - theirs).norm() / theirs.norm()).item()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("frozen", [True, False])
+@pytest.mark.parametrize(
+    ("shape", "outputs", "last"),
+    [
+        ((1, 64, 32, 32), 128, True),
+        ((7, 64, 16, 12), 128, True),  # chunks of whole images, the last one smaller
+        ((2, 128, 47, 34), 64, False),  # neither side a multiple of a tile's; chunks of rows
+    ],
+)
+def test_the_result_and_all_gradients_are_torchs(shape, outputs, last, frozen, bias, calls) -> None:
+    ours = layer(shape[1], outputs, bias=bias).requires_grad_(not frozen)
+    twin = nn.Conv2d(shape[1], outputs, 3, padding=1, bias=bias).double()
+    twin.load_state_dict(ours.state_dict())
+    x = images(*shape, last=last)
+    exact = x.detach().double().requires_grad_()
+    for _ in range(2):  # what is kept from the first is used by the second
+        result, expected = ours(x), twin(exact)
+        weights = torch.randn(expected.shape, generator=torch.Generator().manual_seed(2))
+        (result * weights).sum().backward()
+        (expected * weights).sum().backward()
+    assert len(calls) == 4
+    assert result.shape == expected.shape
+    assert distance(result, expected) < 1e-5
+    assert distance(x.grad, exact.grad) < 1e-5
+    if not frozen:
+        for mine, theirs in zip(ours.parameters(), twin.parameters(), strict=True):
+            assert distance(mine.grad, theirs.grad) < 1e-5
+
+
+def test_a_loss_with_a_gradient_in_it_has_torchs_gradients(calls) -> None:
+    ours = layer()
+    twin = nn.Conv2d(64, 128, 3, padding=1).double()
+    twin.load_state_dict(ours.state_dict())
+    found = []
+    for network, dtype in ((ours, torch.float32), (twin, torch.float64)):
+        x = images(1, 64, 32, 32).detach().to(dtype).requires_grad_()
+        (slope,) = torch.autograd.grad(network(x).square().sum(), x, create_graph=True)
+        slope.square().sum().backward()
+        found.append((x.grad, network.weight.grad, network.bias.grad))
+    assert calls
+    for mine, theirs in zip(*found, strict=True):
+        assert distance(mine, theirs) < 1e-5
+
+
+def test_a_weight_that_is_changed_while_frozen_is_seen(calls) -> None:
+    ours = layer().requires_grad_(False)
+    x = images(1, 64, 32, 32)
+    ours(x)
+    with torch.no_grad():
+        ours.weight.mul_(2)
+    expected = F.conv2d(x, ours.weight, ours.bias, padding=1)
+    assert distance(ours(x), expected) < 1e-5
+    ours.weight = nn.Parameter(torch.ones(128, 64, 3, 3), requires_grad=False)
+    assert distance(ours(x), F.conv2d(x, ours.weight, ours.bias, padding=1)) < 1e-5
+    assert len(calls) == 3
+
+
+def test_spectral_normalisation_is_seen_at_each_call(calls) -> None:
+    ours = parametrizations.spectral_norm(layer(bias=False))
+    x = images(1, 64, 32, 32)
+    for trained in (True, False, False):
+        ours.requires_grad_(trained)
+        ours.parametrizations.weight.original.data.mul_(3)
+        ours.eval()
+        assert distance(ours(x), F.conv2d(x, ours.weight, padding=1)) < 1e-5
+        ours.train()
+        ours(x)
+    assert len(calls) == 6
+
+
+def test_an_activation_can_work_in_place_on_the_result() -> None:
+    ours = nn.Sequential(layer(), nn.LeakyReLU(0.2, inplace=True))
+    ours(images(1, 64, 32, 32)).sum().backward()
+    assert ours[0].weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize(
+    "unsuitable",
+    [
+        lambda: layer(64, 64),  # too few channels
+        lambda: layer(32, 512),
+        lambda: use_winograd(nn.Conv2d(64, 128, 3, padding=1, stride=2)),
+        lambda: use_winograd(nn.Conv2d(64, 128, 3)),
+        lambda: use_winograd(nn.Conv2d(64, 128, 3, padding=1, padding_mode="reflect")),
+        lambda: use_winograd(nn.Conv2d(64, 128, 5, padding=1)),
+        lambda: use_winograd(nn.Conv2d(64, 128, 3, padding=1, groups=2)),
+        lambda: use_winograd(nn.Conv2d(64, 128, 3, padding=2, dilation=2)),
+    ],
+)
+def test_other_convolutions_stay_as_they_are(unsuitable, calls) -> None:
+    network = unsuitable()
+    network(torch.zeros(1, network.in_channels, 40, 40))
+    assert not calls
+
+
+@pytest.mark.parametrize(
+    ("shape", "pays"),
+    [
+        ((1, 64, 32, 32), True),
+        ((1, 64, 31, 32), True),
+        ((1, 64, 28, 32), False),  # 56 tiles
+        ((16, 64, 9, 9), False),  # 144 tiles of 16 pixels for 81
+    ],
+)
+def test_inputs_that_tiles_do_not_suit_go_torchs_way(shape, pays, calls) -> None:
+    layer()(torch.zeros(shape))
+    assert bool(calls) == pays
+
+
+def test_other_precisions_go_torchs_way(calls) -> None:
+    x = torch.zeros(1, 64, 32, 32)
+    layer().double()(x.double())
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer()(x).dtype == torch.bfloat16
+    assert not calls
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda n: pickle.loads(pickle.dumps(n))])
+def test_a_copy_has_its_own_weights(again, calls) -> None:
+    ours = layer().requires_grad_(False)
+    x = images(1, 64, 32, 32)
+    before = ours(x)
+    other = again(ours)
+    with torch.no_grad():
+        other.weight.zero_()
+        other.bias.zero_()
+    assert other(x).abs().max() == 0
+    assert torch.equal(ours(x), before)
+    assert list(other.state_dict()) == ["weight", "bias"]
+    assert len(calls) == 3
