@@ -11,22 +11,36 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
-from tmd.training import winograd
-from tmd.training.winograd import use_winograd
+from tmd.losses.adversarial import create_adversarial_loss
+from tmd.measurements import create_measurement
+from tmd.models import create_discriminator, create_generator
+from tmd.training import Phases, Updater, create_srgan_trainer, winograd
+from tmd.training.speed import Speed
+from tmd.training.winograd import use_winograd, without_winograd
 
 
 @pytest.fixture
 def calls(monkeypatch):
-    """How many times the module's own arithmetic ran."""
-    counted = []
-    own = winograd._convolve
-    monkeypatch.setattr(winograd, "_convolve", lambda *a: counted.append(1) or own(*a))
-    return counted
+    """An entry for each time that the module's own arithmetic ran."""
+    return counted(monkeypatch, "_convolve")
 
 
-def layer(inputs: int = 64, outputs: int = 128, **options) -> nn.Conv2d:
+@pytest.fixture
+def transforms(monkeypatch):
+    """An entry for each transform of a weight."""
+    return counted(monkeypatch, "_transformed")
+
+
+def counted(monkeypatch, name: str) -> list[str]:
+    calls, own = [], getattr(winograd, name)
+    monkeypatch.setattr(winograd, name, lambda *arguments: calls.append(name) or own(*arguments))
+    return calls
+
+
+def layer(inputs: int = 64, outputs: int = 128, frozen: bool = False, **options) -> nn.Conv2d:
     torch.manual_seed(0)
-    return use_winograd(nn.Conv2d(inputs, outputs, 3, padding=1, **options))
+    made = nn.Conv2d(inputs, outputs, 3, padding=1, **options).requires_grad_(not frozen)
+    return use_winograd(made)
 
 
 def images(*shape: int, last: bool = True) -> torch.Tensor:
@@ -49,18 +63,25 @@ def distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:
         ((2, 128, 47, 34), 64, False),  # neither side a multiple of a tile's; chunks of rows
     ],
 )
-def test_the_result_and_all_gradients_are_torchs(shape, outputs, last, frozen, bias, calls) -> None:
-    ours = layer(shape[1], outputs, bias=bias).requires_grad_(not frozen)
+def test_the_result_and_all_gradients_are_torchs(
+    shape, outputs, last, frozen, bias, calls, monkeypatch
+) -> None:
+    ours = layer(shape[1], outputs, bias=bias, frozen=frozen)
     twin = nn.Conv2d(shape[1], outputs, 3, padding=1, bias=bias).double()
     twin.load_state_dict(ours.state_dict())
     x = images(*shape, last=last)
     exact = x.detach().double().requires_grad_()
-    for _ in range(2):  # what is kept from the first is used by the second
+    made = []
+    monkeypatch.setattr(
+        winograd, "_transformed", lambda w, own=winograd._transformed: made.append(1) or own(w)
+    )
+    for _ in range(2):
         result, expected = ours(x), twin(exact)
         weights = torch.randn(expected.shape, generator=torch.Generator().manual_seed(2))
         (result * weights).sum().backward()
         (expected * weights).sum().backward()
     assert len(calls) == 4
+    assert len(transforms) == (2 if frozen else 4)  # kept for the second time
     assert result.shape == expected.shape
     assert distance(result, expected) < 1e-5
     assert distance(x.grad, exact.grad) < 1e-5
@@ -85,7 +106,7 @@ def test_a_loss_with_a_gradient_in_it_has_torchs_gradients(calls) -> None:
 
 
 def test_a_weight_that_is_changed_while_frozen_is_seen(calls) -> None:
-    ours = layer().requires_grad_(False)
+    ours = layer(frozen=True)
     x = images(1, 64, 32, 32)
     ours(x)
     with torch.no_grad():
@@ -95,6 +116,52 @@ def test_a_weight_that_is_changed_while_frozen_is_seen(calls) -> None:
     ours.weight = nn.Parameter(torch.ones(128, 64, 3, 3), requires_grad=False)
     assert distance(ours(x), F.conv2d(x, ours.weight, ours.bias, padding=1)) < 1e-5
     assert len(calls) == 3
+
+
+def test_a_network_trained_and_frozen_in_turn_is_seen_as_it_is(calls) -> None:
+    ours = layer()
+    optimizer = torch.optim.Adam(ours.parameters(), 0.1, fused=True)  # leaves the version as it is
+    x = images(1, 64, 32, 32)
+    for _ in range(3):
+        ours.requires_grad_(False)
+        assert distance(ours(x), F.conv2d(x, ours.weight, ours.bias, padding=1)) < 1e-5
+        ours.requires_grad_(True)
+        ours(x).sum().backward()
+        optimizer.step()
+    assert len(calls) == 9
+
+
+def test_a_frozen_network_that_is_trained_after_all_is_seen_as_it_is() -> None:
+    ours = layer(frozen=True)
+    x = images(1, 64, 32, 32)
+    ours(x)
+    ours.requires_grad_(True)
+    ours(x).sum().backward()
+    torch.optim.Adam(ours.parameters(), 0.1, fused=True).step()
+    ours.requires_grad_(False)
+    assert distance(ours(x), F.conv2d(x, ours.weight, ours.bias, padding=1)) < 1e-5
+
+
+def test_what_is_first_used_in_inference_mode_serves_training() -> None:
+    winograd._scratch.blocks.clear()
+    for frozen in (True, False):
+        ours = use_winograd(nn.Conv2d(64, 128, 3, padding=1).requires_grad_(not frozen))
+        with torch.inference_mode():
+            ours(torch.zeros(1, 64, 32, 32))
+        x = images(1, 64, 32, 32)
+        ours(x).sum().backward()
+        assert x.grad.abs().max() > 0
+    with torch.inference_mode():
+        made = nn.Conv2d(64, 128, 3, padding=1).requires_grad_(False)
+        use_winograd(made)(torch.zeros(1, 64, 32, 32))
+
+
+def test_a_network_can_be_had_without_it(calls) -> None:
+    ours = nn.Sequential(layer())
+    names = list(vars(nn.Sequential(nn.Conv2d(64, 128, 3, padding=1))[0]))
+    assert list(vars(without_winograd(ours)[0])) == names
+    ours(images(1, 64, 32, 32))
+    assert not calls
 
 
 def test_spectral_normalisation_is_seen_at_each_call(calls) -> None:
@@ -159,7 +226,7 @@ def test_other_precisions_go_torchs_way(calls) -> None:
 
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda n: pickle.loads(pickle.dumps(n))])
 def test_a_copy_has_its_own_weights(again, calls) -> None:
-    ours = layer().requires_grad_(False)
+    ours = layer(frozen=True)
     x = images(1, 64, 32, 32)
     before = ours(x)
     other = again(ours)
@@ -170,3 +237,41 @@ def test_a_copy_has_its_own_weights(again, calls) -> None:
     assert torch.equal(ours(x), before)
     assert list(other.state_dict()) == ["weight", "bias"]
     assert len(calls) == 3
+
+
+def trained(speed: str, spectral_norm: bool) -> list[torch.Tensor]:
+    """The parameters of both networks after some adversarial updates."""
+    torch.manual_seed(0)
+    generator = create_generator(scale=2, n_blocks=1, n_features=8)
+    discriminator = create_discriminator(
+        features=[64, 128], strides=[1, 1], spectral_norm=spectral_norm, grid=2, hidden=8
+    )
+    updaters = []
+    for network in (generator, discriminator):
+        Speed.parse(speed).prepare(network, torch.device("cpu"))
+        optimizer = torch.optim.Adam(network.parameters(), 1e-3, eps=1e-3, fused=True)
+        updaters.append(Updater(network, optimizer))
+    trainer = create_srgan_trainer(
+        generator,
+        discriminator,
+        *updaters,
+        create_measurement(["bicubic"], 2),
+        F.l1_loss,
+        F.l1_loss,
+        create_adversarial_loss("bce"),
+        Phases(0, 0, 4),
+        device=torch.device("cpu"),
+    )
+    batch = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    trainer.state.adv_weight = 1.0
+    trainer.run([(batch,)] * 4, max_epochs=1)
+    return [p.detach() for network in (generator, discriminator) for p in network.parameters()]
+
+
+@pytest.mark.parametrize("spectral_norm", [False, True])
+def test_adversarial_training_goes_the_same_way(spectral_norm: bool, calls) -> None:
+    expected = trained("float32", spectral_norm)
+    assert not calls
+    for ours, theirs in zip(trained("float32+winograd", spectral_norm), expected, strict=True):
+        assert distance(ours, theirs) < 1e-3
+    assert len(calls) > 4 * 4

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import parametrizations, parametrize
+from torch.nn.utils import parametrizations
+from torch.nn.utils.parametrizations import _SpectralNorm
 
 POWER_ITERATIONS = 100
 
@@ -122,13 +123,13 @@ class Dense(nn.Linear):
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, inputs) -> (N, outputs)."""
-        if not parametrize.is_parametrized(self, "weight"):
+        own: Any = getattr(self, "parametrizations", {"weight": []})["weight"]
+        if [type(each) for each in own] != [_SpectralNorm]:
             return super().forward(features)
-        own: Any = self.parametrizations.weight  # type: ignore[union-attr]
         weight, norm = own.original, own[0]
         if norm.training:
             norm._power_method(weight, norm.n_power_iterations)
-        # The next forward changes both in place.
+        # The next forward changes both in place; `cat` copies the other.
         left, right = norm._u.clone(), norm._v
         product = F.linear(torch.cat([features, right[None].to(features)]), weight)
         result = product[:-1] / torch.dot(left, product[-1].to(left))

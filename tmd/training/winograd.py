@@ -23,7 +23,8 @@ MIN_CHANNELS = 64
 MIN_PAIRS = 64 * 128
 MIN_TILES = 64
 MAX_WASTE = 1.25  # pixels that whole tiles may make up, over those there are
-CHUNK = 128  # tiles that pass through the transforms together
+CHUNK = 128  # tiles that pass through the transforms together; at least a row of an image
+LARGEST_SCRATCH = 1 << 24  # numbers that are kept for the next call
 
 # Section 4.3: matrices of the image tile, the kernel and the output, for one dimension.
 _IMAGE: list[list[float]] = [
@@ -63,11 +64,22 @@ IMAGE, KERNEL, RESULT = (_both_dimensions(each) for each in (_IMAGE, _KERNEL, _R
 def use_winograd(network: nn.Module) -> nn.Module:
     """``network``, whose suitable convolutions now go this way whenever their input suits it too.
 
-    Parameters, their names and the network's type stay as they are.
+    Parameters, their names and the network's type stay as they are. The transform of a weight that
+    isn't trained is kept, four times the weight's size, and again for the way back.
     """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d) and _suits(layer):
-            layer._conv_forward = _Convolution()  # type: ignore[assignment]
+            layer._conv_forward = _Convolution(  # type: ignore[assignment]
+                not layer.weight.requires_grad
+            )
+    return network
+
+
+def without_winograd(network: nn.Module) -> nn.Module:
+    """``network`` with torch's own convolutions again, which can be traced and exported."""
+    for layer in network.modules():
+        if isinstance(layer.__dict__.get("_conv_forward"), _Convolution):
+            del layer._conv_forward
     return network
 
 
@@ -83,36 +95,47 @@ def _suits(layer: nn.Conv2d) -> bool:
 
 
 class _Convolution:
-    """What `torch.nn.Conv2d` calls; keeps the transforms of a weight that isn't trained."""
+    """What `torch.nn.Conv2d` calls.
 
-    def __init__(self) -> None:
-        self.weight: tuple[Tensor, int, int] | None = None
+    Args:
+        keeps: the weight's transforms, while it isn't trained and stays the same tensor. Not for
+            networks that are trained and frozen in turn: torch's fused optimisers change a weight
+            without a new version.
+    """
+
+    def __init__(self, keeps: bool) -> None:
+        self.keeps = keeps
+        self.seen: tuple[int, int, int] | None = None
         self.kernels: dict[str, Tensor] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Convolution:
-        return _Convolution()
+        return _Convolution(self.keeps)
 
-    def __reduce__(self) -> tuple[type[_Convolution], tuple[()]]:
-        return _Convolution, ()
+    def __reduce__(self) -> tuple[type[_Convolution], tuple[bool]]:
+        return _Convolution, (self.keeps,)
 
     # What `torch.compile` makes of it would not be faster.
     @torch.compiler.disable
     def __call__(self, images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if weight.requires_grad:
+            self.keeps, self.kernels = False, {}
         if not _pays(images, weight):
             return nn.functional.conv2d(images, weight, bias, padding=1)
         kernel = back = None
-        if isinstance(weight, nn.Parameter) and not weight.requires_grad:
+        if self.keeps and not weight.is_inference():
             kernel = self._kept("kernel", weight)
             back = self._kept("back", weight) if images.requires_grad else None
         return _Winograd.apply(images, weight, bias, kernel, back)
 
     def _kept(self, which: str, weight: Tensor) -> Tensor:
-        # Networks are trained for some updates and frozen for others.
-        now = weight, weight.data_ptr(), weight._version
-        if self.weight is None or self.weight[0] is not weight or self.weight[1:] != now[1:]:
-            self.weight, self.kernels = now, {}
+        now = id(weight), weight.data_ptr(), weight._version
+        if self.seen != now:
+            self.seen, self.kernels = now, {}
         if which not in self.kernels:
-            self.kernels[which] = _transformed(weight if which == "kernel" else _backwards(weight))
+            with torch.inference_mode(False), torch.no_grad():
+                self.kernels[which] = _transformed(
+                    weight if which == "kernel" else _backwards(weight)
+                )
         return self.kernels[which]
 
 
@@ -189,9 +212,13 @@ class _Scratch(threading.local):
 
     def __call__(self, name: str, *shape: int) -> Tensor:
         size = torch.Size(shape).numel()
+        if size > LARGEST_SCRATCH:
+            return torch.empty(shape)
         block = self.blocks.get(name)
         if block is None or block.numel() < size:
-            block = self.blocks[name] = torch.empty(size)
+            # A tensor made in inference mode can't be written to in training.
+            with torch.inference_mode(False):
+                block = self.blocks[name] = torch.empty(size)
         return block[:size].view(shape)
 
 
