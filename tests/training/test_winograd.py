@@ -64,7 +64,7 @@ def distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:
     ],
 )
 def test_the_result_and_all_gradients_are_torchs(
-    shape, outputs, last, frozen, bias, calls, monkeypatch
+    shape, outputs, last, frozen, bias, calls, transforms
 ) -> None:
     ours = layer(shape[1], outputs, bias=bias, frozen=frozen)
     twin = nn.Conv2d(shape[1], outputs, 3, padding=1, bias=bias).double()
@@ -273,5 +273,5 @@ def test_adversarial_training_goes_the_same_way(spectral_norm: bool, calls) -> N
     expected = trained("float32", spectral_norm)
     assert not calls
     for ours, theirs in zip(trained("float32+winograd", spectral_norm), expected, strict=True):
-        assert distance(ours, theirs) < 1e-3
+        assert distance(ours, theirs) < 1e-2
     assert len(calls) > 4 * 4
