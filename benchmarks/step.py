@@ -1,4 +1,4 @@
-"""The training step beside a plain loop, in the same process, in turn.
+"""The training step beside a plain loop, in turn.
 
     python benchmarks/step.py [--networks default srgan vgg54] [--csv out.csv] [--plot out.png]
 
@@ -273,8 +273,8 @@ def first_steps(run: Run, device: torch.device) -> float:
     return peak_memory(device)
 
 
-def share_of_peak(run: Run, rate: float, device: torch.device, precision: torch.dtype) -> float:
-    return rate / convolution_peak(device, precision)
+def peak(run: Run, device: torch.device, precision: torch.dtype) -> float:
+    return convolution_peak(device, precision)
 
 
 def measure(name: str, speeds: list[Speed], options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -291,13 +291,19 @@ def measure(name: str, speeds: list[Speed], options: argparse.Namespace) -> list
     for _ in range(options.rounds):
         for title, loop in loops.items():
             times[title].append(loop.call(seconds, options.iterations, device))
+    precisions = {
+        title: torch.bfloat16 if title.startswith("bfloat16") else torch.float32 for title in loops
+    }
+    # Of each precision the best of all processes: what one sets for itself can make it higher.
+    peaks: dict[torch.dtype, float] = {}
+    for title, precision in precisions.items():
+        reached = loops[title].call(peak, device, precision)
+        peaks[precision] = max(peaks.get(precision, 0.0), reached)
     rows = []
     for title, taken in times.items():
         median = statistics.median(taken)
         ratio = statistics.median(p / t for p, t in zip(times["plain"], taken, strict=True))
-        precision = torch.bfloat16 if title.startswith("bfloat16") else torch.float32
         rate = operations / median
-        share = loops[title].call(share_of_peak, rate, device, precision)
         rows.append(
             {
                 "networks": name,
@@ -308,7 +314,7 @@ def measure(name: str, speeds: list[Speed], options: argparse.Namespace) -> list
                 "images/s": f"{batch_size / median:.1f}",
                 "ratio": f"{ratio:.2f}",
                 "GFLOP/s": f"{rate / 1e9:.0f}",
-                "of peak": f"{share:.0%}",
+                "of peak": f"{rate / peaks[precisions[title]]:.0%}",
                 "MB": f"{memory[title]:.0f}",
             }
         )

@@ -21,8 +21,8 @@ def config():
     preview_images = 2  # held-out images on the sheet
     tensorboard = True
     sync_batch_norm = False  # batch statistics over all GPUs; False: over each one's images
-    # float32 or bfloat16, then any of +channels_last +compile +keep_memory +tf32 +winograd; auto:
-    # what was measured to be fastest on this kind of device
+    # float32 or bfloat16, then any of +channels_last +compile +keep_memory +rows +tf32 +winograd;
+    # auto: what was measured to be fastest on this kind of device
     speed = "auto"
 
 

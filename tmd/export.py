@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from tmd.checkpoints import FORMAT, load_generator, save_checkpoint
 from tmd.errors import UserError, check_choice
-from tmd.training.winograd import without_winograd
+from tmd.training.speed import with_torchs_convolutions
 
 TOLERANCE = 1e-4
 # Half a level of 8 bits.
@@ -104,7 +104,7 @@ def export_generator(
     check_installed(format)
     if path.exists() and not overwrite:
         raise UserError(f"{path}: exists; overwrite=True replaces it")
-    ours = without_winograd(copy.deepcopy(generator)).cpu().eval()
+    ours = with_torchs_convolutions(copy.deepcopy(generator)).cpu().eval()
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         temporary = Path(folder) / path.name

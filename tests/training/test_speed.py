@@ -12,7 +12,7 @@ from torch import nn
 
 from tmd.errors import UserError
 from tmd.models import create_generator
-from tmd.training.speed import OPTIONS, PRECISIONS, Speed, fastest
+from tmd.training.speed import OPTIONS, PRECISIONS, Speed, fastest, with_torchs_convolutions
 
 CPU = torch.device("cpu")
 
@@ -56,11 +56,12 @@ def gradients(speed: Speed) -> tuple[torch.Tensor, list[torch.Tensor]]:
     ("text", "tolerance"),
     [
         ("float32+channels_last", 1e-4),
+        ("float32+rows", 1e-4),
         ("float32+winograd", 1e-4),
         ("bfloat16+channels_last", 5e-2),
         pytest.param("float32+compile", 1e-4, marks=pytest.mark.slow),
         pytest.param("bfloat16+channels_last+compile", 5e-2, marks=pytest.mark.slow),
-        pytest.param("float32+winograd+compile", 1e-4, marks=pytest.mark.slow),
+        pytest.param("float32+rows+winograd+compile", 1e-4, marks=pytest.mark.slow),
     ],
 )
 def test_a_faster_step_has_the_same_result(text: str, tolerance: float) -> None:
@@ -74,6 +75,16 @@ def test_a_faster_step_has_the_same_result(text: str, tolerance: float) -> None:
 def test_channels_last_is_a_layout() -> None:
     network = Speed("float32", channels_last=True).prepare(nn.Conv2d(8, 8, 3), CPU)
     assert network.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("option", ["rows", "winograd"])
+def test_torchs_convolutions_can_be_had_again(option: str) -> None:
+    plain = create_generator("srresnet", 2, 3, 1, 64)
+    names = [list(vars(layer)) for layer in plain.modules()]
+    network = Speed.parse(f"float32+{option}").prepare(plain, CPU)
+    assert [list(vars(layer)) for layer in network.modules()] != names
+    with_torchs_convolutions(network)
+    assert [list(vars(layer)) for layer in network.modules()] == names
 
 
 FAULTS = """

@@ -16,7 +16,7 @@ from tmd.measurements import create_measurement
 from tmd.models import create_discriminator, create_generator
 from tmd.training import Phases, Updater, create_srgan_trainer, winograd
 from tmd.training.speed import Speed
-from tmd.training.winograd import use_winograd, without_winograd
+from tmd.training.winograd import use_winograd
 
 
 @pytest.fixture
@@ -150,14 +150,6 @@ def test_what_is_first_used_in_inference_mode_serves_training() -> None:
     with torch.inference_mode():
         made = nn.Conv2d(64, 128, 3, padding=1).requires_grad_(False)
         use_winograd(made)(torch.zeros(1, 64, 32, 32))
-
-
-def test_a_network_can_be_had_without_it(calls) -> None:
-    ours = nn.Sequential(layer())
-    names = list(vars(nn.Sequential(nn.Conv2d(64, 128, 3, padding=1))[0]))
-    assert list(vars(without_winograd(ours)[0])) == names
-    ours(images(1, 64, 32, 32))
-    assert not calls
 
 
 def test_spectral_normalisation_is_seen_at_each_call(calls) -> None:

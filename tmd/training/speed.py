@@ -10,12 +10,13 @@ from torch import nn
 
 from tmd.errors import UserError
 from tmd.training.memory import keep_freed_memory
+from tmd.training.rows import use_rows
 from tmd.training.winograd import use_winograd
 
 #: name -> what `torch.autocast` is given; None: float32 throughout.
 PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
 #: What can be added to a precision.
-OPTIONS = ("channels_last", "compile", "keep_memory", "tf32", "winograd")
+OPTIONS = ("channels_last", "compile", "keep_memory", "rows", "tf32", "winograd")
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Speed:
         channels_last: the memory layout in which a pixel's channels are neighbours.
         compile: `torch.compile` makes kernels for the networks, for minutes at the start.
         keep_memory: on a CPU, freed memory is used again at once; see `keep_freed_memory`.
+        rows: on a CPU, convolutions with few outputs one row of the kernel after the other; see
+            `use_rows`.
         tf32: a GPU rounds the factors of float32 products to 10 bits.
         winograd: on a CPU, wide float32 convolutions by a quarter of the products; see
             `use_winograd`.
@@ -40,6 +43,7 @@ class Speed:
     channels_last: bool = False
     compile: bool = False
     keep_memory: bool = False
+    rows: bool = False
     tf32: bool = False
     winograd: bool = False
 
@@ -73,6 +77,8 @@ class Speed:
             network.to(memory_format=torch.channels_last)
         if self.winograd and device.type == "cpu":
             use_winograd(network)
+        if self.rows and device.type == "cpu":
+            use_rows(network)
         if self.compile:
             # In place: its attributes and the names in its state stay as they are.
             for part in network.values() if isinstance(network, nn.ModuleDict) else [network]:
@@ -88,6 +94,13 @@ class Speed:
             keep_freed_memory()
 
 
+def with_torchs_convolutions(network: nn.Module) -> nn.Module:
+    """``network`` without what `Speed.prepare` did to its convolutions: it can be exported."""
+    for layer in network.modules():
+        vars(layer).pop("_conv_forward", None)
+    return network
+
+
 def fastest(device: torch.device) -> Speed:
     """The fastest for this kind of device whose result is as good.
 
@@ -99,10 +112,9 @@ def fastest(device: torch.device) -> Speed:
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
         return Speed("bfloat16" if fast else "float32", channels_last=True, tf32=True)
-    amx = _cpu_has_amx()
-    return Speed(
-        "bfloat16" if amx else "float32", channels_last=True, keep_memory=True, winograd=not amx
-    )
+    if _cpu_has_amx():
+        return Speed("bfloat16", channels_last=True, keep_memory=True)
+    return Speed("float32", channels_last=True, keep_memory=True, rows=True, winograd=True)
 
 
 def _cpu_has_amx() -> bool:

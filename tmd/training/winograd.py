@@ -75,14 +75,6 @@ def use_winograd(network: nn.Module) -> nn.Module:
     return network
 
 
-def without_winograd(network: nn.Module) -> nn.Module:
-    """``network`` with torch's own convolutions again, which can be traced and exported."""
-    for layer in network.modules():
-        if isinstance(layer.__dict__.get("_conv_forward"), _Convolution):
-            del layer._conv_forward
-    return network
-
-
 def _suits(layer: nn.Conv2d) -> bool:
     return (
         layer.kernel_size == (3, 3)
