@@ -191,16 +191,18 @@ def test_other_convolutions_stay_as_they_are(unsuitable, calls) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "pays"),
+    ("shape", "frozen", "pays"),
     [
-        ((1, 64, 32, 32), True),
-        ((1, 64, 31, 32), True),
-        ((1, 64, 28, 32), False),  # 56 tiles
-        ((16, 64, 9, 9), False),  # 144 tiles of 16 pixels for 81
+        ((1, 64, 32, 32), False, True),
+        ((1, 64, 31, 32), False, True),
+        ((1, 64, 28, 32), False, False),  # 56 tiles
+        ((1, 64, 16, 16), True, True),
+        ((1, 64, 12, 16), True, False),  # 12 tiles
+        ((16, 64, 9, 9), True, False),  # 144 tiles of 16 pixels for 81
     ],
 )
-def test_inputs_that_tiles_do_not_suit_go_torchs_way(shape, pays, calls) -> None:
-    layer()(torch.zeros(shape))
+def test_inputs_that_tiles_do_not_suit_go_torchs_way(shape, frozen, pays, calls) -> None:
+    layer(frozen=frozen)(torch.zeros(shape))
     assert bool(calls) == pays
 
 

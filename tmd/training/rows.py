@@ -1,9 +1,9 @@
 """Convolutions with few outputs on a CPU: one for each row of the kernel, then a sum.
 
 Processors compute sixteen outputs and more at a time. SRGAN's last layer, 9 × 9 to three colours,
-uses three of them; as nine kernels of 1 × 9 it has 27 outputs of the same arithmetic, whose sum over
-nine rows of pixels is small: 2.4 times as fast forward and backward (64 channels, batch of 8 × 128²,
-AVX-512, two cores), 3.6 times forward alone.
+uses three of them; as nine kernels of 1 × 9 it has 27 outputs of the same arithmetic, whose sum
+over nine rows of pixels is small: 2.4 times as fast forward and backward, 3.6 times forward alone
+(64 channels, batch of 8 × 128², AVX-512, two cores).
 """
 
 from __future__ import annotations

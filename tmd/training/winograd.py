@@ -22,6 +22,7 @@ OUTPUT, TILE = 4, 6  # pixels of a side
 MIN_CHANNELS = 64
 MIN_PAIRS = 64 * 128
 MIN_TILES = 64
+MIN_TILES_KEPT = 16  # where the weight's transform is kept from call to call
 MAX_WASTE = 1.25  # pixels that whole tiles may make up, over those there are
 CHUNK = 128  # tiles that pass through the transforms together; at least a row of an image
 LARGEST_SCRATCH = 1 << 24  # numbers that are kept for the next call
@@ -111,10 +112,11 @@ class _Convolution:
     def __call__(self, images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if weight.requires_grad:
             self.keeps, self.kernels = False, {}
-        if not _pays(images, weight):
+        kept = self.keeps and not weight.is_inference()
+        if not _pays(images, weight, MIN_TILES_KEPT if kept else MIN_TILES):
             return nn.functional.conv2d(images, weight, bias, padding=1)
         kernel = back = None
-        if self.keeps and not weight.is_inference():
+        if kept:
             kernel = self._kept("kernel", weight)
             back = self._kept("back", weight) if images.requires_grad else None
         return _Winograd.apply(images, weight, bias, kernel, back)
@@ -131,11 +133,11 @@ class _Convolution:
         return self.kernels[which]
 
 
-def _pays(images: Tensor, weight: Tensor) -> bool:
+def _pays(images: Tensor, weight: Tensor, at_least: int) -> bool:
     count, _, height, width = images.shape
     tiles = count * -(-height // OUTPUT) * -(-width // OUTPUT)
     return (
-        tiles >= MIN_TILES
+        tiles >= at_least
         and tiles * OUTPUT**2 <= MAX_WASTE * count * height * width
         and images.device.type == "cpu"
         and images.dtype == weight.dtype == torch.float32
