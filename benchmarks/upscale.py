@@ -24,6 +24,7 @@ from PIL import Image
 from tmd.checkpoints import load_generator, save_checkpoint
 from tmd.images import read_image, to_float
 from tmd.models import create_generator
+from tmd.training.speed import UPSCALING_ON_CPU
 from tmd.upscale import upscale
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,7 +74,7 @@ def main() -> None:
             seconds, cpu, peak = measured(words)
             size = (place / f"{tile}.png").stat().st_size / 1e6
             print(f"tile {tile}: {seconds:.0f} s, {cpu:.0f} s of CPU, {peak:.0f} MB, {size:.0f} MB")
-        generator = load_generator(checkpoint)
+        generator = UPSCALING_ON_CPU.prepare(load_generator(checkpoint), torch.device("cpu"))
         lr = to_float(read_image(options.photo))[None, :, : options.crop, : options.crop]
         whole = upscale(generator, lr, max(lr.shape))
         for tile in options.tiles:

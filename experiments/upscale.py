@@ -38,6 +38,7 @@ from tmd.images import read_size
 from tmd.models.interpolation import interpolate_generators
 from tmd.photos import OUTPUT_SUFFIXES, PhotoGenerator, check_output, read_photo, write_photo
 from tmd.shipped import DEFAULT
+from tmd.training.speed import UPSCALING_ON_CPU
 from tmd.upscale import upscale_bands
 
 ex = Experiment("upscale", base_dir=str(Path(__file__).resolve().parents[1]), save_git_info=HAS_GIT)
@@ -135,9 +136,14 @@ def upscale(
     tile: int | None,
     self_ensemble: bool,
     amp: bool,
+    device: str,
 ) -> dict[str, int]:
     jobs = plan(input, Path(output), format)
     generator = build_generator()
+    place = torch.device(available_device(device))
+    if place.type == "cpu":
+        UPSCALING_ON_CPU.switch_device(place)
+        UPSCALING_ON_CPU.prepare(generator, place)
     settings = Settings(overwrite, tile, self_ensemble, amp)
     started = time.monotonic()
     failed = 0

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from tmd.errors import UserError
 from tmd.models import GENERATORS, create_generator
+from tmd.training.speed import UPSCALING_ON_CPU
 from tmd.upscale import (
     bytes_per_pixel,
     count_tiles,
@@ -93,13 +94,16 @@ def test_any_size(size):
     assert (upscale(generator, lr, 3) - whole).abs().max() < ROUNDING
 
 
-def test_equals_whole_on_a_real_photo(shared_data):
+@pytest.mark.parametrize("prepared", [False, True])
+def test_equals_whole_on_a_real_photo(prepared, shared_data):
     from tmd.images import read_image, to_float
 
     lr = to_float(read_image(shared_data / "benchmarks/Set5/LR_bicubic/X4/womanx4.png"))[None]
     generator = lively(scale=4, n_blocks=3, n_features=16)
     with torch.no_grad():
         whole = generator(lr)
+    if prepared:
+        UPSCALING_ON_CPU.prepare(generator, torch.device("cpu"))
     assert (upscale(generator, lr, 40) - whole).abs().max() < ROUNDING
 
 

@@ -94,6 +94,10 @@ class Speed:
             keep_freed_memory()
 
 
+#: What makes a trained generator fast on a CPU; a tile's result still does not depend on its place.
+UPSCALING_ON_CPU = Speed("float32", channels_last=True, keep_memory=True, rows=True)
+
+
 def with_torchs_convolutions(network: nn.Module) -> nn.Module:
     """``network`` without what `Speed.prepare` did to its convolutions: it can be exported."""
     for layer in network.modules():
