@@ -142,7 +142,6 @@ def upscale(
     generator = build_generator()
     place = torch.device(available_device(device))
     if place.type == "cpu":
-        UPSCALING_ON_CPU.switch_device(place)
         UPSCALING_ON_CPU.prepare(generator, place)
     settings = Settings(overwrite, tile, self_ensemble, amp)
     started = time.monotonic()
