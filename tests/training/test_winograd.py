@@ -138,6 +138,16 @@ def test_a_frozen_network_that_is_trained_after_all_is_seen_as_it_is() -> None:
     assert distance(ours(x), F.conv2d(x, ours.weight, ours.bias, padding=1)) < 1e-5
 
 
+def test_transforms_are_kept_for_what_was_frozen_from_the_beginning(transforms) -> None:
+    x = torch.zeros(1, 64, 32, 32)
+    for frozen, made in ((True, 1), (False, 3)):
+        transforms.clear()
+        ours = layer(frozen=frozen).requires_grad_(False)
+        for network in (ours, ours, copy.deepcopy(ours)):
+            network(x)
+        assert len(transforms) == made + frozen  # the copy makes its own
+
+
 def test_what_is_first_used_in_inference_mode_serves_training() -> None:
     winograd._scratch.blocks.clear()
     for frozen in (True, False):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -101,9 +100,7 @@ class _Convolution:
         self.seen: tuple[int, int, int] | None = None
         self.kernels: dict[str, Tensor] = {}
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Convolution:
-        return _Convolution(self.keeps)
-
+    # Copies and pickles begin without what is kept.
     def __reduce__(self) -> tuple[type[_Convolution], tuple[bool]]:
         return _Convolution, (self.keeps,)
 
