@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 
@@ -7,6 +8,7 @@ import pytest
 from ignite.engine import Engine
 
 from tmd.handlers import Interrupted, Interruption
+from tmd.handlers.interruption import raise_interrupted
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -53,3 +55,21 @@ def test_without_a_signal_nothing_happens() -> None:
     with interruption:
         trainer.run(range(2), max_epochs=1)
     assert trainer.state.iteration == 2
+
+
+@pytest.mark.parametrize(
+    ("problem", "interrupts"), [(None, True), (KeyboardInterrupt, True), (RuntimeError, False)]
+)
+def test_sigterm_does_not_cut_short_what_a_failure_leaves_to_do(problem, interrupts) -> None:
+    previous = signal.signal(signal.SIGTERM, raise_interrupted)
+    try:
+        with contextlib.suppress(problem or ()), Interruption(before=lambda engine: None):
+            if problem is not None:
+                raise problem
+        if interrupts:
+            with pytest.raises(Interrupted):
+                os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, previous)

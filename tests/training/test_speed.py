@@ -45,7 +45,7 @@ def gradients(speed: Speed) -> tuple[torch.Tensor, list[torch.Tensor]]:
     network = speed.prepare(network, CPU)
     assert list(network.state_dict()) == names
     assert network.scale == 2
-    lr = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    lr = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(1))
     with torch.autocast("cpu", speed.autocast, enabled=speed.autocast is not None):
         sr = network(lr)
     sr.float().square().mean().backward()

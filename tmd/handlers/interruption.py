@@ -29,6 +29,10 @@ def raise_interrupted(number: int, frame: FrameType | None) -> None:
     raise Interrupted(number)
 
 
+def _end_already(number: int, frame: FrameType | None) -> None:
+    """A signal handler for a process that is ending."""
+
+
 class Interruption:
     """While the engine runs, the first signal waits for the iteration's end, the second does not.
 
@@ -55,9 +59,14 @@ class Interruption:
         self._previous = {number: signal.signal(number, self._request) for number in self.SIGNALS}
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        # When one of several processes fails, the others fail with it and are sent SIGTERM as well:
+        # that must not cut short the record of the failure. The command line ends this state.
+        failed = kind is not None and not issubclass(kind, KeyboardInterrupt)
+        if failed and signal.getsignal(signal.SIGTERM) is raise_interrupted:
+            signal.signal(signal.SIGTERM, _end_already)
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         if self.requested is not None:
