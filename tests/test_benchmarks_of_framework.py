@@ -78,3 +78,12 @@ def test_optimizers_are_timed_beside_adam(tmp_path):
     assert [row["optimiser"] for row in rows] == ["Adam, fused", "Muon", "torch's Muon"]
     assert rows[0]["of Adam's time"] == "1.0"
     assert all(float(row["ms an update"]) > 0 for row in rows)
+
+
+def test_layers_are_compared_and_agree(tmp_path):
+    rows, _ = rows_of(tmp_path, "layers.py", "--rounds", "1", "--batch", "4")
+    kinds = [row["layer"].split()[0] for row in rows]
+    assert kinds == ["winograd"] * 10 + ["rows"] * 2 + ["dense"]
+    for row in rows:
+        assert 0 < float(row["difference"]) < 1e-5
+        assert float(row["alone: ratio"]) > 0

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.parametrize import is_parametrized
 
 POWER_ITERATIONS = 100
 
@@ -123,7 +124,9 @@ class Dense(nn.Linear):
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, inputs) -> (N, outputs)."""
-        own: Any = getattr(self, "parametrizations", {"weight": []})["weight"]
+        own: Any = []
+        if is_parametrized(self, "weight"):
+            own = self.parametrizations.weight  # type: ignore[union-attr]
         if [type(each) for each in own] != [_SpectralNorm]:
             return super().forward(features)
         weight, norm = own.original, own[0]

@@ -12,9 +12,9 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 def keep_freed_memory() -> bool:
     """Let this process keep what it frees, instead of giving it back and asking for it anew.
 
-    The C library gives each large tensor fresh pages, which the system fills with zeros first: of
-    the time of a convolution of 8 × 64 × 128 × 128, forward and backward, a fifth. A training step
-    takes the same sizes again and again.
+    The C library gives each large tensor fresh pages, which the system fills with zeros first: a
+    fifth of the time of some convolutions of 8 × 64 × 128 × 128 with their ReLUs, forward and
+    backward. A training step takes the same sizes again and again.
 
     Returns:
         Whether it could be set: with glibc only.

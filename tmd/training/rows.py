@@ -2,8 +2,8 @@
 
 Processors compute sixteen outputs and more at a time. SRGAN's last layer, 9 × 9 to three colours,
 uses three of them; as nine kernels of 1 × 9 it has 27 outputs of the same arithmetic, whose sum
-over nine rows of pixels is small: 2.4 times as fast forward and backward, 3.6 times forward alone
-(64 channels, batch of 8 × 128², AVX-512, two cores).
+over nine rows of pixels is small: 2.6 times as fast forward and backward, 3.3 times forward alone
+(64 channels, batch of 8 × 128², AVX-512, two cores; `benchmarks/layers.py`).
 """
 
 from __future__ import annotations

@@ -221,10 +221,10 @@ class _Tiles:
     """The overlapping 6 × 6 tiles of images (N, C, H, W), and the outputs they stand for."""
 
     def __init__(self, images: Tensor) -> None:
-        self.images, self.channels, self.height, self.width = images.shape
+        self.count, self.channels, self.height, self.width = images.shape
         self.rows, self.columns = -(-self.height // OUTPUT), -(-self.width // OUTPUT)
         height, width = self.rows * OUTPUT + 2, self.columns * OUTPUT + 2
-        padded = _scratch("padded", self.images, height, width, self.channels)
+        padded = _scratch("padded", self.count, height, width, self.channels)
         padded[:, 0].zero_()
         padded[:, self.height + 1 :].zero_()
         padded[:, :, 0].zero_()
@@ -232,7 +232,7 @@ class _Tiles:
         padded[:, 1 : self.height + 1, 1 : self.width + 1] = images.permute(0, 2, 3, 1)
         image, row, column, _ = padded.stride()
         self.tiles = padded.as_strided(
-            (TILE, TILE, self.images, self.rows, self.columns, self.channels),
+            (TILE, TILE, self.count, self.rows, self.columns, self.channels),
             (row, column, image, OUTPUT * row, OUTPUT * column, 1),
         )
 
@@ -242,7 +242,7 @@ class _Tiles:
         of_image = self.rows * self.columns
         images = max(1, CHUNK // of_image)
         rows = self.rows if of_image <= CHUNK else max(1, CHUNK // self.columns)
-        for image in range(0, self.images, images):
+        for image in range(0, self.count, images):
             for row in range(0, self.rows, rows):
                 yield every, every, slice(image, image + images), slice(row, row + rows)
 
@@ -259,11 +259,11 @@ class _Tiles:
         height, width = self.rows * OUTPUT, self.columns * OUTPUT
         if (height, width) == images.shape[1:3] and images.is_contiguous():
             return images
-        return _scratch("whole", self.images, height, width, images.shape[-1])
+        return _scratch("whole", self.count, height, width, images.shape[-1])
 
     def outputs(self, images: Tensor) -> Tensor:
         """A view (4, 4, N, rows, columns, K) of (N, 4 · rows, 4 · columns, K)."""
-        shape = (self.images, self.rows, OUTPUT, self.columns, OUTPUT, images.shape[-1])
+        shape = (self.count, self.rows, OUTPUT, self.columns, OUTPUT, images.shape[-1])
         return images.view(shape).permute(2, 4, 0, 1, 3, 5)
 
 
@@ -272,7 +272,7 @@ def _convolve(images: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     tiles, channels = _Tiles(images), kernel.shape[2]
     # In-place activations after it want a tensor of its own, not a view of one.
     result = torch.empty(
-        (tiles.images, channels, tiles.height, tiles.width), memory_format=torch.channels_last
+        (tiles.count, channels, tiles.height, tiles.width), memory_format=torch.channels_last
     )
     pixels_of = result.permute(0, 2, 3, 1)
     whole = tiles.outputs_in(pixels_of)
