@@ -105,7 +105,8 @@ def _matrices(
             matrix = torch.zeros(len(some), stop - start, dtype=torch.float64)
             # Mirrored taps name the same input twice: their weights add up.
             matrix.scatter_add_(1, some - start, weights[first : first + _BLOCK])
-            blocks.append((start, stop, matrix.to(device=device, dtype=dtype)))
+            matrix = matrix.to(device, dtype, non_blocking=True)
+            blocks.append((start, stop, matrix))
     return blocks
 
 

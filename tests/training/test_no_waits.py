@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import nullcontext
+
 import pytest
 import torch
-from ignite.engine import Events
+import torchvision
+from ignite.engine import Engine, Events
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from tmd.handlers import (
     ImageHistory,
@@ -15,10 +21,19 @@ from tmd.handlers import (
     create_adversarial_weight,
 )
 from tmd.losses.adversarial import create_adversarial_loss
-from tmd.losses.content import create_content_loss
+from tmd.losses.content import ContentLoss, create_content_loss, parse_spec
 from tmd.measurements import create_measurement
 from tmd.models import create_discriminator, create_generator
-from tmd.training import Phases, Updater, create_srgan_trainer
+from tmd.models.features import VGGFeatures
+from tmd.training import (
+    Discriminators,
+    Phases,
+    Updater,
+    create_ambientgan_trainer,
+    create_srgan_trainer,
+)
+from tmd.training.ambientgan import Weights
+from tmd.training.muon import Muon
 from tmd.training.steps import clip_norm
 
 
@@ -96,3 +111,156 @@ def test_on_a_gpu_nothing_synchronises() -> None:
         engine.run(data, max_epochs=1)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+class OneDevice(TorchDispatchMode):
+    """Raises where tensors of two devices meet, and where a copy between them is waited for.
+
+    Single numbers may come from the CPU: kernels take them as arguments.
+    """
+
+    COPIES = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        tensors = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
+        if function in self.COPIES:
+            if True in args[2:] or (kwargs or {}).get("non_blocking"):
+                return result
+            tensors.append(result)
+        else:
+            tensors = [each for each in tensors if each.dim()]
+        devices = {each.device.type for each in tensors}
+        assert len(devices) < 2, f"{function} of tensors on {sorted(devices)}"
+        return result
+
+
+@pytest.fixture
+def meta(monkeypatch) -> str:
+    """A device that every computer has, without numbers in it: reading one raises.
+
+    It stands for a GPU here, in all but autocast and the optimiser's fused kernel.
+    """
+    for name, instead in (("autocast", nullcontext()), ("is_autocast_enabled", False)):
+        own = getattr(torch, name)
+
+        def asked(device_type, *args, own=own, instead=instead, **kwargs):
+            return instead if device_type == "meta" else own(device_type, *args, **kwargs)
+
+        monkeypatch.setattr(torch, name, asked)
+    return "meta"
+
+
+def elsewhere(network: nn.Module) -> Updater:
+    optimizer = torch.optim.Adam(network.to("meta").parameters(), 1e-4, foreach=False)
+    return Updater(network, optimizer, clip_norm(1.0))
+
+
+def run_elsewhere(engine: Engine, batches: Sequence) -> None:
+    engine.add_event_handler(
+        Events.ITERATION_STARTED, lambda: setattr(engine.state, "adv_weight", 1e-2)
+    )
+    ScalarLog(100).attach(engine)
+    with OneDevice():
+        engine.run(batches, max_epochs=1)
+    assert {value.device.type for value in engine.state.output.values()} == {"meta"}
+
+
+GENERATORS = {
+    "srresnet": {"norm": "batch"},
+    "rrdb": {},
+    "compact": {"spectral_norm": True},
+}
+DISCRIMINATORS = {
+    "srgan": {"features": [8, 8], "strides": [1, 2], "spectral_norm": True, "grid": 5},
+    "patch": {"features": [8, 8], "strides": [2, 1], "norm": "none"},
+    "unet": {"features": [8, 8, 8, 8], "strides": [1, 2, 2, 2], "spectral_norm": True},
+}
+
+
+def small(generator: str, discriminator: str) -> tuple[nn.Module, nn.Module]:
+    return (
+        create_generator(generator, 2, 3, 1, 8, **GENERATORS[generator]),
+        create_discriminator(discriminator, 3, **DISCRIMINATORS[discriminator]),
+    )
+
+
+def vgg_loss() -> ContentLoss:
+    weights = torchvision.models.vgg19(weights=None).features.state_dict()
+    return ContentLoss(parse_spec("vgg22"), VGGFeatures("vgg19", ["vgg22"], True, weights))
+
+
+@pytest.mark.parametrize(
+    ("generator", "discriminator", "loss"),
+    [
+        ("srresnet", "srgan", "bce"),
+        ("rrdb", "patch", "relativistic"),
+        ("compact", "unet", "least-squares"),
+        ("srresnet", "patch", "hinge"),
+        ("compact", "srgan", "wgan-gp"),
+    ],
+)
+def test_on_another_device_nothing_is_waited_for(meta, generator, discriminator, loss) -> None:
+    g, d = small(generator, discriminator)
+    engine = create_srgan_trainer(
+        g,
+        d,
+        elsewhere(g),
+        elsewhere(d),
+        create_measurement([{"name": "blur", "sigma": [0.5, 2.0]}, "decimate", "quantize"], 2),
+        vgg_loss().to(meta),
+        nn.functional.l1_loss,
+        create_adversarial_loss(loss),
+        Phases(1, 1, 100),
+        history=ImageHistory(4, 1, 0.5, device=meta),
+        device=meta,
+    )
+    average_weights(engine, g, 0.9)
+    run_elsewhere(engine, batches(4))
+
+
+def test_without_hr_nothing_is_waited_for_on_another_device(meta) -> None:
+    g, images = small("srresnet", "srgan")
+    discriminators = Discriminators({"images": images, "measured": small("srresnet", "patch")[1]})
+    engine = create_ambientgan_trainer(
+        g,
+        discriminators,
+        elsewhere(g),
+        elsewhere(discriminators),
+        create_measurement(["bicubic"], 2),
+        create_content_loss("l1"),
+        nn.functional.l1_loss,
+        create_adversarial_loss("wgan-gp"),
+        Phases(1, 1, 100),
+        weights=Weights(reconstruction=0.5),
+        history=ImageHistory(4, 1, 0.5, device=meta),
+        device=meta,
+    )
+    unpaired = [((torch.rand(4, 3, 12, 12), hr),) for (hr,) in batches(4)]
+    run_elsewhere(engine, unpaired)
+
+
+def test_muon_waits_for_nothing_on_another_device(meta) -> None:
+    network = create_generator("srresnet", 2, 3, 2, 8).to(meta)
+    optimizer = Muon(network, 1e-3)
+    with OneDevice():
+        for _ in range(2):
+            network(torch.rand(1, 3, 8, 8, device=meta)).sum().backward()
+            optimizer.step()
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda there, here: there.sum().item(),
+        lambda there, here: there.cpu(),
+        lambda there, here: there.copy_(here),
+        lambda there, here: here.to(there.device),
+        lambda there, here: nn.functional.linear(there, here),
+    ],
+    ids=["number", "from", "into", "to", "meeting"],
+)
+def test_what_is_waited_for_on_another_device_is_noticed(wait) -> None:
+    there, here = torch.ones(2, 2, device="meta"), torch.ones(2, 2)
+    with OneDevice(), pytest.raises((AssertionError, RuntimeError, NotImplementedError)):
+        wait(there, here)

@@ -169,7 +169,8 @@ class WassersteinGradientPenalty(AdversarialLoss):
             generator: draws where between the two.
         """
         shape = (len(real), *[1] * (real.dim() - 1))
-        share = torch.rand(shape, generator=generator, device=generator.device).to(real)
+        share = torch.rand(shape, generator=generator, device=generator.device)
+        share = share.to(real, non_blocking=True)
         between = torch.lerp(real.detach(), fake.detach().to(real), share).requires_grad_()
         values = discriminator(between).float().flatten(1).mean(1)
         (gradients,) = torch.autograd.grad(values.sum(), between, create_graph=True)

@@ -158,12 +158,15 @@ def cubic_phases(scale: int) -> Tensor:
     return cubic(centres[:, None] - torch.arange(-2, 3, dtype=torch.float64))
 
 
-def symmetric_indices(size: int, margin: int) -> Tensor:
-    """The indices that extend a row by mirroring it with its edge pixel repeated, like MATLAB."""
-    indices = torch.arange(size + 2 * margin) - margin
-    indices = torch.where(indices < 0, -1 - indices, indices)
-    indices = torch.where(indices >= size, 2 * size - 1 - indices, indices)
-    return indices.clamp(min=0).clamp(max=size - 1)
+def symmetric_indices(size: int, margin: int, device: torch.device | str = "cpu") -> Tensor:
+    """The indices that extend a row by mirroring it with its edge pixel repeated, like MATLAB.
+
+    They are made on ``device``: a copy to it would be waited for.
+    """
+    indices = torch.arange(-margin, size + margin, device=device)
+    indices = torch.maximum(indices, -1 - indices)
+    indices = torch.minimum(indices, 2 * size - 1 - indices)
+    return indices.clamp(0, size - 1)
 
 
 class BicubicUpsampling(nn.Module):
@@ -199,9 +202,8 @@ class BicubicUpsampling(nn.Module):
         return self._upsample(images)
 
     def _upsample(self, images: Tensor) -> Tensor:
-        device = images.device
-        rows = symmetric_indices(images.shape[-2], self.radius).to(device)
-        columns = symmetric_indices(images.shape[-1], self.radius).to(device)
+        rows = symmetric_indices(images.shape[-2], self.radius, images.device)
+        columns = symmetric_indices(images.shape[-1], self.radius, images.device)
         padded = images.index_select(-2, rows).index_select(-1, columns)
         planes = padded.flatten(0, 1).unsqueeze(1)
         phases = F.conv2d(planes, self.kernel.to(images.dtype))

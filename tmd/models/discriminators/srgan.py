@@ -29,8 +29,9 @@ def pool_to_grid(features: Tensor, grid: int) -> Tensor:
     """
 
     def averages(size: int) -> Tensor:
-        cells = torch.arange(grid)[:, None]
-        pixels = torch.arange(size)
+        # On the device from the start: a copy to it would be waited for.
+        cells = torch.arange(grid, device=features.device)[:, None]
+        pixels = torch.arange(size, device=features.device)
         inside = (pixels >= cells * size // grid) & (pixels < -(-(cells + 1) * size // grid))
         return (inside / inside.sum(1, keepdim=True)).to(features)
 
