@@ -55,6 +55,7 @@ PANELS = (
     Panel("Adversarial loss of G, loss of D", ("train.adversarial", "train.loss_d")),
     Panel("What D says", ("train.d_real", "train.d_fake")),
     Panel("Learning rates", ("train.lr_g", "train.lr_d"), logarithmic=True, exact=True),
+    Panel("Training images a second", ("train.images_per_second",)),
 )
 
 
