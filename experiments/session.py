@@ -10,7 +10,7 @@ import math
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -370,9 +370,7 @@ class Session:
     def _write_sheet(self, iteration: int, sheet: Image.Image) -> None:
         if self.tensorboard:
             self.tensorboard.add_sheet(iteration, sheet)
-        path = self.scratch / f"sheet_{iteration:08d}.png"
-        sheet.save(path)
-        self._keep(path)
+        self._keep(f"sheet_{iteration:08d}.png", sheet.save)
 
     def folder(self) -> Path | None:
         """Where the file store keeps this run, if it does."""
@@ -437,13 +435,18 @@ class Session:
         }
 
     def _save_checkpoint(self, name: str, contents: dict[str, Any]) -> bool:
-        path = self.scratch / name
-        save_checkpoint(path, contents)
-        return self._keep(path)
+        return self._keep(name, lambda path: save_checkpoint(path, contents))
 
-    def _keep(self, path: Path) -> bool:
+    def _keep(self, name: str, write: Callable[[Path], None]) -> bool:
         """Hand a file to the stores; where one of them is away, it stays for another try."""
-        durable = self.artifacts.save(path.name, path)
+        path = self.scratch / name
+        try:
+            write(path)
+        except (OSError, RuntimeError) as error:  # torch's writer raises both when a disk is full
+            path.unlink(missing_ok=True)
+            self.artifacts.failed(name, error)
+            return False
+        durable = self.artifacts.save(name, path)
         if durable:
             path.unlink()
         return durable

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from typing import Any, Protocol, runtime_checkable
 
+from observers.failures import Failures
+
 
 @runtime_checkable
 class KeepsArtifacts(Protocol):
     """An observer of ours; Sacred's own can add an artifact, but never remove it."""
+
+    failures: Failures
 
     def save_artifact(self, name: str, source: str | os.PathLike[str]) -> bool: ...
 
@@ -18,7 +22,7 @@ class KeepsArtifacts(Protocol):
 class RunArtifacts:
     """The artifacts of a Sacred run, in every store of ours that observes it.
 
-    Neither method raises: a store that is away or a full disk is said once, counted in the record
+    No method raises: a store that is away or a full disk is said once, counted in the record
     and tried again.
 
     Args:
@@ -45,3 +49,8 @@ class RunArtifacts:
         """Drop an artifact from the record and its bytes from the store; absent ones are fine."""
         for each in self._observers:
             each.remove_artifact(name)
+
+    def failed(self, name: str, error: Exception) -> None:
+        """Say and count that there is no file to keep as ``name``, for want of room say."""
+        for each in self._observers:
+            each.failures.add(f"make {name}", error)

@@ -52,8 +52,8 @@ def load_checkpoint(path: str | os.PathLike[str], device: str | torch.device = "
         raise UserError(f"checkpoint {path}: truncated, or not a PyTorch checkpoint") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise UserError(
-            f"checkpoint {path}: not written by this framework (plain weights? see README, "
-            "'Networks from elsewhere')"
+            f"checkpoint {path}: not written by this framework (tmd.checkpoints.load_weights "
+            "puts plain weights into a network)"
         )
     if state["version"] > VERSION:
         raise UserError(

@@ -169,8 +169,8 @@ def read_weights(
         raise UserError(f"checkpoint {path}: truncated, or not a safetensors file") from None
     if text is None:
         raise UserError(
-            f"checkpoint {path}: says nothing of its architecture (plain weights? see README, "
-            "'Networks from elsewhere')"
+            f"checkpoint {path}: says nothing of its architecture (tmd.checkpoints."
+            "load_weights puts plain weights into a network)"
         )
     return {
         "format": FORMAT,

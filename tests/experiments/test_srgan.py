@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -42,13 +44,14 @@ def finished(store: Path) -> Path:
     )
 
 
-def attempt(store: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def attempt(store: Path, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "experiments/srgan.py", "-F", str(store), *words],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
+        **options,
     )
 
 
@@ -143,6 +146,36 @@ def test_a_run_goes_on_with_another_optimizer(store: Path, finished: Path) -> No
     ended = attempt(store, "with", f"resume={finished}", *words)
     assert ended.returncode == 0
     assert "note: the resumed run has another optimizer_g; it begins anew" in ended.stderr
+
+
+def test_a_run_goes_on_with_other_settings_of_its_optimizer_and_another_schedule(
+    store: Path, finished: Path
+) -> None:
+    words = ["schedule.adversarial=40it", "optimization.betas=[0.1,0.2]", "schedule.adv=linear"]
+    linear = train("srgan", store, f"resume={finished}", *words)
+    for optimizer in ("optimizer_g", "optimizer_d"):
+        for group in final_state(linear)["trainer"][optimizer]["param_groups"]:
+            assert tuple(group["betas"]) == (0.1, 0.2)
+    adaptive = ["schedule.adv=adaptive", "schedule.adversarial=64it"]
+    train("srgan", store, f"resume={linear}", *adaptive)
+
+
+def test_training_goes_on_where_a_file_has_no_room(store: Path) -> None:
+    def little_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+    before = runs(store)
+    words = [*SETTINGS, "training.preview_images=1", "training.tensorboard=False"]
+    ended = attempt(store, "with", *words, preexec_fn=little_room)
+    assert ended.returncode == 0, ended.stderr
+    (run,) = runs(store) - before
+    kept = record(store / str(run))
+    assert kept["status"] == "COMPLETED"
+    assert not any(name.endswith(".pt") for name in kept["artifacts"])
+    failures = kept["observer_failures"]
+    assert failures["count"] >= 3
+    assert any("make best.pt" in message for message in failures["messages"])
+    assert "observer: make best.pt" in ended.stderr
 
 
 def test_a_broken_loss_fails_the_run_and_spares_its_checkpoints(store: Path) -> None:

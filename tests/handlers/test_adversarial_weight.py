@@ -133,6 +133,31 @@ def test_adaptive_continues_from_its_state() -> None:
     assert restored.state_dict() == weight.state_dict()
 
 
+def test_adaptive_goes_on_from_another_schedule() -> None:
+    """What it finds, best or not, is what it goes back to."""
+    phases = Phases(0, 0, 6)
+    network = Network()
+    weight = create_adversarial_weight(
+        "adaptive", 0.8, phases, network.state_dict, network.load_state_dict
+    )
+    weight.load_state_dict({})
+    trainer = Engine(lambda engine, batch: None)
+    trainer.register_events(*TrainingEvents)
+    weight.attach(trainer)
+    trainer.state.phase = "adversarial"
+
+    @trainer.on(Events.ITERATION_COMPLETED)
+    def validated(engine: Engine) -> None:
+        network.value = engine.state.iteration
+        engine.state.is_best = False
+        engine.fire_event(TrainingEvents.VALIDATED)
+
+    trainer.run([0] * phases.total, max_epochs=1)
+    assert network.value == 1
+    # Lowered after the 3rd, the 5th and the last.
+    assert weight.at(7) == pytest.approx(0.8 * 0.1 * 0.5**3)
+
+
 def test_a_setting_of_another_schedule_is_an_error_that_lists_its_own() -> None:
     with pytest.raises(UserError, match=r"schedule\.adv\.patience: linear has no such setting"):
         create_adversarial_weight("linear", 1.0, Phases(0, 0, 1), dict, print, patience=2)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from ignite.engine import Engine, Events
 from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor, nn
+from torch._dynamo.testing import CompileCounter
 
 from tmd.handlers import Validation
 from tmd.handlers.validation import Pair, as_8_bit
@@ -87,3 +89,44 @@ def test_validation_leaves_no_gradient() -> None:
     network = Constant()
     validation = Validation(network, pairs(), {}, Phases(1, 0, 0), 1)
     assert not validation.super_resolve(pairs()[0].lr).requires_grad
+
+
+class Normalised(Constant):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return super().forward(self.norm(lr))
+
+
+def test_a_network_in_training_is_measured_as_it_will_be_used_and_stays_as_it_is() -> None:
+    torch.manual_seed(0)
+    network = Normalised()
+    network(torch.rand(4, 1, 8, 8))  # statistics that are not an image's own
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    held_out = pairs()
+    validation = Validation(
+        network, held_out, {"psnr": lambda sr, hr: psnr(sr, hr)}, Phases(1, 0, 0), 1
+    )
+    measured = validation.figures(validation.super_resolve)["psnr"]
+    assert network.training
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    network.eval()
+    with torch.no_grad():
+        expected = [psnr(as_8_bit(network(pair.lr)), pair.hr) for pair in held_out]
+    assert measured == pytest.approx(torch.cat(expected).mean().item(), abs=1e-4)
+
+
+def test_a_compiled_network_is_not_compiled_for_the_sizes_of_held_out_images() -> None:
+    compiled = CompileCounter()
+    network = Constant()
+    network.compile(backend=compiled, dynamic=False)
+    network(torch.rand(1, 1, 8, 8))
+    assert compiled.frame_count == 1
+    validation = Validation(
+        network, pairs(), {"psnr": lambda sr, hr: psnr(sr, hr)}, Phases(1, 0, 0), 1
+    )
+    validation.figures(validation.super_resolve)
+    network(torch.rand(1, 1, 8, 8))
+    assert compiled.frame_count == 1

@@ -141,9 +141,12 @@ class AdaptiveWeight(AdversarialWeight):
         iteration = trainer.state.iteration
         if iteration < self.phases.start("adversarial") or not self.phases.adversarial:
             return
+        if self.best_state is None:
+            # Even if it isn't the best: a run resumed with another schedule has only this one.
+            self.best_state = self.capture()
+            return
         if trainer.state.is_best:
-            if self.best_state is not None:
-                self.weight = min(self.target, self.raise_by * self.weight)
+            self.weight = min(self.target, self.raise_by * self.weight)
             self.best_state = self.capture()
             self.worse = 0
             return

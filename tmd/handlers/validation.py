@@ -13,6 +13,7 @@ from tmd.distributed import ALONE, Share
 from tmd.resize import imresize
 from tmd.training.events import TrainingEvents
 from tmd.training.phases import Phases
+from tmd.training.steps import frozen
 
 Measure = Callable[[Tensor, Tensor], Tensor]
 SetMeasure = Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor]
@@ -90,9 +91,11 @@ class Validation:
         trainer.fire_event(TrainingEvents.VALIDATED)
 
     def super_resolve(self, lr: Tensor) -> Tensor:
-        """G(LR) without gradients, (N, C, scale·h, scale·w), rounded to 8 bits."""
+        """G(LR) in evaluation mode, (N, C, scale·h, scale·w), rounded to 8 bits."""
         with (
-            torch.no_grad(),
+            frozen(self.generator),
+            # Held-out images have many sizes; compiling for each takes longer than it saves.
+            torch.compiler.set_stance("force_eager"),
             torch.autocast(lr.device.type, self.autocast, self.autocast is not None),
         ):
             return as_8_bit(self.generator(lr).float())

@@ -50,11 +50,6 @@ class Muon(torch.optim.Optimizer):
             groups, {"lr": lr, "betas": betas, "momentum": momentum, "eps": eps, "fused": True}
         )
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As `torch.optim.Optimizer`'s; settings that an older state lacks have their defaults."""
-        groups = [{**self.defaults, **group} for group in state_dict["param_groups"]]
-        super().load_state_dict({**state_dict, "param_groups": groups})
-
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
         """Update the parameters that have a gradient; see `torch.optim.Optimizer.step`."""

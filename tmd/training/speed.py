@@ -30,7 +30,8 @@ class Speed:
         keep_memory: on a CPU, freed memory is used again at once; see `keep_freed_memory`.
         rows: on a CPU, convolutions with few outputs one row of the kernel after the other; see
             `use_rows`.
-        tf32: a GPU rounds the factors of float32 products to 10 bits.
+        tf32: a GPU rounds the factors of float32 convolutions to 10 bits. Not those of matrix
+            products, by which LR images are made: some would come out a level off.
         winograd: on a CPU, wide float32 convolutions by a quarter of the products; see
             `use_winograd`.
 
@@ -88,7 +89,7 @@ class Speed:
     def switch_device(self, device: torch.device) -> None:
         """Set what is a setting of the whole process."""
         if device.type == "cuda":
-            torch.backends.cuda.matmul.allow_tf32 = self.tf32
+            torch.backends.cuda.matmul.allow_tf32 = False
             torch.backends.cudnn.allow_tf32 = self.tf32
         elif self.keep_memory:
             keep_freed_memory()

@@ -51,17 +51,23 @@ class TrainingState:
     def load(self, snapshot: dict[str, Any]) -> list[str]:
         """Put the parts that ``snapshot`` has back to what they were.
 
+        Optimisers keep their own settings, learning rates and betas say: what they have seen comes
+        from the snapshot.
+
         Returns:
             The optimisers that were left as they are, the snapshot being of another kind.
         """
         left = []
         for name, state in snapshot.items():
             part = self.parts[name]
-            if isinstance(part, Optimizer) and _layout(part.state_dict()) != _layout(state):
-                left.append(name)
-            else:
-                # Optimisers adopt the tensors they are given and would train the snapshot along.
-                part.load_state_dict(copied_to_cpu(state))
+            if isinstance(part, Optimizer):
+                own = part.state_dict()
+                if _layout(own) != _layout(state):
+                    left.append(name)
+                    continue
+                state = {**state, "param_groups": own["param_groups"]}
+            # Optimisers adopt the tensors they are given and would train the snapshot along.
+            part.load_state_dict(copied_to_cpu(state))
         return left
 
 
