@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import torch
+
 from observers import RunRecord, open_run
 from tmd.checkpoints import load_checkpoint
 from tmd.errors import UserError
 from tmd.handlers.checkpoint import is_checkpoint
+from tmd.training.speed import Speed, fastest
 
 #: What has to be the same for the state of one network to be loaded into another.
 NETWORKS = ("generator", "discriminator")
@@ -77,3 +80,21 @@ def check_unfinished(resume: Any, state: dict[str, Any], total: int) -> None:
             f"resume={resume}: that run is finished (iteration {state['iteration']} of {total}); "
             "give it more, for example schedule.adversarial=20"
         )
+
+
+def note_of_place(began: str | None, device: torch.device, speed: Speed, has_gpu: bool) -> str:
+    """What to say of a resumed run's device and speed, which it inherits; empty: nothing.
+
+    Args:
+        began: the type of device that the run was started on.
+        device, speed: those it goes on with.
+        has_gpu: whether this machine has one.
+    """
+    if began not in (None, device.type) and speed != fastest(device):
+        return (
+            f"note: training.speed={speed} is that of the resumed run, on another device "
+            f"({began}); training.speed=auto would be {fastest(device)}"
+        )
+    if has_gpu and device.type == "cpu":
+        return "note: device=cpu, as in the resumed run; device=cuda would use the GPU"
+    return ""

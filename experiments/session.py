@@ -25,6 +25,7 @@ from sacred.run import Run
 from torch import Tensor, nn
 
 from experiments.place import Place
+from experiments.resuming import note_of_place
 from ingredients import dataset, optimization, schedule, training
 from observers import FileObserver, RunArtifacts, RunRecord
 from tmd.checkpoints import load_weights, save_checkpoint
@@ -175,7 +176,10 @@ class Session:
         self._attach_display(pairs)
         self._attach_keeping()
         if resumed:
-            self._load(resumed[1])
+            record, checkpoint = resumed
+            self._load(checkpoint)
+            began = record.info.get("device", {}).get("type")
+            self._say(note_of_place(began, place.device, place.speed, torch.cuda.is_available()))
         self._describe()
 
     def _attach_what_is_trained(self, handlers: dict[str, Any]) -> None:
@@ -456,8 +460,7 @@ class Session:
             load_weights(getattr(self.model, network), checkpoint[network], f"resumed {network}")
         theirs, ours = checkpoint["trainer"], self.state.parts
         for name in self.state.load({name: theirs[name] for name in theirs if name in ours}):
-            if self.place.share.is_main:
-                print(f"note: the resumed run has another {name}; it begins anew", file=sys.stderr)
+            self._say(f"note: the resumed run has another {name}; it begins anew")
         # The lengths are this run's: a stored one would silently win over a changed config.
         self.trainer.load_state_dict(
             {
@@ -466,6 +469,10 @@ class Session:
                 "max_epochs": self._epochs(),
             }
         )
+
+    def _say(self, message: str) -> None:
+        if message and self.place.share.is_main:
+            print(message, file=sys.stderr)
 
     # The report -----------------------------------------------------------------------------------
 

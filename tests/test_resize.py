@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from tmd.images import list_images, read_image, rgb_to_y, to_float, to_uint8
 from tmd.resize import imresize, imresize_uint8
+from tmd.training.speed import fastest
 
 
 @pytest.fixture
@@ -135,5 +136,6 @@ def test_types_are_told_apart():
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_gpu_equals_cpu():
+    fastest(torch.device("cuda")).switch_device(torch.device("cuda"))
     x = torch.rand(2, 3, 96, 200)
     assert torch.allclose(imresize(x.cuda(), 0.25).cpu(), imresize(x, 0.25), atol=2e-6)

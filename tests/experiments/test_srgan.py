@@ -27,8 +27,10 @@ from kill_and_resume import (
 )
 from PIL import Image
 
+from experiments.resuming import note_of_place
 from experiments.srgan import ex
 from tmd.models import create_generator
+from tmd.training.speed import Speed, fastest
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +132,24 @@ def test_an_asked_for_end_leaves_a_checkpoint_and_says_so(store: Path, number: i
     state = final_state(run)
     # Saved because of the signal, not because it was time for one.
     assert state["iteration"] >= 10
+
+
+@pytest.mark.parametrize(
+    ("began", "device", "speed", "has_gpu", "expected"),
+    [
+        ("cpu", "cpu", "float32", False, ""),
+        (None, "cpu", "float32", False, ""),
+        ("cpu", "cpu", "float32", True, "note: device=cpu, as in the resumed run"),
+        ("cuda", "cpu", "bfloat16+tf32", False, "note: training.speed=bfloat16+tf32 is that of"),
+        ("cuda", "cpu", "auto", False, ""),
+    ],
+)
+def test_a_run_that_goes_on_elsewhere_says_so(began, device, speed, has_gpu, expected) -> None:
+    place = torch.device(device)
+    chosen = fastest(place) if speed == "auto" else Speed.parse(speed)
+    note = note_of_place(began, place, chosen, has_gpu)
+    assert note.startswith(expected)
+    assert bool(note) == bool(expected)
 
 
 def test_a_finished_run_wants_more_epochs(store: Path, finished: Path) -> None:

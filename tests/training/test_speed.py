@@ -5,6 +5,8 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -85,6 +87,23 @@ def test_torchs_convolutions_can_be_had_again(option: str) -> None:
     assert [list(vars(layer)) for layer in network.modules()] != names
     with_torchs_convolutions(network)
     assert [list(vars(layer)) for layer in network.modules()] == names
+
+
+@pytest.fixture
+def tf32_switches() -> Iterator[list[Any]]:
+    switches = [torch.backends.cuda.matmul, torch.backends.cudnn]
+    before = [each.allow_tf32 for each in switches]
+    yield switches
+    for each, value in zip(switches, before, strict=True):
+        each.allow_tf32 = value
+
+
+@pytest.mark.parametrize("tf32", [False, True])
+def test_a_gpus_matrix_products_are_exact(tf32: bool, tf32_switches: list[Any]) -> None:
+    for each in tf32_switches:
+        each.allow_tf32 = not tf32
+    Speed("float32", tf32=tf32).switch_device(torch.device("cuda"))
+    assert [each.allow_tf32 for each in tf32_switches] == [False, tf32]
 
 
 FAULTS = """
