@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from tmd.errors import UserError
 from tmd.handlers import (
     ImageHistory,
     LearningRate,
@@ -50,6 +51,7 @@ from tmd.training import Phases, Updater, create_srgan_trainer
 from tmd.training.speed import Speed, fastest
 
 SCALE = 4
+READ_EVERY = 5  # iterations between two readings of the losses; a run reads half as often
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ Run = Callable[[int], None]
 
 def plain(setting: Setting, batch: Tensor, device: torch.device) -> Run:
     """Trains for as many iterations as it is called with."""
+    Speed().switch_device(device)  # torch's own default on a GPU is not float32 but TF32
     generator, discriminator, content = (network.to(device) for network in networks(setting))
     opt_g = torch.optim.Adam(generator.parameters(), 1e-4)
     opt_d = torch.optim.Adam(discriminator.parameters(), 1e-4)
@@ -179,7 +182,7 @@ def ours(setting: Setting, batch: Tensor, device: torch.device, speed: Speed) ->
     LearningRate(
         {"lr_g": updaters[0].optimizer, "lr_d": updaters[1].optimizer}, "cosine", 0.1, phases
     ).attach(trainer)
-    ScalarLog(10).attach(trainer)
+    ScalarLog(READ_EVERY).attach(trainer)
     average_weights(trainer, generator, 0.995)
 
     def run(iterations: int) -> None:
@@ -213,11 +216,13 @@ def arithmetic(run: Run) -> int:
 def convolution_peak(device: torch.device, precision: torch.dtype) -> float:
     """The best rate, in operations a second, of some 3×3 convolutions forward and backward."""
     best = 0.0
+    # A GPU needs enough to do that it is never waiting for the next call.
+    batch, iterations = (64, 50) if device.type == "cuda" else (8, 3)
     layouts = (torch.contiguous_format, torch.channels_last)
     for (features, side), layout in itertools.product([(64, 128), (128, 64), (256, 32)], layouts):
         layer = nn.Conv2d(features, features, 3, padding=1).to(device, precision)
         layer.to(memory_format=layout)
-        images = torch.randn(8, features, side, side, device=device, dtype=precision)
+        images = torch.randn(batch, features, side, side, device=device, dtype=precision)
         images = images.contiguous(memory_format=layout).requires_grad_()
 
         def convolve(iterations: int, layer=layer, images=images) -> None:
@@ -226,7 +231,7 @@ def convolution_peak(device: torch.device, precision: torch.dtype) -> float:
 
         convolve(2)
         operations = 3 * 2 * images.numel() * features * 9
-        best = max(best, operations / min(seconds(convolve, 3, device) for _ in range(3)))
+        best = max(best, operations / min(seconds(convolve, iterations, device) for _ in range(3)))
     return best
 
 
@@ -260,6 +265,7 @@ _run: Run
 
 def _begin(setting: Setting, batch: Tensor, device: torch.device, speed: Speed | None) -> None:
     global _run
+    torch.backends.cudnn.benchmark = True  # as in a run
     _run = ours(setting, batch, device, speed) if speed else plain(setting, batch, device)
 
 
@@ -277,6 +283,13 @@ def peak(run: Run, device: torch.device, precision: torch.dtype) -> float:
     return convolution_peak(device, precision)
 
 
+def arithmetic_of(title: str) -> str:
+    """Of the convolutions of a step: float32, tf32 or bfloat16."""
+    if title.startswith("bfloat16"):
+        return "bfloat16"
+    return "tf32" if "tf32" in title else "float32"
+
+
 def measure(name: str, speeds: list[Speed], options: argparse.Namespace) -> list[dict[str, Any]]:
     """The table's rows for one of `SETTINGS`."""
     setting, device = SETTINGS[name], torch.device(options.device)
@@ -291,14 +304,13 @@ def measure(name: str, speeds: list[Speed], options: argparse.Namespace) -> list
     for _ in range(options.rounds):
         for title, loop in loops.items():
             times[title].append(loop.call(seconds, options.iterations, device))
-    precisions = {
-        title: torch.bfloat16 if title.startswith("bfloat16") else torch.float32 for title in loops
-    }
-    # Of each precision the best of all processes: what one sets for itself can make it higher.
-    peaks: dict[torch.dtype, float] = {}
-    for title, precision in precisions.items():
+    # Of each arithmetic the best of all processes: what one sets for itself can make it higher.
+    kinds = {title: arithmetic_of(title) for title in loops}
+    peaks: dict[str, float] = {}
+    for title, kind in kinds.items():
+        precision = torch.bfloat16 if kind == "bfloat16" else torch.float32
         reached = loops[title].call(peak, device, precision)
-        peaks[precision] = max(peaks.get(precision, 0.0), reached)
+        peaks[kind] = max(peaks.get(kind, 0.0), reached)
     rows = []
     for title, taken in times.items():
         median = statistics.median(taken)
@@ -314,7 +326,7 @@ def measure(name: str, speeds: list[Speed], options: argparse.Namespace) -> list
                 "images/s": f"{batch_size / median:.1f}",
                 "ratio": f"{ratio:.2f}",
                 "GFLOP/s": f"{rate / 1e9:.0f}",
-                "of peak": f"{rate / peaks[precisions[title]]:.0%}",
+                "of peak": f"{rate / peaks[kinds[title]]:.0%}",
                 "MB": f"{memory[title]:.0f}",
             }
         )
@@ -349,9 +361,13 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, help="file to write the rows to")
     parser.add_argument("--plot", type=Path, help="picture to draw")
     options = parser.parse_args()
+    auto = str(fastest(torch.device(options.device)))
+    given = [auto if each == "auto" else each for each in options.speeds or ["auto"]]
+    try:
+        speeds = [Speed.parse(each, "--speeds") for each in given]
+    except UserError as problem:
+        parser.error(str(problem))
     print(surroundings(options.device))
-    auto = fastest(torch.device(options.device))
-    speeds = [Speed.parse(each, "--speeds") for each in options.speeds or [str(auto)]]
     rows = [row for name in options.networks for row in measure(name, speeds, options)]
     show(rows, options.csv)
     if options.plot:
