@@ -42,11 +42,6 @@ class Share:
         """Whether this process writes: the record, checkpoints, what a person reads."""
         return self.rank == 0
 
-    @property
-    def path(self) -> tuple[int, ...]:
-        """What makes a draw this process's own, for `tmd.seeding.generator`."""
-        return (self.rank,) if self.count > 1 else ()
-
     def rows(self, total: int) -> slice:
         """This process's rows of a batch of ``total``, which ``count`` divides."""
         mine = total // self.count

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tmd.distributed import Share
 from tmd.errors import UserError
 from tmd.losses.adversarial import (
     ADVERSARIAL_LOSSES,
@@ -224,6 +225,22 @@ def test_gradient_penalty_is_taken_between_real_and_fake_as_the_generator_draws(
     assert first.item() == pytest.approx((10 * (share - 1).square().mean()).item(), rel=1e-5)
     assert fake.grad_fn is None
     assert not seen[0].requires_grad
+
+
+def test_processes_that_share_a_batch_take_the_penalty_at_the_places_of_one():
+    class Critic(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return images.square().sum((1, 2, 3))[:, None]
+
+    def penalty(share: Share) -> Tensor:
+        rows = share.rows(len(real))
+        random = torch.Generator().manual_seed(3)
+        return loss.penalty(Critic(), real[rows], fake[rows], random, share)
+
+    loss = create_adversarial_loss("wgan-gp")
+    real, fake = torch.rand(6, 1, 2, 2), torch.rand(6, 1, 2, 2)
+    of_each = [penalty(Share(rank, 3)) for rank in range(3)]
+    assert torch.stack(of_each).mean().item() == pytest.approx(penalty(Share()).item(), rel=1e-5)
 
 
 def test_only_wgan_gp_has_a_penalty_and_refuses_batch_statistics():

@@ -234,7 +234,7 @@ def test_old_images_are_measured_again_for_the_second_discriminator() -> None:
     seen: list[Tensor] = []
 
     class Recording(LogisticLoss):
-        def penalty(self, discriminator, real, fake, generator) -> None:
+        def penalty(self, discriminator, real, fake, generator, share) -> None:
             seen.append(fake)
 
     history = ImageHistory(capacity=4, every=1, ratio=0.5)

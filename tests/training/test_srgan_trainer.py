@@ -155,7 +155,7 @@ def test_images_of_the_history_reach_the_discriminator() -> None:
     seen: list[torch.Tensor] = []
 
     class Recording(LogisticLoss):
-        def penalty(self, discriminator, real, fake, generator) -> None:
+        def penalty(self, discriminator, real, fake, generator, share) -> None:
             seen.append(fake)
 
     history = ImageHistory(capacity=4, every=1, ratio=0.5)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tmd.distributed import ALONE, Share
 from tmd.errors import check_choice, check_number
 from tmd.models.registry import complete_options
 from tmd.registry import Registry
@@ -41,7 +42,12 @@ class AdversarialLoss:
         raise NotImplementedError
 
     def penalty(
-        self, discriminator: nn.Module, real: Tensor, fake: Tensor, generator: torch.Generator
+        self,
+        discriminator: nn.Module,
+        real: Tensor,
+        fake: Tensor,
+        generator: torch.Generator,
+        share: Share = ALONE,
     ) -> Tensor | None:
         """A scalar to add to the discriminator's loss, or None where there is none to compute."""
         return None
@@ -158,7 +164,12 @@ class WassersteinGradientPenalty(AdversarialLoss):
         return -fake_logits.float().mean()
 
     def penalty(
-        self, discriminator: nn.Module, real: Tensor, fake: Tensor, generator: torch.Generator
+        self,
+        discriminator: nn.Module,
+        real: Tensor,
+        fake: Tensor,
+        generator: torch.Generator,
+        share: Share = ALONE,
     ) -> Tensor:
         """λ (‖∇D‖ - 1)² at one point between each real image and a fake one.
 
@@ -166,12 +177,13 @@ class WassersteinGradientPenalty(AdversarialLoss):
             discriminator: images (N, C, H, W) -> logits.
             real: (N, C, H, W).
             fake: (N, C, H, W).
-            generator: draws where between the two.
+            generator: draws where between the two, for the whole batch.
+            share: the rows of the batch that ``real`` and ``fake`` are.
         """
-        shape = (len(real), *[1] * (real.dim() - 1))
-        share = torch.rand(shape, generator=generator, device=generator.device)
-        share = share.to(real, non_blocking=True)
-        between = torch.lerp(real.detach(), fake.detach().to(real), share).requires_grad_()
+        total = len(real) * share.count
+        places = torch.rand(total, *[1] * (real.dim() - 1), generator=generator)
+        places = places[share.rows(total)].to(real, non_blocking=True)
+        between = torch.lerp(real.detach(), fake.detach().to(real), places).requires_grad_()
         values = discriminator(between).float().flatten(1).mean(1)
         (gradients,) = torch.autograd.grad(values.sum(), between, create_graph=True)
         norms = gradients.float().flatten(1).norm(dim=1)

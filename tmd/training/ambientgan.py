@@ -159,10 +159,10 @@ def create_ambientgan_trainer(
         total, log = torch.zeros((), device=device), {}
         pairs = sides(fake, measured(fake, index, "discriminators"), lr, hr)
         for name, (real, generated) in pairs.items():
-            rng = seeding.generator(seed, "penalty", engine.state.iteration, name, *share.path)
+            rng = seeding.generator(seed, "penalty", engine.state.iteration, name)
             with precision():
                 loss, entries = discriminator_losses(
-                    discriminators[name], adversarial_loss, real, generated, rng
+                    discriminators[name], adversarial_loss, real, generated, rng, share
                 )
             total = total + loss
             suffix = "" if name == "images" else f"_{name}"

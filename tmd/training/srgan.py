@@ -85,9 +85,9 @@ def create_srgan_trainer(
         fake = sr.detach()
         if history is not None:
             fake = history.mix(fake)
-        rng = seeding.generator(seed, "penalty", engine.state.iteration, *share.path)
+        rng = seeding.generator(seed, "penalty", engine.state.iteration)
         with precision():
-            loss, log = discriminator_losses(discriminator, adversarial_loss, hr, fake, rng)
+            loss, log = discriminator_losses(discriminator, adversarial_loss, hr, fake, rng, share)
         update_discriminator(loss)
         return log
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tmd.distributed import unwrapped
+from tmd.distributed import ALONE, Share, unwrapped
 
 GradientRule = Callable[[list[nn.Parameter]], None]
 
@@ -114,6 +114,7 @@ def discriminator_losses(
     real: Tensor,
     fake: Tensor,
     penalty_generator: torch.Generator | None = None,
+    share: Share = ALONE,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The discriminator's loss on (N, C, H, W) images, and what to log of it.
 
@@ -121,6 +122,7 @@ def discriminator_losses(
         adversarial_loss: has ``discriminator(real_logits, fake_logits)`` and ``penalty``.
         fake: generated images; no gradient flows into them.
         penalty_generator: draws the points at which a gradient penalty is taken.
+        share: the rows of the batch that ``real`` and ``fake`` are.
     """
     fake = fake.detach()
     real_logits, fake_logits = discriminate(discriminator, real, fake)
@@ -130,7 +132,9 @@ def discriminator_losses(
         "d_real": real_logits.detach().sigmoid().mean(),
         "d_fake": fake_logits.detach().sigmoid().mean(),
     }
-    penalty = adversarial_loss.penalty(unwrapped(discriminator), real, fake, penalty_generator)
+    penalty = adversarial_loss.penalty(
+        unwrapped(discriminator), real, fake, penalty_generator, share
+    )
     if penalty is not None:
         loss = loss + penalty
         log["penalty"] = penalty.detach()
