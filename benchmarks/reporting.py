@@ -11,28 +11,21 @@ from pathlib import Path
 
 import torch
 
+from tmd.hardware import device_name
+
 #: By their names in the package registry: pip's own.
 PACKAGES = ("torch", "pytorch-ignite", "sacred", "numpy")
 
 
 def surroundings(device: str = "cpu") -> str:
     """The device, the versions and the threads, in one line."""
-    name = processor() if device == "cpu" else torch.cuda.get_device_name(device)
+    name = device_name(torch.device(device))
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return (
         f"{device} ({name}), {cores} cores, {torch.get_num_threads()} threads; "
         f"Python {platform.python_version()}, {versions}"
     )
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
 
 
 def show(rows: Sequence[Mapping[str, object]], to: Path | None = None) -> None:

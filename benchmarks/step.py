@@ -48,7 +48,8 @@ from tmd.models import create_discriminator, create_generator
 from tmd.models.features import VGGFeatures
 from tmd.resize import imresize
 from tmd.training import Phases, Updater, create_srgan_trainer
-from tmd.training.speed import Speed, fastest
+from tmd.training.fastest import fastest
+from tmd.training.speed import Speed
 
 SCALE = 4
 READ_EVERY = 5  # iterations between two readings of the losses; a run reads half as often

@@ -53,10 +53,12 @@ def resolved(device: str) -> dict[str, Any]:
     """What ``auto`` stands for on this machine, by the config's keys."""
     device = available_device(device)
     content = losses.resolve(device=device)
+    speed = training.resolve_speed(device=device)
     print(content.message)
+    print(speed.message)
     return {
         "device": device,
         "losses.content": content.spec,
         "schedule.score": schedule.resolve_score(),
-        "training.speed": training.resolve_speed(device=device),
+        "training.speed": speed.speed,
     }

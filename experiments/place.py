@@ -47,6 +47,7 @@ def start(seed: int, device: str, deterministic: bool) -> Place:
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic
     share, own = connect(device)
-    speed = training.build_speed()
+    # What was timed to be the fastest by the first is everyone's.
+    speed = Speed.parse(share.agreed(training.speed_to_use()))
     speed.switch_device(own)
     return Place(own, share, speed)

@@ -11,7 +11,8 @@ from observers import RunRecord, open_run
 from tmd.checkpoints import load_checkpoint
 from tmd.errors import UserError
 from tmd.handlers.checkpoint import is_checkpoint
-from tmd.training.speed import Speed, fastest
+from tmd.training.fastest import fastest
+from tmd.training.speed import Speed
 
 #: What has to be the same for the state of one network to be loaded into another.
 NETWORKS = ("generator", "discriminator")

@@ -46,6 +46,7 @@ from tmd.handlers import (
 )
 from tmd.handlers.progress import as_text
 from tmd.handlers.validation import Measure, Pair, SetMeasure
+from tmd.hardware import device_name
 from tmd.measurements import Measurement
 from tmd.metrics import psnr, ssim
 from tmd.training import Phases, TrainingEvents, Updater
@@ -320,7 +321,6 @@ class Session:
     def _describe(self) -> None:
         """Everything resolved at run time goes into the run's info."""
         device = self.place.device
-        on_gpu = device.type == "cuda"
         info = {
             "data": self.data.fingerprint,
             "skipped": self.data.skipped,
@@ -336,7 +336,7 @@ class Session:
             },
             "device": {
                 "type": device.type,
-                "name": torch.cuda.get_device_name(device) if on_gpu else platform.processor(),
+                "name": device_name(device),
                 "threads": torch.get_num_threads(),
                 "processes": self.place.share.count,
             },

@@ -7,8 +7,10 @@ from typing import NamedTuple
 import torch
 from sacred import Ingredient
 
+from tmd.distributed import started_share
 from tmd.errors import UserError, check_flag, check_number
-from tmd.training.speed import Speed, fastest
+from tmd.training.fastest import fastest
+from tmd.training.speed import Speed
 
 ingredient = Ingredient("training")
 
@@ -22,7 +24,7 @@ def config():
     tensorboard = True
     sync_batch_norm = False  # batch statistics over all GPUs; False: over each one's images
     # float32 or bfloat16, then any of +channels_last +compile +keep_memory +rows +tf32 +winograd;
-    # auto: what was measured to be fastest on this kind of device
+    # auto: what is the fastest on this machine, which is timed once
     speed = "auto"
 
 
@@ -57,10 +59,25 @@ def check(
         Speed.parse(speed)
 
 
+class ResolvedSpeed(NamedTuple):
+    """What ``training.speed`` stands for on this machine, and the line that says so."""
+
+    speed: str
+    message: str
+
+
 @ingredient.capture
-def resolve_speed(device: str, speed: str) -> str:
+def resolve_speed(device: str, speed: str) -> ResolvedSpeed:
     """What ``speed=auto`` stands for on ``device``."""
-    return str(fastest(torch.device(device)) if speed == "auto" else Speed.parse(speed))
+    if speed != "auto":
+        return ResolvedSpeed(str(Speed.parse(speed)), f"speed: {speed}, as asked for")
+    # The other processes train as the first one does; see `experiments.place`.
+    chosen = str(fastest(torch.device(device)) if started_share().is_main else Speed())
+    return ResolvedSpeed(
+        chosen,
+        f"speed: auto chose {chosen}, the fastest on this machine; "
+        "choose with training.speed=float32, ...",
+    )
 
 
 class Settings(NamedTuple):
@@ -98,6 +115,6 @@ def compiles(speed: str) -> bool:
 
 
 @ingredient.capture
-def build_speed(speed: str) -> Speed:
+def speed_to_use(speed: str) -> str:
     """How the arithmetic is done, resolved."""
-    return Speed.parse(speed)
+    return speed

@@ -68,6 +68,10 @@ class Share:
         assert isinstance(sent, Tensor)
         return sent
 
+    def agreed(self, text: str) -> str:
+        """The first process's ``text``."""
+        return idist.broadcast(text, src=0, safe_mode=True) if self.count > 1 else text  # type: ignore[return-value]
+
 
 #: All of each batch: the only process there is.
 ALONE = Share()

@@ -30,7 +30,8 @@ from PIL import Image
 from experiments.resuming import note_of_place
 from experiments.srgan import ex
 from tmd.models import create_generator
-from tmd.training.speed import Speed, fastest
+from tmd.training.fastest import fastest
+from tmd.training.speed import Speed
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from torch import nn
 
 from tmd.errors import UserError
 from tmd.models import create_generator
-from tmd.training.speed import OPTIONS, PRECISIONS, Speed, fastest, with_torchs_convolutions
+from tmd.training.fastest import fastest
+from tmd.training.speed import OPTIONS, PRECISIONS, Speed, with_torchs_convolutions
 
 CPU = torch.device("cpu")
 

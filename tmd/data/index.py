@@ -1,8 +1,8 @@
 """Which images large folders hold, kept so that the next start need not search them again.
 
 A folder of a million images takes seconds to search on a local disk and minutes over a network.
-What was found is kept in ``$XDG_CACHE_HOME/tmd/listings`` (else ``~/.cache/tmd/listings``), one
-file a root, which can be deleted at any time. It is used only while
+What was found is kept in the folder ``listings`` of `tmd.cache`, one file a root. It is used only
+while
 
 * no folder below the root has changed: identity and times of the last change, which the system
   sets itself whenever a file is added, removed, renamed or replaced by another; and
@@ -18,16 +18,15 @@ which a folder changed.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
-import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
+from tmd.cache import cache_file, keep
 from tmd.data.paths import BLOCK, PackedStrings, all_sizes, file_sizes
 from tmd.data.progress import progress
 from tmd.images import scan_images
@@ -59,7 +58,7 @@ def list_folder(root: str) -> Listing:
     Raises:
         UserError: a folder can't be read.
     """
-    place = _place(root)
+    place = cache_file("listings", root, ".npz")
     if place is not None and (listing := _remembered(root, place)):
         return listing
     began = time.time_ns()
@@ -79,15 +78,6 @@ def list_folder(root: str) -> Listing:
     if began - max(max(times) for _, *times in stamps) > _COARSEST_TICK:
         _keep(place, paths, sizes, PackedStrings.of(folders), np.array(stamps))
     return Listing(paths, sizes)
-
-
-def _place(root: str) -> Path | None:
-    """The index file of ``root``, which may not exist; None where there is no home for it."""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    if not os.path.isabs(cache):
-        return None
-    name = hashlib.blake2b(os.fsencode(root), digest_size=16).hexdigest()
-    return Path(cache, "tmd", "listings", f"{name}.npz")
 
 
 def _remembered(root: str, place: Path) -> Listing | None:
@@ -138,27 +128,19 @@ def _files_not_looked_at(paths: PackedStrings, sizes: np.ndarray) -> int | None:
 def _keep(
     place: Path, paths: PackedStrings, sizes: np.ndarray, folders: PackedStrings, stamps: np.ndarray
 ) -> None:
-    """Write the index, whole or not at all; without it the next start takes longer, that's all."""
-    temporary = None
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=place.parent, suffix=".tmp", delete=False) as file:
-            temporary = file.name
-            np.savez(
-                file,
-                format=np.array(_FORMAT),
-                paths=np.frombuffer(paths.coded, dtype=np.uint8),
-                path_limits=paths.limits,
-                sizes=sizes,
-                folders=np.frombuffer(folders.coded, dtype=np.uint8),
-                folder_limits=folders.limits,
-                stamps=stamps,
-            )
-        os.replace(temporary, place)
-    except OSError as problem:
-        _log.debug("%s: %s", place, problem)
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+    def write(file: IO[bytes]) -> None:
+        np.savez(
+            file,
+            format=np.array(_FORMAT),
+            paths=np.frombuffer(paths.coded, dtype=np.uint8),
+            path_limits=paths.limits,
+            sizes=sizes,
+            folders=np.frombuffer(folders.coded, dtype=np.uint8),
+            folder_limits=folders.limits,
+            stamps=stamps,
+        )
+
+    keep(place, write)
 
 
 def _stamp(folder: bytes) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -105,26 +104,3 @@ def with_torchs_convolutions(network: nn.Module) -> nn.Module:
     for layer in network.modules():
         vars(layer).pop("_conv_forward", None)
     return network
-
-
-def fastest(device: torch.device) -> Speed:
-    """The fastest for this kind of device whose result is as good.
-
-    Each of the options for CPUs pays there (`benchmarks/step.py`); bfloat16 with AMX only: with
-    AVX-512's bfloat16 alone the generator's update took 1.6 times as long as in float32 (16 blocks,
-    64 features, channels last, 2 cores). Compiling takes minutes and is left to those whose runs
-    take hours.
-    """
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-        return Speed("bfloat16" if fast else "float32", channels_last=True, tf32=True)
-    if _cpu_has_amx():
-        return Speed("bfloat16", channels_last=True, keep_memory=True)
-    return Speed("float32", channels_last=True, keep_memory=True, rows=True, winograd=True)
-
-
-def _cpu_has_amx() -> bool:
-    try:
-        return "amx_bf16" in Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False

@@ -1,0 +1,49 @@
+"""What is kept from one start to the next because finding it out again takes time.
+
+All of it is below ``$XDG_CACHE_HOME/tmd`` (else ``~/.cache/tmd``) and can be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+_log = logging.getLogger("tmd.cache")
+
+
+def cache_file(kind: str, key: str | bytes, suffix: str) -> Path | None:
+    """Where what belongs to ``key`` is kept; it may not exist. None: there is no home for it.
+
+    Args:
+        kind: the folder's name.
+        key: what it was found out about.
+        suffix: the file's.
+
+    Example:
+        >>> place = cache_file("listings", "/data/photos", ".npz")
+    """
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if not os.path.isabs(cache):
+        return None
+    name = hashlib.blake2b(os.fsencode(key), digest_size=16).hexdigest()
+    return Path(cache, "tmd", kind, f"{name}{suffix}")
+
+
+def keep(place: Path, write: Callable[[IO[bytes]], None]) -> None:
+    """Have a file written, whole or not at all; without it the next start takes longer."""
+    temporary = None
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=place.parent, suffix=".tmp", delete=False) as file:
+            temporary = file.name
+            write(file)
+        os.replace(temporary, place)
+    except OSError as problem:
+        _log.debug("%s: %s", place, problem)
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)

@@ -1,0 +1,160 @@
+"""Which arithmetic is the fastest on this machine: timed, once, and remembered.
+
+What a processor says it can do does not tell. Of two with AVX-512 and its bfloat16, one takes 0.6
+of float32's time for bfloat16 convolutions, another 1.6 times as long; Winograd's convolution gains
+where matrix products are as fast as torch's convolutions, and loses where they are half as fast.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import lru_cache
+
+import torch
+from torch import nn
+
+from tmd.cache import cache_file, keep
+from tmd.errors import UserError
+from tmd.hardware import device_name
+from tmd.training.speed import Speed
+
+#: From the most exact on. Compiling takes minutes and is left to those whose runs take hours.
+CPU_SPEEDS = tuple(
+    map(
+        Speed.parse,
+        (
+            "float32+channels_last+keep_memory+rows",
+            "float32+channels_last+keep_memory+rows+winograd",
+            "bfloat16+channels_last+keep_memory+rows",
+        ),
+    )
+)
+GPU_SPEEDS = tuple(
+    map(
+        Speed.parse,
+        (
+            "float32+tf32",
+            "float32+channels_last+tf32",
+            "bfloat16+tf32",
+            "bfloat16+channels_last+tf32",
+        ),
+    )
+)
+#: How much faster a less exact one has to be. Wide enough for the choice not to waver.
+MARGIN = 1.1
+ROUNDS = 7
+
+Work = Callable[[], None]
+
+
+def fastest(device: torch.device) -> Speed:
+    """The fastest of those whose result is as good, on ``device``.
+
+    Timed for half a second when it is first asked for; then what is kept in the folder ``speeds``
+    of `tmd.cache` is taken, so that one machine gives one answer.
+    """
+    return _fastest(device, torch.get_num_threads())
+
+
+@lru_cache
+def _fastest(device: torch.device, threads: int) -> Speed:
+    speeds = candidates(device)
+    names = [str(speed) for speed in speeds]
+    machine = f"{device_name(device)}, {threads} threads, torch {torch.__version__}: {names}"
+    place = cache_file("speeds", machine, ".json")
+    if place is not None:
+        try:
+            remembered = Speed.parse(json.loads(place.read_text())["fastest"])
+        except (OSError, ValueError, LookupError, TypeError, UserError):
+            remembered = None
+        if remembered in speeds:
+            return remembered
+    times = seconds([work_of(speed, device) for speed in speeds], device)
+    chosen = speeds[choice(times)]
+    if place is not None:
+        found = {
+            "machine": machine,
+            "fastest": str(chosen),
+            "milliseconds": dict(zip(names, [round(t * 1e3, 3) for t in times], strict=True)),
+        }
+        keep(place, lambda file: file.write(json.dumps(found, indent=1).encode()))
+    return chosen
+
+
+def candidates(device: torch.device) -> Sequence[Speed]:
+    """What there is to choose from, from the most exact on."""
+    if device.type != "cuda":
+        return CPU_SPEEDS
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return GPU_SPEEDS
+    return [speed for speed in GPU_SPEEDS if speed.autocast is None]
+
+
+def choice(times: Sequence[float]) -> int:
+    """The place of the shortest time, where each is to be beaten by `MARGIN` by a later one.
+
+    Example:
+        >>> choice([2.0, 1.95, 1.0]), choice([2.0, 1.95, 1.9])
+        (2, 0)
+    """
+    best = 0
+    for place, taken in enumerate(times):
+        if taken * MARGIN < times[best]:
+            best = place
+    return best
+
+
+def work_of(speed: Speed, device: torch.device) -> Work:
+    """Forward and backward through layers as SRGAN's networks and VGG have them.
+
+    Of what a speed switches for the whole process nothing is switched on a CPU.
+    """
+    on_gpu = device.type == "cuda"
+    with torch.random.fork_rng(devices=[]):
+        layers = nn.Sequential(
+            nn.Conv2d(64, 64, 3, padding=1),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Conv2d(64, 128, 3, padding=1),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Conv2d(128, 128, 3, padding=1),
+        )
+        # A GPU needs enough to do that it is never waiting for the next call.
+        images = torch.rand(32, 64, 64, 64) if on_gpu else torch.rand(8, 64, 24, 24)
+    network = speed.prepare(layers, device)
+    images = images.to(device)
+
+    def work() -> None:
+        network.zero_grad()
+        with torch.backends.cudnn.flags(benchmark=True, allow_tf32=speed.tf32):
+            with torch.autocast(device.type, speed.autocast) if speed.autocast else nullcontext():
+                result = network(images.clone().requires_grad_())
+            result.float().square().mean().backward()
+
+    return work
+
+
+def seconds(works: Sequence[Work], device: torch.device) -> list[float]:
+    """What each takes at best, in turns: of a GPU's time, or of the processor's.
+
+    Of the processor's, since other programs, such as another run that starts, make the time by the
+    clock ten times as long for one and not for the next.
+    """
+    best = [float("inf")] * len(works)
+    for number in range(ROUNDS + 2):
+        for place, work in enumerate(works):
+            start = _now(device)
+            work()
+            taken = _now(device) - start
+            if number >= 2:  # kernels are chosen in the first
+                best[place] = min(best[place], taken)
+    return best
+
+
+def _now(device: torch.device) -> float:
+    if device.type != "cuda":
+        return time.process_time()
+    torch.cuda.synchronize(device)
+    return time.perf_counter()
