@@ -1,15 +1,15 @@
 """The training step beside a plain loop, in turn.
 
-    python benchmarks/step.py [--networks default srgan vgg54] [--csv out.csv] [--plot out.png]
+    python benchmarks/step.py [--networks default srgan vgg54] [--peers basicsr] [--plot out.png]
 
 The baseline is SRGAN's step as one writes it in a notebook: float32, contiguous tensors, real and
 generated images in one batch for D, losses read every iteration. Ours is the same networks, losses
 and batches through the trainer with the handlers of a run (scalars, averaged weights, schedules,
-image history), once for each speed given. Each has a process of its own, for what a speed sets for
-a whole process. Rounds alternate, the ratio is taken round by round and its median printed, so
-that a machine that slows down slows both. The arithmetic that the plain step asks for is counted,
-and its rate stated as a share of the best that torch's convolutions reach here; Winograd's do less
-of it.
+image history), once for each speed given. `--peers` adds other frameworks' own steps. Each has a
+process of its own, for what a speed sets for a whole process. Rounds alternate, the ratio is taken
+round by round and its median printed, so that a machine that slows down slows all. The arithmetic
+that the plain step asks for is counted, and its rate stated as a share of the best that torch's
+convolutions reach here; Winograd's do less of it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
+from peers import PEERS
 from reporting import show, surroundings
+from settings import ADVERSARIAL_WEIGHT, REAL_LABEL, SCALE, SETTINGS, Run, Setting, networks
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -42,88 +42,16 @@ from tmd.handlers import (
     create_adversarial_weight,
 )
 from tmd.losses.adversarial import create_adversarial_loss
-from tmd.losses.content import ContentLoss, parse_spec
 from tmd.measurements import create_measurement
-from tmd.models import create_discriminator, create_generator
-from tmd.models.features import VGGFeatures
 from tmd.resize import imresize
 from tmd.training import Phases, Updater, create_srgan_trainer
 from tmd.training.fastest import fastest
 from tmd.training.speed import Speed
 
-SCALE = 4
 READ_EVERY = 5  # iterations between two readings of the losses; a run reads half as often
 
 
-@dataclass(frozen=True)
-class Setting:
-    """Networks, and the batches they are trained with."""
-
-    generator: dict[str, Any]
-    discriminator: dict[str, Any]
-    batch: int
-    patch: int
-    content: str
-
-
-PAPER_GENERATOR = {"n_blocks": 16, "n_features": 64}
-PAPER_DISCRIMINATOR = {
-    "features": [64, 64, 128, 128, 256, 256, 512, 512],
-    "strides": [1, 2, 1, 2, 1, 2, 1, 2],
-}
-SETTINGS = {
-    # The defaults of experiments/srgan.py.
-    "default": Setting(
-        {"n_blocks": 8, "n_features": 32},
-        {
-            "features": [32, 64, 64, 128, 128, 256],
-            "strides": [2, 2, 1, 2, 1, 2],
-            "grid": 4,
-            "hidden": 128,
-        },
-        batch=8,
-        patch=72,
-        content="l1",
-    ),
-    # SRGAN's own networks, without and with its content loss.
-    "srgan": Setting(PAPER_GENERATOR, PAPER_DISCRIMINATOR, 8, 96, "l1"),
-    "vgg54": Setting(PAPER_GENERATOR, PAPER_DISCRIMINATOR, 8, 128, "vgg54"),
-}
-
-
-def networks(setting: Setting) -> tuple[nn.Module, nn.Module, nn.Module]:
-    """Generator, discriminator and content loss; VGG's weights are random, which costs the same."""
-    torch.manual_seed(0)
-    generator = create_generator(
-        name="srresnet",
-        scale=SCALE,
-        channels=3,
-        norm="none",
-        spectral_norm=False,
-        global_skip=True,
-        **setting.generator,
-    )
-    discriminator = create_discriminator(
-        name="srgan",
-        channels=3,
-        norm="none",
-        spectral_norm=True,
-        **setting.discriminator,
-    )
-    terms = parse_spec(setting.content)
-    layers = [term.name for term in terms if term.name.startswith("vgg")]
-    features = None
-    if layers:
-        weights = torchvision.models.vgg19(weights=None).features.state_dict()
-        features = VGGFeatures("vgg19", layers, True, weights)
-    return generator, discriminator, ContentLoss(terms, features)
-
-
-Run = Callable[[int], None]
-
-
 def plain(setting: Setting, batch: Tensor, device: torch.device) -> Run:
-    """Trains for as many iterations as it is called with."""
     Speed().switch_device(device)  # torch's own default on a GPU is not float32 but TF32
     generator, discriminator, content = (network.to(device) for network in networks(setting))
     opt_g = torch.optim.Adam(generator.parameters(), 1e-4)
@@ -135,13 +63,13 @@ def plain(setting: Setting, batch: Tensor, device: torch.device) -> Run:
         sr = generator(lr)
         real, fake = discriminator(torch.cat([hr, sr.detach()])).chunk(2)
         loss_d = F.binary_cross_entropy_with_logits(
-            real, torch.full_like(real, 0.9)
+            real, torch.full_like(real, REAL_LABEL)
         ) + F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
         opt_d.zero_grad()
         loss_d.backward()
         opt_d.step()
         fooled = discriminator(sr)
-        loss_g = content(sr, hr) + 1e-2 * F.binary_cross_entropy_with_logits(
+        loss_g = content(sr, hr) + ADVERSARIAL_WEIGHT * F.binary_cross_entropy_with_logits(
             fooled, torch.ones_like(fooled)
         )
         opt_g.zero_grad()
@@ -173,13 +101,15 @@ def ours(setting: Setting, batch: Tensor, device: torch.device, speed: Speed) ->
         create_measurement(["bicubic"], SCALE),
         content,
         F.l1_loss,
-        create_adversarial_loss("bce"),
+        create_adversarial_loss("bce", REAL_LABEL),
         phases,
         history=ImageHistory(64, 5, 0.25, device=device),
         device=device,
         autocast=speed.autocast,
     )
-    create_adversarial_weight("constant", 1e-2, phases, dict, lambda state: None).attach(trainer)
+    create_adversarial_weight(
+        "constant", ADVERSARIAL_WEIGHT, phases, dict, lambda state: None
+    ).attach(trainer)
     LearningRate(
         {"lr_g": updaters[0].optimizer, "lr_d": updaters[1].optimizer}, "cosine", 0.1, phases
     ).attach(trainer)
@@ -248,10 +178,12 @@ def peak_memory(device: torch.device) -> float:
 class Loop:
     """One kind of step in a process of its own; `call` works on it there.
 
-    Args: see `_begin`.
+    Args:
+        build: makes it of the arguments.
     """
 
-    def __init__(self, *arguments: Any) -> None:
+    def __init__(self, build: Callable[..., Run], *arguments: Any) -> None:
+        arguments = build, *arguments
         self.process = ProcessPoolExecutor(
             1, get_context("spawn"), initializer=_begin, initargs=arguments
         )
@@ -264,10 +196,10 @@ class Loop:
 _run: Run
 
 
-def _begin(setting: Setting, batch: Tensor, device: torch.device, speed: Speed | None) -> None:
+def _begin(build: Callable[..., Run], *arguments: Any) -> None:
     global _run
     torch.backends.cudnn.benchmark = True  # as in a run
-    _run = ours(setting, batch, device, speed) if speed else plain(setting, batch, device)
+    _run = build(*arguments)
 
 
 def _in_process(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -286,6 +218,8 @@ def peak(run: Run, device: torch.device, precision: torch.dtype) -> float:
 
 def arithmetic_of(title: str) -> str:
     """Of the convolutions of a step: float32, tf32 or bfloat16."""
+    if title in PEERS and torch.cuda.is_available():
+        return "tf32"  # torch's default there
     if title.startswith("bfloat16"):
         return "bfloat16"
     return "tf32" if "tf32" in title else "float32"
@@ -296,9 +230,11 @@ def measure(name: str, speeds: list[Speed], options: argparse.Namespace) -> list
     setting, device = SETTINGS[name], torch.device(options.device)
     batch_size, patch = options.batch or setting.batch, options.patch or setting.patch
     batch = torch.randint(0, 256, (batch_size, 3, patch, patch), dtype=torch.uint8)
-    loops = {"plain": Loop(setting, batch, device, None)}
+    loops = {"plain": Loop(plain, setting, batch, device)}
+    for peer in options.peers:
+        loops[peer] = Loop(PEERS[peer], setting, batch, device)
     for speed in speeds:
-        loops[str(speed)] = Loop(setting, batch, device, speed)
+        loops[str(speed)] = Loop(ours, setting, batch, device, speed)
     operations = loops["plain"].call(arithmetic)
     memory = {title: loop.call(first_steps, device) for title, loop in loops.items()}
     times: dict[str, list[float]] = {title: [] for title in loops}
@@ -354,6 +290,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--speeds", nargs="+", help="as training.speed; the device's fastest")
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=[], help="see peers.py")
     parser.add_argument("--batch", type=int, help="images, instead of the setting's")
     parser.add_argument("--patch", type=int, help="HR pixels, instead of the setting's")
     parser.add_argument("--iterations", type=int, default=5, help="a round")

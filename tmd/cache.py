@@ -34,7 +34,7 @@ def cache_file(kind: str, key: str | bytes, suffix: str) -> Path | None:
     return Path(cache, "tmd", kind, f"{name}{suffix}")
 
 
-def keep(place: Path, write: Callable[[IO[bytes]], None]) -> None:
+def keep(place: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Have a file written, whole or not at all; without it the next start takes longer."""
     temporary = None
     try:

@@ -139,6 +139,56 @@ class Dense(nn.Linear):
         return result if self.bias is None else result + self.bias
 
 
+class PReLU(nn.PReLU):
+    """A leaky ReLU with one learnt slope (arXiv:1502.01852), as torch's, and faster on CPUs.
+
+    Torch's writes a gradient of the slope for each pixel and then adds them up, at a tenth of the
+    speed at which memory can be read: a tenth of the default networks' training step. With
+    bfloat16 images the slope and its gradient stay float32 here.
+
+    Example:
+        >>> PReLU(init=0.25)(torch.tensor([-4.0, 4.0])).tolist()
+        [-1.0, 4.0]
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Of any shape."""
+        as_torch = (
+            features.device.type != "cpu"  # to read the slope would be to wait for the device
+            or self.num_parameters != 1
+            or torch.compiler.is_compiling()
+            or torch.jit.is_tracing()
+        )
+        if as_torch:
+            return super().forward(features)
+        if torch.is_grad_enabled():
+            return _OneSlope.apply(features, self.weight)
+        return F.leaky_relu(features, self.weight.item())
+
+
+class _OneSlope(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, features, slope):  # type: ignore[override]
+        ctx.save_for_backward(features, slope)
+        return F.leaky_relu(features, slope.item())
+
+    @staticmethod
+    def backward(ctx, gradient):  # type: ignore[override]
+        features, slope = ctx.saved_tensors
+        of_features = of_slope = None
+        if ctx.needs_input_grad[1]:
+            products = features.clamp(max=0) * gradient
+            of_slope = products.sum(dtype=slope.dtype).view_as(slope)
+        if ctx.needs_input_grad[0]:
+            if torch.is_grad_enabled():  # somebody wants this one's gradient, to the slope too
+                of_features = torch.where(features > 0, gradient, slope.to(gradient) * gradient)
+            else:
+                of_features = torch.ops.aten.leaky_relu_backward(
+                    gradient, features, slope.item(), False
+                )
+        return of_features, of_slope
+
+
 def cubic(distance: Tensor) -> Tensor:
     """Keys' cubic kernel with a = -0.5, MATLAB's."""
     x = distance.abs()
@@ -231,7 +281,7 @@ class UpsamplingStage(nn.Module):
         super().__init__()
         self.factor = factor
         self.conv = conv
-        self.activation = nn.PReLU(init=slope)
+        self.activation = PReLU(init=slope)
         self.register_buffer("gain", torch.ones(()) if spectral_norm else None)
 
     def amplified(self, features: Tensor) -> Tensor:

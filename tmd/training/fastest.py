@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -66,11 +67,8 @@ def _fastest(device: torch.device, threads: int) -> Speed:
     machine = f"{device_name(device)}, {threads} threads, torch {torch.__version__}: {names}"
     place = cache_file("speeds", machine, ".json")
     if place is not None:
-        try:
-            remembered = Speed.parse(json.loads(place.read_text())["fastest"])
-        except (OSError, ValueError, LookupError, TypeError, UserError):
-            remembered = None
-        if remembered in speeds:
+        remembered = _remembered(place)
+        if remembered is not None and remembered in speeds:
             return remembered
     times = seconds([work_of(speed, device) for speed in speeds], device)
     chosen = speeds[choice(times)]
@@ -80,8 +78,16 @@ def _fastest(device: torch.device, threads: int) -> Speed:
             "fastest": str(chosen),
             "milliseconds": dict(zip(names, [round(t * 1e3, 3) for t in times], strict=True)),
         }
-        keep(place, lambda file: file.write(json.dumps(found, indent=1).encode()))
+        text = json.dumps(found, indent=1)
+        keep(place, lambda file: file.write(text.encode()))
     return chosen
+
+
+def _remembered(place: Path) -> Speed | None:
+    try:
+        return Speed.parse(json.loads(place.read_text())["fastest"])
+    except (OSError, ValueError, LookupError, TypeError, UserError):
+        return None
 
 
 def candidates(device: torch.device) -> Sequence[Speed]:

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from tmd.models.generators.srresnet import PRELU_SLOPE, ResidualBlock
 from tmd.models.layers import (
     BicubicUpsampling,
+    PReLU,
     convolution,
     initialise_residual,
     normalisation,
@@ -43,7 +44,7 @@ class Compact(nn.Module):
     ) -> None:
         super().__init__()
         self.factor = scale
-        self.head = nn.Sequential(convolution(channels, n_features, 3), nn.PReLU())
+        self.head = nn.Sequential(convolution(channels, n_features, 3), PReLU())
         self.body = nn.Sequential(
             *(ResidualBlock(n_features, norm) for _ in range(n_blocks)),
             convolution(n_features, n_features, 3, bias=norm == "none"),

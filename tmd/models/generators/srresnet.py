@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from tmd.models.layers import (
     BicubicUpsampling,
+    PReLU,
     ShuffleStage,
     convolution,
     initialise_residual,
@@ -29,7 +30,7 @@ class ResidualBlock(nn.Module):
         self.layers = nn.Sequential(
             convolution(features, features, 3, bias=bias),
             *normalisation(norm, features),
-            nn.PReLU(),
+            PReLU(),
             convolution(features, features, 3, bias=bias),
             *normalisation(norm, features),
         )
@@ -62,7 +63,7 @@ class SRResNet(nn.Module):
         global_skip: bool,
     ) -> None:
         super().__init__()
-        self.head = nn.Sequential(convolution(channels, n_features, 9), nn.PReLU())
+        self.head = nn.Sequential(convolution(channels, n_features, 9), PReLU())
         self.body = nn.Sequential(
             *(ResidualBlock(n_features, norm) for _ in range(n_blocks)),
             convolution(n_features, n_features, 3, bias=norm == "none"),
