@@ -5,12 +5,13 @@ crop and flips, in a `DataLoader` with as many workers. All are timed in turns, 
 else the machine does falls on all of them; what counts is the ratio.
 
     python benchmarks/data.py ../shared/data/train/BSDS500/train --workers 2 --csv out/data.csv
+
+Each is also set beside the images that the default networks' training step takes here.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import random
 import statistics
@@ -20,11 +21,15 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from reporting import add_outputs, report, surroundings
+from settings import SETTINGS
+from step import Loop, first_steps, ours, seconds
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 from torchvision.transforms import functional as transforms
 
 from tmd.data import TrainingData, create_dataset
 from tmd.images import list_images
+from tmd.training.fastest import fastest
 
 
 class DecodeEveryTime(Dataset):
@@ -56,7 +61,7 @@ def plain(root: Path, args: argparse.Namespace) -> Iterator[torch.Tensor]:
     return iter(loader)
 
 
-def ours(
+def stored(
     root: Path, args: argparse.Namespace, storage: str, workers: int
 ) -> Callable[[], tuple[TrainingData, Iterator[torch.Tensor]]]:
     def start() -> tuple[TrainingData, Iterator[torch.Tensor]]:
@@ -93,6 +98,17 @@ def crops_per_second(batches: Iterator[torch.Tensor], args: argparse.Namespace) 
     return count(args.seconds)
 
 
+def images_per_step_second(device: torch.device) -> float:
+    """What the fastest step of `step.py` trains on."""
+    setting = SETTINGS["default"]
+    batch = torch.randint(0, 256, (setting.batch, 3, setting.patch, setting.patch)).byte()
+    loop = Loop(ours, setting, batch, device, fastest(device))
+    loop.call(first_steps, device)
+    taken = statistics.median(loop.call(seconds, 10, device) for _ in range(5))
+    loop.process.shutdown()
+    return setting.batch / taken
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("root", type=Path, help="folder of images")
@@ -102,7 +118,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--csv", type=Path, help="where the table goes besides the screen")
+    add_outputs(parser)
     args = parser.parse_args()
 
     ways = {
@@ -118,33 +134,31 @@ def main() -> None:
         if chosen is None:
             data, batches = None, plain(args.root, args)
         else:
-            data, batches = ours(args.root, args, *chosen)()
+            data, batches = stored(args.root, args, *chosen)()
         preparing[way] = time.perf_counter() - begin
         speeds[way].append(crops_per_second(batches, args))
         if data is not None:
             data.close()
         del batches
 
+    needed = images_per_step_second(torch.device(args.device))
     rows = []
     for way, values in speeds.items():
         ratios = [value / other for value, other in zip(values, speeds["plain"], strict=True)]
+        median = statistics.median(values)
         rows.append(
             {
                 "storage": way,
-                "crops/s": round(statistics.median(values)),
-                "x plain": round(statistics.median(ratios), 2),
+                "crops/s": round(median),
+                "over plain": round(statistics.median(ratios), 2),
+                "over the step's need": round(median / needed, 1),
                 "start s": round(preparing[way], 2),
             }
         )
-    print(f"{args.root}, batches of {args.batch_size} x {args.patch_size}², device {args.device}")
-    for row in [dict(zip(rows[0], rows[0], strict=True)), *rows]:
-        print(f"{row['storage']:<20}{row['crops/s']:>10}{row['x plain']:>10}{row['start s']:>10}")
-    if args.csv:
-        args.csv.parent.mkdir(parents=True, exist_ok=True)
-        with args.csv.open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
+    print(surroundings(args.device))
+    print(f"{args.root}, batches of {args.batch_size} x {args.patch_size}²")
+    print(f"the default networks' step takes {needed:.0f} images/s")
+    report(rows, args, "over the step's need", level=1)
 
 
 if __name__ == "__main__":

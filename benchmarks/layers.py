@@ -3,9 +3,10 @@
     python benchmarks/layers.py [--rounds 9] [--batch 8] [--threads 2] [--csv out.csv]
 
 Convolutions are those of SRGAN's networks and of VGG at HR images of 128 pixels, trained or
-frozen; the dense layer is D's first, with spectral normalisation. Each is asked for its result
-alone and for its result and gradients, in turn with torch's; printed are medians, the median of the
-rounds' ratios and the relative difference of the results. Freed memory is kept, as in training.
+frozen; the dense layer is D's first, with spectral normalisation; the activation is SRGAN's. Each
+is asked for its result alone and for its result and gradients, in turn with torch's; printed are
+medians, the median of the rounds' ratios and the relative difference of the results. Freed memory
+is kept, as in training.
 """
 
 from __future__ import annotations
@@ -15,15 +16,14 @@ import copy
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
-from reporting import show, surroundings
+from reporting import add_outputs, report, surroundings
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from tmd.models.layers import Dense
+from tmd.models.layers import Dense, PReLU
 from tmd.training.memory import keep_freed_memory
 from tmd.training.rows import use_rows
 from tmd.training.winograd import use_winograd
@@ -32,6 +32,8 @@ from tmd.training.winograd import use_winograd
 WINOGRADS = ((64, 128, 64), (128, 128, 64), (64, 256, 32), (256, 256, 32), (512, 512, 16))
 #: Inputs and side of the image, of 9 × 9 convolutions to three colours.
 OUTPUTS = ((64, 128), (32, 72))
+#: Features and side of the image.
+PRELUS = ((64, 32), (64, 128))
 DENSE = (512 * 6**2, 1024)
 
 Pair = tuple[str, nn.Module, nn.Module, Tensor]
@@ -54,6 +56,10 @@ def pairs(batch: int) -> list[Pair]:
     for network in (torchs, dense):
         torch.manual_seed(0)  # of the singular vectors
         parametrizations.spectral_norm(network)
+    for features, side in PRELUS:
+        images = torch.randn(batch, features, side, side)
+        images = images.contiguous(memory_format=torch.channels_last)
+        found.append((f"PReLU {features}, {side}²", nn.PReLU(), PReLU(), images))
     found.append((f"dense {DENSE[0]}→{DENSE[1]}", torchs, dense, torch.randn(batch, DENSE[0])))
     return found
 
@@ -105,13 +111,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--csv", type=Path, help="file to write the rows to")
+    add_outputs(parser)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     keep_freed_memory()
     print(surroundings())
-    show([compared(pair, options.rounds) for pair in pairs(options.batch)], options.csv)
+    report(
+        [compared(pair, options.rounds) for pair in pairs(options.batch)],
+        options,
+        "with gradients: ratio",
+        level=1,
+    )
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from reporting import show, surroundings
+from reporting import add_outputs, report, surroundings
 
 from tmd.data import create_dataset, paths
 
@@ -97,7 +97,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3, help="starts from the index")
     default = "/dev/shm" if os.path.isdir("/dev/shm") else None
     parser.add_argument("--folder", default=default, help="where the images are made")
-    parser.add_argument("--csv", type=Path, help="where the table goes besides the screen")
+    add_outputs(parser)
     parser.add_argument(
         "--settle",
         type=float,
@@ -106,7 +106,7 @@ def main(words: list[str] | None = None) -> None:
     )
     options = parser.parse_args(words)
     print(surroundings(), flush=True)
-    show(measure(options), options.csv)
+    report(measure(options), options, "seconds")
 
 
 if __name__ == "__main__":

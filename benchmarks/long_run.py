@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine, Events
-from reporting import show, surroundings
+from reporting import add_outputs, show, surroundings
 from simulated import simulate
 
 from experiments.session import Session
@@ -113,8 +113,7 @@ def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--iterations", type=int, default=1_000_000)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--csv", type=Path, help="where the table goes besides the screen")
-    parser.add_argument("--plot", type=Path, help="where the curves go, as a PNG")
+    add_outputs(parser)
     options = parser.parse_args(words)
     rows = measure(options.iterations, options.epochs)
     print(surroundings())

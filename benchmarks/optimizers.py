@@ -14,11 +14,10 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
-from reporting import show, surroundings
+from reporting import add_outputs, report, surroundings
 from torch import nn
 from torch.nn import functional as F
 
@@ -108,10 +107,10 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--patch", type=int, default=96, help="HR pixels of a side")
     parser.add_argument("--updates", type=int, default=10, help="updates in a round")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--csv", type=Path, help="where the table goes besides the screen")
+    add_outputs(parser)
     options = parser.parse_args(words)
     print(surroundings(), flush=True)
-    show(measure(options), options.csv)
+    report(measure(options), options, "of Adam's time", level=1)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from ignite.engine import Engine, Events
-from reporting import show, surroundings
+from reporting import add_outputs, report, surroundings
 from simulated import Step, simulate, step
 
 from experiments.session import Session
@@ -117,7 +117,7 @@ def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--iterations", type=int, default=2000, help="a round")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--csv", type=Path, help="where the table goes besides the screen")
+    add_outputs(parser)
     options = parser.parse_args(words)
     costs: dict[str, np.ndarray] = {}
     steps = []
@@ -141,7 +141,7 @@ def main(words: list[str] | None = None) -> None:
     print(surroundings())
     print(f"medians of {options.rounds - 1} rounds of {options.iterations} iterations")
     print("all but the first two rows: what comes on top of the bare loop, an iteration")
-    show(rows, options.csv)
+    report(rows, options, "µs")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,15 @@ from unittest.mock import patch
 
 import torch
 import torchvision
-from settings import ADVERSARIAL_WEIGHT, REAL_LABEL, SCALE, Run, Setting, networks
+from settings import (
+    ADVERSARIAL_WEIGHT,
+    REAL_LABEL,
+    SCALE,
+    Run,
+    Setting,
+    networks,
+    use_torchs_layers,
+)
 from torch import Tensor
 
 from tmd.resize import imresize
@@ -28,6 +36,7 @@ def basicsr(setting: Setting, batch: Tensor, device: torch.device) -> Run:
     from basicsr.models.srgan_model import SRGANModel
     from basicsr.utils.registry import ARCH_REGISTRY
 
+    use_torchs_layers()
     generator, discriminator, _ = networks(setting)
     for name, network in {"Generator": generator, "Discriminator": discriminator}.items():
         if f"Our{name}" not in ARCH_REGISTRY:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import os
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from tmd.hardware import device_name
+
+Row = Mapping[str, Any]
 
 #: By their names in the package registry: pip's own.
 PACKAGES = ("torch", "pytorch-ignite", "sacred", "numpy")
@@ -28,7 +32,25 @@ def surroundings(device: str = "cpu") -> str:
     )
 
 
-def show(rows: Sequence[Mapping[str, object]], to: Path | None = None) -> None:
+def add_outputs(parser: argparse.ArgumentParser) -> None:
+    """Options for where `report` writes besides the screen."""
+    parser.add_argument("--csv", type=Path, help="where the table goes besides the screen")
+    parser.add_argument("--plot", type=Path, help="where it goes as a picture, a PNG")
+
+
+def report(rows: Sequence[Row], options: argparse.Namespace, bars: str, level: float = 0) -> None:
+    """Print rows with the same keys as a table, and write what `add_outputs` was given.
+
+    Args:
+        bars: the column that the picture shows, a bar a row named by the columns of text before.
+        level: a value to compare with, if any: a line.
+    """
+    show(rows, options.csv)
+    if options.plot:
+        plot_bars(rows, bars, level, options.plot)
+
+
+def show(rows: Sequence[Row], to: Path | None = None) -> None:
     """Print rows with the same keys as a table, and write them to a CSV file if one is named."""
     heads = list(rows[0])
     cells = [heads, *([str(row[head]) for head in heads] for row in rows)]
@@ -46,3 +68,27 @@ def show(rows: Sequence[Mapping[str, object]], to: Path | None = None) -> None:
         writer = csv.DictWriter(file, heads)
         writer.writeheader()
         writer.writerows(rows)
+
+
+def plot_bars(rows: Sequence[Row], column: str, level: float, to: Path) -> None:
+    """See `report`."""
+    from matplotlib.figure import Figure
+
+    names = []
+    for row in rows:
+        before = [row[key] for key in list(row)[: list(row).index(column)]]
+        names.append(", ".join(value for value in before if isinstance(value, str) and value))
+    values = [float(row[column] or 0) for row in rows]
+    figure = Figure((9, 0.34 * len(rows) + 0.9), layout="constrained")
+    axes = figure.subplots()
+    axes.barh(range(len(rows)), values, color="#2563eb")
+    axes.set_yticks(range(len(rows)), names, size=9)
+    for place, value in enumerate(values):
+        axes.text(value, place, f" {value:g}", va="center", size=9)
+    if level:
+        axes.axvline(level, color="#0f172a", linewidth=1)
+    axes.invert_yaxis()
+    axes.set_xlabel(column)
+    axes.spines[["top", "right"]].set_visible(False)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(to, dpi=120)

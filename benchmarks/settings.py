@@ -13,6 +13,7 @@ from torch import nn
 from tmd.losses.content import ContentLoss, parse_spec
 from tmd.models import create_discriminator, create_generator
 from tmd.models.features import VGGFeatures
+from tmd.models.layers import Dense, PReLU
 
 SCALE = 4
 ADVERSARIAL_WEIGHT = 1e-2
@@ -56,6 +57,12 @@ SETTINGS = {
     "srgan": Setting(PAPER_GENERATOR, PAPER_DISCRIMINATOR, 8, 96, "l1"),
     "vgg54": Setting(PAPER_GENERATOR, PAPER_DISCRIMINATOR, 8, 128, "vgg54"),
 }
+
+
+def use_torchs_layers() -> None:
+    """In this process, what is made faster in `tmd.models.layers` is computed as torch does."""
+    PReLU.forward = nn.PReLU.forward  # type: ignore[method-assign]
+    Dense.forward = nn.Linear.forward  # type: ignore[method-assign]
 
 
 def networks(setting: Setting) -> tuple[nn.Module, nn.Module, nn.Module]:

@@ -3,13 +3,13 @@
     python benchmarks/step.py [--networks default srgan vgg54] [--peers basicsr] [--plot out.png]
 
 The baseline is SRGAN's step as one writes it in a notebook: float32, contiguous tensors, real and
-generated images in one batch for D, losses read every iteration. Ours is the same networks, losses
-and batches through the trainer with the handlers of a run (scalars, averaged weights, schedules,
-image history), once for each speed given. `--peers` adds other frameworks' own steps. Each has a
-process of its own, for what a speed sets for a whole process. Rounds alternate, the ratio is taken
-round by round and its median printed, so that a machine that slows down slows all. The arithmetic
-that the plain step asks for is counted, and its rate stated as a share of the best that torch's
-convolutions reach here; Winograd's do less of it.
+generated images in one batch for D, torch's own layers, losses read every iteration. Ours is the
+same networks, losses and batches through the trainer with the handlers of a run (scalars, averaged
+weights, schedules, image history), once for each speed given. `--peers` adds other frameworks' own
+steps. Each has a process of its own, for what a speed sets for a whole process. Rounds alternate,
+the ratio is taken round by round and its median printed, so that a machine that slows down slows
+all. The arithmetic that the plain step asks for is counted, and its rate stated as a share of the
+best that torch's convolutions reach here; Winograd's do less of it.
 """
 
 from __future__ import annotations
@@ -22,13 +22,21 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import torch
 from peers import PEERS
-from reporting import show, surroundings
-from settings import ADVERSARIAL_WEIGHT, REAL_LABEL, SCALE, SETTINGS, Run, Setting, networks
+from reporting import add_outputs, report, surroundings
+from settings import (
+    ADVERSARIAL_WEIGHT,
+    REAL_LABEL,
+    SCALE,
+    SETTINGS,
+    Run,
+    Setting,
+    networks,
+    use_torchs_layers,
+)
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -52,6 +60,7 @@ READ_EVERY = 5  # iterations between two readings of the losses; a run reads hal
 
 
 def plain(setting: Setting, batch: Tensor, device: torch.device) -> Run:
+    use_torchs_layers()
     Speed().switch_device(device)  # torch's own default on a GPU is not float32 but TF32
     generator, discriminator, content = (network.to(device) for network in networks(setting))
     opt_g = torch.optim.Adam(generator.parameters(), 1e-4)
@@ -259,31 +268,17 @@ def measure(name: str, speeds: list[Speed], options: argparse.Namespace) -> list
                 "step": title,
                 "batch": batch_size,
                 "patch": patch,
-                "ms": f"{median * 1e3:.1f}",
-                "images/s": f"{batch_size / median:.1f}",
-                "ratio": f"{ratio:.2f}",
-                "GFLOP/s": f"{rate / 1e9:.0f}",
+                "ms": round(median * 1e3, 1),
+                "images/s": round(batch_size / median, 1),
+                "over plain": round(ratio, 2),
+                "GFLOP/s": round(rate / 1e9),
                 "of peak": f"{rate / peaks[kinds[title]]:.0%}",
-                "MB": f"{memory[title]:.0f}",
+                "MB": round(memory[title]),
             }
         )
     for loop in loops.values():
         loop.process.shutdown()
     return rows
-
-
-def plot(rows: list[dict[str, Any]], path: Path) -> None:
-    """Bars of images a second over the plain step's."""
-    from matplotlib.figure import Figure
-
-    figure = Figure((8, 0.4 * len(rows) + 1), layout="constrained")
-    axes = figure.subplots()
-    titles = [f"{row['networks']}: {row['step']}" for row in rows]
-    axes.barh(titles, [float(row["ratio"]) for row in rows])
-    axes.axvline(1, color="black", linewidth=1)
-    axes.invert_yaxis()
-    axes.set_xlabel("speed over the plain float32 step")
-    figure.savefig(path, dpi=100)
 
 
 def main() -> None:
@@ -296,8 +291,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=5, help="a round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--csv", type=Path, help="file to write the rows to")
-    parser.add_argument("--plot", type=Path, help="picture to draw")
+    add_outputs(parser)
     options = parser.parse_args()
     auto = str(fastest(torch.device(options.device)))
     given = [auto if each == "auto" else each for each in options.speeds or ["auto"]]
@@ -307,9 +301,7 @@ def main() -> None:
         parser.error(str(problem))
     print(surroundings(options.device))
     rows = [row for name in options.networks for row in measure(name, speeds, options)]
-    show(rows, options.csv)
-    if options.plot:
-        plot(rows, options.plot)
+    report(rows, options, "over plain", level=1)
 
 
 if __name__ == "__main__":

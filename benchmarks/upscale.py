@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from reporting import add_outputs, report, surroundings
 
 from tmd.checkpoints import load_generator, save_checkpoint
 from tmd.images import read_image, to_float
@@ -60,6 +61,7 @@ def main() -> None:
     parser.add_argument("--crop", type=int, default=600, help="side of the part compared")
     parser.add_argument("--n-blocks", type=int, default=8)
     parser.add_argument("--n-features", type=int, default=32)
+    add_outputs(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -67,13 +69,24 @@ def main() -> None:
             place / "fresh.pt", options.n_blocks, options.n_features
         )
         with Image.open(options.photo) as image:
+            print(surroundings())
             print(f"{options.photo.name}, {image.width} × {image.height}")
+        rows = []
         for tile in options.tiles:
             words = [f"checkpoint={checkpoint}", f"input={options.photo}", "device=cpu"]
             words += [f"output={place / f'{tile}.png'}", f"tile={tile}"]
             seconds, cpu, peak = measured(words)
             size = (place / f"{tile}.png").stat().st_size / 1e6
-            print(f"tile {tile}: {seconds:.0f} s, {cpu:.0f} s of CPU, {peak:.0f} MB, {size:.0f} MB")
+            rows.append(
+                {
+                    "tiles": f"{tile}²",
+                    "seconds": round(seconds, 1),
+                    "processor seconds": round(cpu, 1),
+                    "peak MB": round(peak),
+                    "file's MB": round(size),
+                }
+            )
+        report(rows, options, "seconds")
         generator = UPSCALING_ON_CPU.prepare(load_generator(checkpoint), torch.device("cpu"))
         lr = to_float(read_image(options.photo))[None, :, : options.crop, : options.crop]
         whole = upscale(generator, lr, max(lr.shape))

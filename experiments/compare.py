@@ -4,10 +4,12 @@
     python experiments/compare.py with run=3,5 input=photos/ output=sheets/
     python experiments/compare.py animate with run=3 output=run3.gif
     python experiments/compare.py curves with run=3 output=run3.png
+    python experiments/compare.py curves with run=3,5 output=both.png
 
 One run gives the sheet of the logbook: LR, SR, HR and UR = G(HR) pixel for pixel, and below the
 same brought to one size by bicubic. Several runs are shown side by side, in the regions where
 bicubic is furthest from the truth. `input` holds HR images; LR is made by the run's measurement.
+`curves` of several runs are drawn in the same axes.
 `animate` shows a run's sheets in the order of its training or, with `input`, what each of its
 checkpoints makes of that image; `.gif` or `.mp4`.
 
@@ -21,7 +23,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
@@ -34,6 +36,7 @@ from experiments.inputs import find_images, several
 from experiments.trained import Trained, open_any, open_trained
 from ingredients import HAS_GIT
 from observers import RunRecord, open_run
+from observers.listing import differing_keys, flattened, short
 from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.figures import (
     Picture,
@@ -57,11 +60,15 @@ from tmd.resize import imresize
 from tmd.training.phases import PHASES
 from tmd.upscale import upscale
 
+if TYPE_CHECKING:
+    from tmd.figures.curves import Curve
+
 ex = Experiment("compare", base_dir=str(Path(__file__).resolve().parents[1]), save_git_info=HAS_GIT)
 ex.recorded = False
 
 SHEET = re.compile(r"sheet_(\d+)\.png")
 BICUBIC = "Bicubic"
+KEYS_IN_LEGEND = 2
 
 
 @ex.config
@@ -344,27 +351,65 @@ def applied_checkpoints(
 
 @ex.command
 def curves(run: Any, output: str | None, overwrite: bool) -> str:
-    """A run's losses, quality and schedules as a picture."""
-    from tmd.figures.curves import Curve, draw_curves  # matplotlib takes seconds to import
+    """Losses, quality and schedules of a run as a picture, or of several in the same axes."""
+    from tmd.figures.curves import draw_curves, overlay_curves  # matplotlib takes seconds to import
 
-    record = one_run(run)
+    records = [open_run(spec, store=ex.store) for spec in several(run)]
     path = Path(output or "curves.png")
     check_choice("output's suffix", path.suffix.lower(), (".png",))
     check_absent(path, overwrite)
+    measured = [curves_of(record) for record in records]
+    if len(records) == 1:
+        (record,), (found,) = records, measured
+        phases = record.info.get("phases", {})
+        picture = draw_curves(
+            found,
+            title=f"Run {record.id}: {record.entry['experiment']['name']}, {record.status.lower()}",
+            references=record.info.get("bicubic", {}),
+            phases={name: phases[name] for name in PHASES if name in phases},
+        )
+    else:
+        names = labels(records)
+        levels = [record.info.get("bicubic", {}) for record in records]
+        picture = overlay_curves(
+            dict(zip(names, measured, strict=True)),
+            title="Runs " + ", ".join(str(record.id) for record in records),
+            # Where they were validated on different images, no level is everyone's.
+            references=levels[0] if all(level == levels[0] for level in levels) else {},
+        )
+    save_figure(picture, path)
+    count = len(set().union(*measured))
+    print(f"{path}: {count} curves of run {', '.join(str(record.id) for record in records)}")
+    return str(path)
+
+
+def curves_of(record: RunRecord) -> dict[str, Curve]:
+    """What a run has measured.
+
+    Raises:
+        UserError: nothing yet.
+    """
+    from tmd.figures.curves import Curve
+
     metrics = record.metrics()
     if not metrics:
         raise UserError(f"run {record.spec}: has measured nothing yet (status {record.status})")
-    info = record.info
-    phases = info.get("phases", {})
-    picture = draw_curves(
-        {name: Curve(metric.steps, metric.values) for name, metric in metrics.items()},
-        title=f"Run {record.id}: {record.entry['experiment']['name']}, {record.status.lower()}",
-        references=info.get("bicubic", {}),
-        phases={name: phases[name] for name in PHASES if name in phases},
-    )
-    save_figure(picture, path)
-    print(f"{path}: {len(metrics)} curves of run {record.id}")
-    return str(path)
+    return {name: Curve(metric.steps, metric.values) for name, metric in metrics.items()}
+
+
+def labels(records: Sequence[RunRecord]) -> list[str]:
+    """Each run's number and what its config has of the keys in which the runs differ."""
+    configs = [flattened(record.config) for record in records]
+    keys = [key for key in differing_keys(configs) if key not in ("resume", "grow_from")]
+    return [
+        ", ".join(
+            [
+                f"run {record.id}",
+                *(f"{key}={short(config.get(key), 60)}" for key in keys[:KEYS_IN_LEGEND]),
+            ]
+        )
+        for record, config in zip(records, configs, strict=True)
+    ]
 
 
 def one_run(run: Any) -> RunRecord:

@@ -83,7 +83,8 @@ def test_optimizers_are_timed_beside_adam(tmp_path):
 def test_layers_are_compared_and_agree(tmp_path):
     rows, _ = rows_of(tmp_path, "layers.py", "--rounds", "1", "--batch", "4")
     kinds = [row["layer"].split()[0] for row in rows]
-    assert kinds == ["winograd"] * 10 + ["rows"] * 2 + ["dense"]
+    assert kinds == ["winograd"] * 10 + ["rows"] * 2 + ["PReLU"] * 2 + ["dense"]
     for row in rows:
-        assert 0 < float(row["difference"]) < 1e-5
+        assert float(row["difference"]) < 1e-5
+        assert (float(row["difference"]) == 0) == row["layer"].startswith("PReLU")
         assert float(row["alone: ratio"]) > 0

@@ -29,7 +29,7 @@ from tmd.figures import (
     telling_regions,
     to_pil,
 )
-from tmd.figures.curves import Curve, axis_range, draw_curves, smoothed
+from tmd.figures.curves import COLOURS, Curve, axis_range, draw_curves, overlay_curves, smoothed
 from tmd.figures.drawing import CELL, GAP, MARGIN, TITLE_SIZE
 from tmd.figures.sheets import cut, psnr_notes
 from tmd.resize import imresize
@@ -234,6 +234,31 @@ def test_curves_of_any_length(count):
     )
     assert picture.mode == "RGB"
     assert picture.width <= 1600
+
+
+def colours_in(picture: Image.Image) -> list[int]:
+    """How many pixels have each of the curves' colours."""
+    pixels = np.asarray(picture).reshape(-1, 3)
+    wanted = [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in COLOURS]
+    return [int((pixels == colour).all(1).sum()) for colour in wanted]
+
+
+def test_runs_are_drawn_in_the_same_axes():
+    steps = list(range(9))
+    rising = Curve(steps, [20 + step for step in steps])
+    falling = Curve(steps, [30 - step for step in steps])
+    one = {"validation.psnr": rising, "train.loss_g": rising, "train.content": falling}
+    both = overlay_curves({"run 1": one, "run 2": {"validation.psnr": falling, "other": rising}})
+    # PSNR, the generator's two losses apart from each other, and what no panel knows.
+    assert both.size == draw_curves({name: rising for name in "abcd"}).size
+    drawn = colours_in(both)
+    # Three curves of the first, two of the second, none of a third.
+    assert drawn[0] > 1.2 * drawn[1] > 0
+    assert not any(drawn[2:])
+    swapped = overlay_curves({"run 2": {"validation.psnr": falling, "other": rising}, "run 1": one})
+    assert colours_in(swapped)[1] > 1.2 * colours_in(swapped)[0]
+    many = overlay_curves({f"run {number}": one for number in range(len(COLOURS) + 2)})
+    assert many.width == both.width
 
 
 def test_no_curves_give_an_empty_picture():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -173,6 +174,41 @@ def test_curves_and_animation_without_a_display_as_typed(run, tmp_path):
         assert done.returncode == 0, done.stderr
         assert (tmp_path / name).stat().st_size > 1000
     assert Image.open(tmp_path / "c.png").width > 1000
+
+
+def test_curves_of_several_runs_are_told_apart_by_their_configs(run, tmp_path, monkeypatch):
+    for number, speed in ((4, "float32"), (5, "bfloat16+channels_last")):
+        folder = tmp_path / "store" / str(number)
+        shutil.copytree(run, folder)
+        entry = json.loads((folder / "run.json").read_text())
+        (folder / "run.json").write_text(json.dumps({**entry, "_id": number}))
+        config = {"seed": 1, "resume": number, "training": {"speed": speed, "tensorboard": True}}
+        (folder / "config.json").write_text(json.dumps(config))
+    runs = [str(tmp_path / "store" / number) for number in "45"]
+    drawn = {}
+
+    def draw(runs, **others):
+        drawn.update(runs=runs, **others)
+        return Image.new("RGB", (8, 8))
+
+    monkeypatch.setattr("tmd.figures.curves.overlay_curves", draw)
+    ex.run("curves", config_updates=settings(runs, None, tmp_path / "c.png"))
+    assert list(drawn["runs"]) == [
+        "run 4, training.speed=float32",
+        "run 5, training.speed=bfloat16+channels_last",
+    ]
+    assert drawn["references"] == {"psnr": 26.2}
+    for found in drawn["runs"].values():
+        assert list(found["validation.psnr"].values) == [26, 26.5, 27, 27.2]
+    # Validated on other images.
+    info = {"bicubic": {"psnr": 20.0}}
+    (tmp_path / "store" / "5" / "info.json").write_text(json.dumps(info))
+    ex.run("curves", config_updates=settings(runs, None, tmp_path / "d.png"))
+    assert drawn["references"] == {}
+    monkeypatch.undo()
+    ex.run("curves", config_updates=settings(runs, None, tmp_path / "e.png"))
+    with Image.open(tmp_path / "e.png") as picture:
+        assert picture.width > 1000
 
 
 def test_comparing_leaves_no_record(run, tmp_path, monkeypatch):

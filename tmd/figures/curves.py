@@ -1,9 +1,10 @@
-"""A run's curves as one picture: losses, quality, weights, learning rates by iteration."""
+"""The curves of one run or several: losses, quality, weights, learning rates by iteration."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -77,6 +78,52 @@ def draw_curves(
     panels = [panel for panel in PANELS if any(name in curves for name in panel.names)]
     grouped = {name for panel in PANELS for name in panel.names}
     panels += [Panel(name, (name,)) for name in curves if name not in grouped]
+    labelled = [
+        {name.rpartition(".")[2]: curves[name] for name in panel.names if name in curves}
+        for panel in panels
+    ]
+    return _draw(panels, labelled, title, references or {}, phases or {})
+
+
+def overlay_curves(
+    runs: Mapping[str, Mapping[str, Curve]],
+    *,
+    title: str = "",
+    references: Mapping[str, float] | None = None,
+) -> Image.Image:
+    """A picture with a panel for each measured value, in which every run has a curve.
+
+    Args:
+        runs: the curves of each by its label, as `draw_curves` takes them.
+        references: levels that are the same for all.
+    """
+    panels = []
+    for panel in PANELS:
+        for name in panel.names:
+            leaf = f": {name.rpartition('.')[2]}" if len(panel.names) > 1 else ""
+            panels.append(replace(panel, title=panel.title + leaf, names=(name,)))
+    grouped = {name for panel in PANELS for name in panel.names}
+    others = dict.fromkeys(name for curves in runs.values() for name in curves)
+    panels += [Panel(name, (name,)) for name in others if name not in grouped]
+    panels = [panel for panel in panels if panel.names[0] in others]
+    labelled = [
+        {
+            label: curves[panel.names[0]]
+            for label, curves in runs.items()
+            if panel.names[0] in curves
+        }
+        for panel in panels
+    ]
+    return _draw(panels, labelled, title, references or {}, {})
+
+
+def _draw(
+    panels: Sequence[Panel],
+    labelled: Sequence[Mapping[str, Curve]],
+    title: str,
+    references: Mapping[str, float],
+    phases: Mapping[str, int],
+) -> Image.Image:
     rows = max(1, -(-len(panels) // COLUMNS))
     size = (PANEL_SIZE[0] * COLUMNS, PANEL_SIZE[1] * rows + 0.5)
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
@@ -85,12 +132,11 @@ def draw_curves(
     figure.get_layout_engine().set(**padding)  # type: ignore[union-attr]
     figure.suptitle(title, x=0.015, ha="left", weight="bold", size=14)
     axes = figure.subplots(rows, COLUMNS, squeeze=False).flatten()
-    steps = [step for curve in curves.values() for step in curve.steps]
+    steps = [step for curves in labelled for curve in curves.values() for step in curve.steps]
     shown_range = axis_range(min(steps, default=0), max(steps, default=0))
-    for axis, panel in zip(axes, panels, strict=False):
-        shown = {name: curves[name] for name in panel.names if name in curves}
-        _draw_panel(axis, panel, shown, (references or {}).get(panel.reference))
-        _shade(axis, phases or {}, *shown_range)
+    for axis, panel, shown in zip(axes, panels, labelled, strict=False):
+        _draw_panel(axis, panel, shown, references.get(panel.reference))
+        _shade(axis, phases, *shown_range)
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
     canvas.draw()
@@ -101,10 +147,9 @@ def _draw_panel(
     axis: Axes, panel: Panel, curves: Mapping[str, Curve], reference: float | None
 ) -> None:
     axis.set_title(panel.title, loc="left", size=11)
-    for colour, (name, curve) in zip(COLOURS, curves.items(), strict=False):
+    for colour, (label, curve) in zip(itertools.cycle(COLOURS), curves.items(), strict=False):
         steps = np.asarray(curve.steps, float)
         values = np.asarray(curve.values, float)
-        label = name.rpartition(".")[2]
         if panel.exact or len(steps) < SMOOTHED_FROM:
             marker = "o" if len(steps) < 30 else None
             axis.plot(steps, values, color=colour, label=label, marker=marker, markersize=3)
