@@ -83,6 +83,9 @@ def config():
     weights = None  # a folder with LPIPS's weights
     width = 960  # of an animation, in pixels
     fps = 4  # its frames a second
+    metrics = (
+        None  # whose curves are drawn: those with one of these words in their names; None: all
+    )
     device = "auto"  # cpu, cuda, cuda:1, ...; auto: a GPU if there is one
 
 
@@ -96,6 +99,7 @@ def check(
     lpips: Any,
     width: int,
     fps: float,
+    metrics: Any,
     device: str,
 ) -> None:
     if not several(run):
@@ -109,6 +113,8 @@ def check(
         raise UserError(f"lpips={lpips!r}: must be one of auto, True, False")
     check_number("width", width, 160, 3840, integer=True)
     check_number("fps", fps, above=0, maximum=60)
+    if not all(isinstance(word, str) for word in several(metrics)):
+        raise UserError(f"metrics={metrics!r}: must be words, like psnr,images_per_second")
     available_device(device)
 
 
@@ -350,7 +356,7 @@ def applied_checkpoints(
 
 
 @ex.command
-def curves(run: Any, output: str | None, overwrite: bool) -> str:
+def curves(run: Any, output: str | None, overwrite: bool, metrics: Any) -> str:
     """Losses, quality and schedules of a run as a picture, or of several in the same axes."""
     from tmd.figures.curves import draw_curves, overlay_curves  # matplotlib takes seconds to import
 
@@ -358,7 +364,8 @@ def curves(run: Any, output: str | None, overwrite: bool) -> str:
     path = Path(output or "curves.png")
     check_choice("output's suffix", path.suffix.lower(), (".png",))
     check_absent(path, overwrite)
-    measured = [curves_of(record) for record in records]
+    words = several(metrics)
+    measured = [curves_of(record, words) for record in records]
     if len(records) == 1:
         (record,), (found,) = records, measured
         phases = record.info.get("phases", {})
@@ -373,7 +380,6 @@ def curves(run: Any, output: str | None, overwrite: bool) -> str:
         levels = [record.info.get("bicubic", {}) for record in records]
         picture = overlay_curves(
             dict(zip(names, measured, strict=True)),
-            title="Runs " + ", ".join(str(record.id) for record in records),
             # Where they were validated on different images, no level is everyone's.
             references=levels[0] if all(level == levels[0] for level in levels) else {},
         )
@@ -383,17 +389,22 @@ def curves(run: Any, output: str | None, overwrite: bool) -> str:
     return str(path)
 
 
-def curves_of(record: RunRecord) -> dict[str, Curve]:
-    """What a run has measured.
+def curves_of(record: RunRecord, words: Sequence[str]) -> dict[str, Curve]:
+    """What a run has measured that has one of ``words`` in its name, if there are any.
 
     Raises:
-        UserError: nothing yet.
+        UserError: nothing.
     """
     from tmd.figures.curves import Curve
 
     metrics = record.metrics()
     if not metrics:
         raise UserError(f"run {record.spec}: has measured nothing yet (status {record.status})")
+    names = ", ".join(metrics)
+    if words:
+        metrics = {k: v for k, v in metrics.items() if any(word in k for word in words)}
+    if not metrics:
+        raise UserError(f"metrics={','.join(words)}: run {record.spec} has {names}")
     return {name: Curve(metric.steps, metric.values) for name, metric in metrics.items()}
 
 

@@ -113,3 +113,4 @@ def test_one_process_is_no_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     assert share.sent(values, 0) is values
     assert share.any(True)
     assert not share.any(False)
+    assert share.agreed("float32") == "float32"

@@ -200,6 +200,12 @@ def test_curves_of_several_runs_are_told_apart_by_their_configs(run, tmp_path, m
     assert drawn["references"] == {"psnr": 26.2}
     for found in drawn["runs"].values():
         assert list(found["validation.psnr"].values) == [26, 26.5, 27, 27.2]
+        assert len(found) == 3
+    config = settings(runs, None, tmp_path / "less.png", metrics="psnr,pixel")
+    ex.run("curves", config_updates=config)
+    assert [set(found) for found in drawn["runs"].values()] == [
+        {"train.pixel", "validation.psnr"}
+    ] * 2
     # Validated on other images.
     info = {"bicubic": {"psnr": 20.0}}
     (tmp_path / "store" / "5" / "info.json").write_text(json.dumps(info))
@@ -245,15 +251,22 @@ def test_nothing_is_replaced_unasked(run, photos, tmp_path):
         ("animate", {"fps": 0}, "fps=0: must be a number above 0"),
         ("animate", {"output": "a.gif", "run": ["a", "b"]}, "must be one run"),
         ("curves", {"output": "c.pdf"}, "must be one of .png"),
+        (
+            "curves",
+            {"metrics": "lpips", "output": "c.png"},
+            "has train.pixel, train.adv_weight, validation.psnr",
+        ),
+        ("curves", {"metrics": 3, "output": "c.png"}, "metrics=3: must be words"),
     ],
 )
-def test_mistakes_get_one_line(run, photos, tmp_path, command, changes, message):
+def test_mistakes_get_one_line(run, photos, tmp_path, monkeypatch, command, changes, message):
+    monkeypatch.chdir(tmp_path)
     config = {**settings(run, photos, tmp_path / "out"), **changes}
     with pytest.raises(UserError) as problem:
         ex.run(command, config_updates=config)
     assert message in str(problem.value)
     assert "\n" not in str(problem.value)
-    assert not (tmp_path / "out").exists()
+    assert not any((tmp_path / name).exists() for name in ("out", "c.png"))
 
 
 def test_only_equals_are_compared(run, photos, tmp_path):

@@ -176,6 +176,47 @@ def test_when_one_process_breaks_all_end(store: Path, tmp_path: Path) -> None:
     assert open_run(tmp_path / "runs" / "1").status in ("FAILED", "INTERRUPTED")
 
 
+TIMING = """
+import os, sys
+from pathlib import Path
+import experiments.srgan as srgan
+from ingredients import training
+from tmd.training.speed import Speed
+
+rank, folder = os.environ["RANK"], Path(os.environ["TOLD"])
+
+def fastest(device):
+    (folder / f"timed-{rank}").touch()
+    return Speed.parse("bfloat16+rows")
+training.fastest = fastest
+
+begin = srgan.start
+def start(*arguments):
+    place = begin(*arguments)
+    (folder / f"trains-{rank}").write_text(str(place.speed))
+    return place
+srgan.start = start
+srgan.ex.run_commandline()
+"""
+
+
+def test_all_processes_train_by_what_the_first_has_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "srgan.py"
+    script.write_text(TIMING)
+    monkeypatch.setenv("TOLD", str(tmp_path))
+    words = [*SETTINGS, "training.speed=auto", "schedule.pretrain=2it", "schedule.warmup=0"]
+    process = torchrun(script, tmp_path / "runs", *words, "schedule.adversarial=0")
+    text, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, text
+    assert [path.name for path in tmp_path.glob("timed-*")] == ["timed-0"]
+    said = [(tmp_path / f"trains-{rank}").read_text() for rank in range(2)]
+    assert said == ["bfloat16+rows"] * 2
+    assert open_run(tmp_path / "runs" / "1").config["training"]["speed"] == "bfloat16+rows"
+    assert text.count("speed: auto chose bfloat16+rows, the fastest on this machine") == 1
+
+
 def test_a_batch_that_can_not_be_shared_out_is_refused_in_one_line(tmp_path: Path) -> None:
     process = torchrun(
         ROOT / "experiments" / "srgan.py", tmp_path / "runs", "smoke", "dataset.batch_size=3"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from PIL import Image
 
 COLUMNS = 2
@@ -19,6 +20,12 @@ DPI = 100
 SMOOTHED_FROM = 60
 WINDOW = 0.04
 COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2")
+REFERENCE: dict[str, Any] = {
+    "color": "#64748b",
+    "linestyle": "--",
+    "linewidth": 1,
+    "label": "bicubic",
+}
 SHADES = ("#f1f5f9", "#ffffff")
 
 
@@ -88,7 +95,6 @@ def draw_curves(
 def overlay_curves(
     runs: Mapping[str, Mapping[str, Curve]],
     *,
-    title: str = "",
     references: Mapping[str, float] | None = None,
 ) -> Image.Image:
     """A picture with a panel for each measured value, in which every run has a curve.
@@ -114,7 +120,7 @@ def overlay_curves(
         }
         for panel in panels
     ]
-    return _draw(panels, labelled, title, references or {}, {})
+    return _draw(panels, labelled, "", references or {}, {}, one_legend=list(runs))
 
 
 def _draw(
@@ -123,9 +129,12 @@ def _draw(
     title: str,
     references: Mapping[str, float],
     phases: Mapping[str, int],
+    one_legend: Sequence[str] = (),
 ) -> Image.Image:
+    """The picture of ``panels``, each with its curves by label; ``one_legend``: labels of all."""
     rows = max(1, -(-len(panels) // COLUMNS))
-    size = (PANEL_SIZE[0] * COLUMNS, PANEL_SIZE[1] * rows + 0.5)
+    size = (PANEL_SIZE[0] * COLUMNS, PANEL_SIZE[1] * rows + 0.5 + 0.2 * len(one_legend))
+    colours = dict(zip(one_legend, itertools.cycle(COLOURS), strict=False))
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     padding = {"w_pad": 0.2, "h_pad": 0.12, "wspace": 0.02, "hspace": 0.03}
@@ -135,19 +144,29 @@ def _draw(
     steps = [step for curves in labelled for curve in curves.values() for step in curve.steps]
     shown_range = axis_range(min(steps, default=0), max(steps, default=0))
     for axis, panel, shown in zip(axes, panels, labelled, strict=False):
-        _draw_panel(axis, panel, shown, references.get(panel.reference))
+        _draw_panel(axis, panel, shown, references.get(panel.reference), colours)
         _shade(axis, phases, *shown_range)
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
+    if one_legend:
+        lines = [Line2D([], [], color=colours[label], label=label) for label in one_legend]
+        if references:
+            lines.append(Line2D([], [], **REFERENCE))
+        figure.legend(handles=lines, loc="outside upper left", frameon=False, fontsize=10)
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
 def _draw_panel(
-    axis: Axes, panel: Panel, curves: Mapping[str, Curve], reference: float | None
+    axis: Axes,
+    panel: Panel,
+    curves: Mapping[str, Curve],
+    reference: float | None,
+    colours: Mapping[str, str],
 ) -> None:
     axis.set_title(panel.title, loc="left", size=11)
-    for colour, (label, curve) in zip(itertools.cycle(COLOURS), curves.items(), strict=False):
+    for other, (label, curve) in zip(itertools.cycle(COLOURS), curves.items(), strict=False):
+        colour = colours.get(label, other)
         steps = np.asarray(curve.steps, float)
         values = np.asarray(curve.values, float)
         if panel.exact or len(steps) < SMOOTHED_FROM:
@@ -157,11 +176,11 @@ def _draw_panel(
             axis.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
             axis.plot(steps, smoothed(values), color=colour, label=label)
     if reference is not None:
-        axis.axhline(reference, color="#64748b", linestyle="--", linewidth=1, label="bicubic")
+        axis.axhline(reference, **REFERENCE)
     positive = [value for curve in curves.values() for value in curve.values if value > 0]
     if panel.logarithmic and positive and max(positive) > 10 * min(positive):
         axis.set_yscale("log")
-    if len(curves) + (reference is not None) > 1:
+    if not colours and len(curves) + (reference is not None) > 1:
         axis.legend(frameon=False, fontsize=9)
     axis.grid(color="#e2e8f0", linewidth=0.6)
     axis.spines[["top", "right"]].set_visible(False)
