@@ -360,7 +360,8 @@ def curves(run: Any, output: str | None, overwrite: bool, metrics: Any) -> str:
     """Losses, quality and schedules of a run as a picture, or of several in the same axes."""
     from tmd.figures.curves import draw_curves, overlay_curves  # matplotlib takes seconds to import
 
-    records = [open_run(spec, store=ex.store) for spec in several(run)]
+    opened = [open_run(spec, store=ex.store) for spec in several(run)]
+    records = list({record.spec: record for record in opened}.values())
     path = Path(output or "curves.png")
     check_choice("output's suffix", path.suffix.lower(), (".png",))
     check_absent(path, overwrite)
@@ -412,14 +413,13 @@ def labels(records: Sequence[RunRecord]) -> list[str]:
     """Each run's number and what its config has of the keys in which the runs differ."""
     configs = [flattened(record.config) for record in records]
     keys = [key for key in differing_keys(configs) if key not in ("resume", "grow_from")]
+    values = [[f"{key}={short(config.get(key), 60)}" for key in keys] for config in configs]
+    ids = [record.id for record in records]
+    # Runs of several stores may have one number.
+    names = ids if len(set(ids)) == len(ids) else [record.spec for record in records]
     return [
-        ", ".join(
-            [
-                f"run {record.id}",
-                *(f"{key}={short(config.get(key), 60)}" for key in keys[:KEYS_IN_LEGEND]),
-            ]
-        )
-        for record, config in zip(records, configs, strict=True)
+        ", ".join([f"run {name}", *shown[:KEYS_IN_LEGEND]])
+        for name, shown in zip(names, values, strict=True)
     ]
 
 

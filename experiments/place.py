@@ -13,6 +13,9 @@ from tmd.distributed import Share, connect, parallel
 from tmd.seeding import derive_seed
 from tmd.training.speed import Speed
 
+# cuBLAS reads it at its first use, if only to time it, and refuses to be deterministic without.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
 
 @dataclass(frozen=True)
 class Place:
@@ -42,8 +45,6 @@ class Place:
 def start(seed: int, device: str, deterministic: bool) -> Place:
     """Meet the other processes, seed the weights' initialisation, choose the kernels."""
     torch.manual_seed(derive_seed(seed, "weights"))
-    # cuBLAS reads it when CUDA starts, and refuses to be deterministic without.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic
     share, own = connect(device)

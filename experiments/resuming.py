@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from observers import RunRecord, open_run
 from tmd.checkpoints import load_checkpoint
 from tmd.errors import UserError
 from tmd.handlers.checkpoint import is_checkpoint
+from tmd.hardware import device_name
 from tmd.training.fastest import fastest
 from tmd.training.speed import Speed
 
@@ -83,18 +85,22 @@ def check_unfinished(resume: Any, state: dict[str, Any], total: int) -> None:
         )
 
 
-def note_of_place(began: str | None, device: torch.device, speed: Speed, has_gpu: bool) -> str:
+def note_of_place(
+    began: Mapping[str, Any], device: torch.device, speed: Speed, has_gpu: bool
+) -> str:
     """What to say of a resumed run's device and speed, which it inherits; empty: nothing.
 
     Args:
-        began: the type of device that the run was started on.
+        began: the record's ``device``: where the run was started, as far as it is known.
         device, speed: those it goes on with.
         has_gpu: whether this machine has one.
     """
-    if began not in (None, device.type) and speed != fastest(device):
+    here = {"type": device.type, "name": device_name(device)}
+    elsewhere = [began[key] for key in here if began.get(key) and began[key] != here[key]]
+    if elsewhere and speed != fastest(device):
         return (
-            f"note: training.speed={speed} is that of the resumed run, on another device "
-            f"({began}); training.speed=auto would be {fastest(device)}"
+            f"note: training.speed={speed}, and the resumed run is from another device "
+            f"({elsewhere[-1]}); training.speed=auto would be {fastest(device)}"
         )
     if has_gpu and device.type == "cpu":
         return "note: device=cpu, as in the resumed run; device=cuda would use the GPU"

@@ -179,8 +179,10 @@ class Session:
         if resumed:
             record, checkpoint = resumed
             self._load(checkpoint)
-            began = record.info.get("device", {}).get("type")
-            self._say(note_of_place(began, place.device, place.speed, torch.cuda.is_available()))
+            if place.share.is_main:  # the others need not time what they train as
+                began = record.info.get("device", {})
+                has_gpu = torch.cuda.is_available()
+                self._say(note_of_place(began, place.device, place.speed, has_gpu))
         self._describe()
 
     def _attach_what_is_trained(self, handlers: dict[str, Any]) -> None:

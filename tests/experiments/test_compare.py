@@ -211,6 +211,11 @@ def test_curves_of_several_runs_are_told_apart_by_their_configs(run, tmp_path, m
     (tmp_path / "store" / "5" / "info.json").write_text(json.dumps(info))
     ex.run("curves", config_updates=settings(runs, None, tmp_path / "d.png"))
     assert drawn["references"] == {}
+    # Of another store with the same number; and one that is named twice.
+    shutil.copytree(tmp_path / "store" / "5", tmp_path / "other" / "5")
+    twice = [runs[1], str(tmp_path / "other" / "5"), runs[1]]
+    ex.run("curves", config_updates=settings(twice, None, tmp_path / "f.png"))
+    assert [name.endswith(("store/5", "other/5")) for name in drawn["runs"]] == [True, True]
     monkeypatch.undo()
     ex.run("curves", config_updates=settings(runs, None, tmp_path / "e.png"))
     with Image.open(tmp_path / "e.png") as picture:

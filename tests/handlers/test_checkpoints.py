@@ -74,6 +74,22 @@ def test_the_best_is_replaced_when_there_is_a_better_one_only() -> None:
     assert folder.log.count("+best.pt") == 2
 
 
+def test_what_could_not_be_written_is_tried_again_at_the_same_iteration() -> None:
+    folder = Folder(full_from=0)
+    trainer = Engine(lambda engine, batch: None)
+    trainer.register_events(*TrainingEvents)
+    checkpoints = Checkpoints(
+        lambda: {"iteration": 1}, lambda: None, folder.save, folder.remove, every=1, last=1
+    )
+    checkpoints.attach(trainer)
+    trainer.run([0], max_epochs=1)
+    assert folder.files == {}
+    folder.full_from = None
+    checkpoints.save(trainer)
+    checkpoints.save(trainer)
+    assert folder.log == ["+checkpoint_00000001.pt"]
+
+
 def test_while_a_new_one_can_not_be_written_the_old_ones_stay() -> None:
     folder = run(10, every=2, full_from=5)
     assert sorted(folder.files) == ["checkpoint_00000002.pt", "checkpoint_00000004.pt"]

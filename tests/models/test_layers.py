@@ -145,6 +145,22 @@ def test_a_dense_layers_spectral_normalisation_is_torchs(bias: bool) -> None:
     torch.testing.assert_close(ours.weight, theirs.weight)  # still to be had
 
 
+def test_the_power_method_leaves_nothing_for_autocast_to_keep(monkeypatch) -> None:
+    """What autocast keeps of a weight that is used without a gradient has none later either."""
+    dense = parametrizations.spectral_norm(Dense(12, 8))
+    seen = []
+    iterate = parametrizations._SpectralNorm._power_method
+
+    def method(self, weight, steps):
+        seen.append(weight.requires_grad)
+        return iterate(self, weight, steps)
+
+    monkeypatch.setattr(parametrizations._SpectralNorm, "_power_method", method)
+    dense(torch.randn(5, 12)).sum().backward()
+    assert seen == [False]
+    assert dense.parametrizations.weight.original.grad.abs().max() > 0
+
+
 @pytest.mark.parametrize("slope", [0.25, -0.5, 0.0, 2.0])
 @pytest.mark.parametrize("shape", [(2, 8, 5, 7), (3, 4), (2, 8, 0, 7)])
 def test_a_prelu_is_torchs_to_the_bit(slope: float, shape: tuple[int, ...]) -> None:

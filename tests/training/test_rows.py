@@ -62,3 +62,16 @@ def test_an_autocast_convolution_is_still_one() -> None:
     result.float().sum().backward()
     torch.testing.assert_close(result.float(), layer(images), atol=0.05, rtol=0.05)
     assert images.grad.dtype == torch.float32
+
+
+def test_the_rows_of_an_autocast_convolution_are_added_exactly() -> None:
+    layer = nn.Conv2d(64, 3, 9, padding=4)
+    images = torch.randn(2, 64, 40, 40)
+    exact = layer.double()(images.double())
+    layer.float()
+    errors = []
+    for network in (layer, use_rows(copy.deepcopy(layer))):
+        with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+            errors.append(((network(images) - exact).norm() / exact.norm()).item())
+    # Each of nine parts is rounded, which torch's one sum is only once.
+    assert errors[1] < 1.5 * errors[0]

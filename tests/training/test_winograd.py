@@ -175,6 +175,24 @@ def test_spectral_normalisation_is_seen_at_each_call(calls) -> None:
     assert len(calls) == 6
 
 
+def test_what_is_kept_is_of_the_weight_it_is_for() -> None:
+    """A weight that is made anew at each call may lie where the one before it lay."""
+    made = parametrizations.spectral_norm(nn.Conv2d(64, 128, 3, padding=1)).eval()
+    ours = use_winograd(made.requires_grad_(False))
+    x = images(1, 64, 16, 16).detach()
+    original = ours.parametrizations.weight.original
+    for number in range(60):
+        original.data.mul_(1.5 if number % 2 else 0.5)
+        assert distance(ours(x), F.conv2d(x, ours.weight, ours.bias, padding=1)) < 1e-4
+
+
+def test_to_be_looked_at_leaves_spectral_normalisation_as_it_is() -> None:
+    made = parametrizations.spectral_norm(nn.Conv2d(64, 128, 3, padding=1))
+    before = copy.deepcopy(made.state_dict())
+    after = use_winograd(made).state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
 def test_an_activation_can_work_in_place_on_the_result() -> None:
     ours = nn.Sequential(layer(), nn.LeakyReLU(0.2, inplace=True))
     ours(images(1, 64, 32, 32)).sum().backward()

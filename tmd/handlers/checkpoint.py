@@ -90,6 +90,7 @@ class Checkpoints:
 
     def _replace_oldest(self, name: str, contents: dict[str, Any]) -> None:
         if not self.save_file(name, contents):
+            self._newest = None  # another try at the same iteration is welcome
             return
         self._kept.append(name)
         while len(self._kept) > self.keep:

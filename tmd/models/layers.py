@@ -131,7 +131,9 @@ class Dense(nn.Linear):
             return super().forward(features)
         weight, norm = own.original, own[0]
         if norm.training:
-            norm._power_method(weight, norm.n_power_iterations)
+            # Detached: autocast on GPUs may keep what it makes of a weight without a gradient, and
+            # give it to the product below (torch issue 158232).
+            norm._power_method(weight.detach(), norm.n_power_iterations)
         # The next forward changes both in place; `cat` copies the other.
         left, right = norm._u.clone(), norm._v
         product = F.linear(torch.cat([features, right[None].to(features)]), weight)

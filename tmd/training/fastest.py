@@ -54,8 +54,8 @@ Work = Callable[[], None]
 def fastest(device: torch.device) -> Speed:
     """The fastest of those whose result is as good, on ``device``.
 
-    Timed for half a second when it is first asked for; then what is kept in the folder ``speeds``
-    of `tmd.cache` is taken, so that one machine gives one answer.
+    Timed for a second when it is first asked for; then what is kept in the folder ``speeds`` of
+    `tmd.cache` is taken, so that one machine gives one answer.
     """
     return _fastest(device, torch.get_num_threads())
 
@@ -134,7 +134,7 @@ def work_of(speed: Speed, device: torch.device) -> Work:
 
     def work() -> None:
         network.zero_grad()
-        with torch.backends.cudnn.flags(benchmark=True, allow_tf32=speed.tf32):
+        with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=speed.tf32):
             with torch.autocast(device.type, speed.autocast) if speed.autocast else nullcontext():
                 result = network(images.clone().requires_grad_())
             result.float().square().mean().backward()
@@ -145,8 +145,9 @@ def work_of(speed: Speed, device: torch.device) -> Work:
 def seconds(works: Sequence[Work], device: torch.device) -> list[float]:
     """What each takes at best, in turns: of a GPU's time, or of the processor's.
 
-    Of the processor's, since other programs, such as another run that starts, make the time by the
-    clock ten times as long for one and not for the next.
+    Of the processor's, over all its threads, since other programs, such as another run that starts,
+    make the time by the clock ten times as long for one and not for the next. What would leave
+    threads without work looks better than it is; all that are compared keep them busy.
     """
     best = [float("inf")] * len(works)
     for number in range(ROUNDS + 2):

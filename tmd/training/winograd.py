@@ -70,7 +70,8 @@ def use_winograd(network: nn.Module) -> nn.Module:
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d) and _suits(layer):
             layer._conv_forward = _Convolution(  # type: ignore[assignment]
-                not layer.weight.requires_grad
+                # To look at a weight with spectral normalisation would be to change its estimate.
+                not any(parameter.requires_grad for parameter in layer.parameters())
             )
     return network
 
@@ -97,7 +98,7 @@ class _Convolution:
 
     def __init__(self, keeps: bool) -> None:
         self.keeps = keeps
-        self.seen: tuple[int, int, int] | None = None
+        self.seen: tuple[Tensor, int, int] | None = None
         self.kernels: dict[str, Tensor] = {}
 
     # Copies and pickles begin without what is kept.
@@ -119,9 +120,9 @@ class _Convolution:
         return _Winograd.apply(images, weight, bias, kernel, back)
 
     def _kept(self, which: str, weight: Tensor) -> Tensor:
-        now = id(weight), weight.data_ptr(), weight._version
-        if self.seen != now:
-            self.seen, self.kernels = now, {}
+        seen, now = self.seen, (weight.data_ptr(), weight._version)
+        if seen is None or seen[0] is not weight or seen[1:] != now:
+            self.seen, self.kernels = (weight, *now), {}
         if which not in self.kernels:
             with torch.inference_mode(False), torch.no_grad():
                 self.kernels[which] = _transformed(
