@@ -66,19 +66,20 @@ class Muon(torch.optim.Optimizer):
         return loss
 
     def _step_kernels(self, kernels: list[Tensor], lr: float, momentum: float) -> None:
-        directions = defaultdict(list)
+        shapes = defaultdict(list)
         for kernel in kernels:
-            gradient, state = kernel.grad, self.state[kernel]
-            if not state:
-                state["momentum"] = torch.zeros_like(kernel)
-            state["momentum"].lerp_(gradient, 1 - momentum)
-            direction = gradient.lerp(state["momentum"], momentum)  # type: ignore[union-attr]
-            directions[kernel.shape].append((kernel, direction.flatten(1)))
-        for shape, group in directions.items():
-            updates = orthogonalised(torch.stack([direction for _, direction in group]))
+            if not self.state[kernel]:
+                self.state[kernel]["momentum"] = torch.zeros_like(kernel)
+            shapes[kernel.shape].append(kernel)
+        for shape, group in shapes.items():
+            gradients = [kernel.grad for kernel in group if kernel.grad is not None]
+            momenta = [self.state[kernel]["momentum"] for kernel in group]
+            # All at once: a GPU would wait for each call.
+            torch._foreach_lerp_(momenta, gradients, 1 - momentum)
+            directions = torch._foreach_lerp(gradients, momenta, momentum)
+            updates = orthogonalised(torch.stack([each.flatten(1) for each in directions]))
             size = lr * UPDATE_SIZE * max(updates.shape[1:]) ** 0.5
-            for (kernel, _), update in zip(group, updates, strict=True):
-                kernel.sub_(update.view(shape), alpha=size)
+            torch._foreach_sub_(group, list(updates.view(-1, *shape)), alpha=size)
 
     def _step_others(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         states = [self.state[p] for p in parameters]
