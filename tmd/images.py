@@ -55,7 +55,8 @@ def read_pixels(path: PathLike, channels: int = 3) -> torch.Tensor:
     """
     mode = "L" if channels == 1 else "RGB"
     with named_errors(path), open_image(path) as file:
-        image = _as_8_bits(ImageOps.exif_transpose(file), path)
+        ImageOps.exif_transpose(file, in_place=True)  # else all that need no turn are copied
+        image = _as_8_bits(file, path)
         pixels = np.array(image if image.mode == mode else image.convert(mode))
     return torch.from_numpy(pixels.reshape(image.height, image.width, channels)).permute(2, 0, 1)
 
