@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import importlib
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -88,3 +92,79 @@ def test_layers_are_compared_and_agree(tmp_path):
         assert float(row["difference"]) < 1e-5
         assert (float(row["difference"]) == 0) == row["layer"].startswith("PReLU")
         assert float(row["alone: ratio"]) > 0
+
+
+def test_a_profile_tells_where_the_step_goes(tmp_path):
+    trace, picture = tmp_path / "traces" / "step.json", tmp_path / "bars.png"
+    words = ("--iterations", "2", "--rows", "5", "--batch", "1", "--patch", "48")
+    more = ("--speed", "float32", "--trace", str(trace), "--plot", str(picture))
+    rows, printed = rows_of(tmp_path, "profile_step.py", *words, *more)
+    assert len(rows) == 6
+    assert rows[0]["operation"].startswith("aten::")
+    assert sum(float(row["share"].rstrip("%")) for row in rows) == pytest.approx(100, abs=0.5)
+    times = [float(row["ms"]) for row in rows[:-1]]
+    assert times == sorted(times, reverse=True)
+    assert "default, 1 × 48², float32" in printed
+    assert any(
+        event["name"] == "aten::conv2d" for event in json.loads(trace.read_text())["traceEvents"]
+    )
+    with Image.open(picture) as image:
+        assert image.format == "PNG"
+
+
+@pytest.mark.parametrize(
+    ("intervals", "expected"),
+    [
+        ([(0, 4), (1, 2), (8, 10)], (0.6, 4)),
+        ([(8, 10), (0, 4), (4, 8)], (1.0, 0)),
+        ([(0, 10), (2, 3), (5, 12)], (1.0, 0)),
+        ([(0, 1), (2, 3), (7, 10)], (0.5, 4)),
+    ],
+)
+def test_gaps_between_kernels_are_those_that_none_fills(intervals, expected, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    profile_step = importlib.import_module("profile_step")
+    assert profile_step.gaps(intervals) == pytest.approx(expected)
+
+
+@pytest.mark.slow
+def test_the_step_is_timed_beside_a_plain_one(tmp_path):
+    words = ("--networks", "default", "--batch", "2", "--patch", "48", "--iterations", "1")
+    speeds = ("float32+channels_last", "bfloat16+channels_last")
+    picture = tmp_path / "step.png"
+    more = ("--rounds", "2", "--plot", str(picture), "--speeds", *speeds)
+    rows, _ = rows_of(tmp_path, "step.py", *words, *more)
+    assert [row["step"] for row in rows] == ["plain", *speeds]
+    assert rows[0]["over plain"] == "1.0"
+    assert all(float(row["images/s"]) > 0 and float(row["MB"]) > 100 for row in rows)
+    with Image.open(picture) as image:
+        assert image.format == "PNG"
+
+
+@pytest.mark.slow
+def test_data_is_set_beside_the_need_of_the_step(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in range(6):
+        Image.effect_noise((160, 120), 50).save(images / f"{number}.jpg")
+    words = ("--seconds", "0.3", "--rounds", "1", "--workers", "1")
+    rows, printed = rows_of(tmp_path, "data.py", str(images), *words)
+    assert [row["storage"] for row in rows] == [
+        *("plain", "disk, 1 workers", "disk, 0 workers"),
+        *("memory, 1 workers", "memory, 0 workers", "device"),
+    ]
+    assert rows[0]["over plain"] == "1.0"
+    assert all(float(row["over the step's need"]) > 0 for row in rows)
+    assert "the default networks' step takes" in printed
+
+
+@pytest.mark.slow
+def test_upscaling_is_timed_and_compared_with_the_whole(tmp_path):
+    Image.effect_noise((90, 70), 50).convert("RGB").save(tmp_path / "photo.png")
+    words = ("--tiles", "24", "32", "--crop", "60", "--n-blocks", "1", "--n-features", "8")
+    rows, printed = rows_of(tmp_path, "upscale.py", str(tmp_path / "photo.png"), *words)
+    assert [row["tiles"] for row in rows] == ["24²", "32²"]
+    assert all(float(row["seconds"]) > 0 and int(row["peak MB"]) > 100 for row in rows)
+    differences = re.findall(r"differs by at most (\S+)", printed)
+    assert len(differences) == 2
+    assert all(float(difference) < 1e-6 for difference in differences)
