@@ -193,8 +193,10 @@ class _Stderr(logging.StreamHandler):
 
 
 def _is_worth_saying(record: logging.LogRecord) -> bool:
-    """Not that a named config has a docstring, and not what our own checks say better."""
+    """Not that a named config has a docstring, and not what our checks and errors say better."""
     message = record.getMessage()
+    if message.startswith("Failed after") and isinstance(sys.exc_info()[1], UserError):
+        return False
     return "__doc__" not in message and not message.startswith("Changed type of config entry")
 
 

@@ -65,7 +65,7 @@ def test_a_mistake_found_while_running_is_one_line_and_a_failed_run(
     with pytest.raises(SystemExit) as ended:
         build(tmp_path).run_commandline(words(tmp_path, "with", "scale=2"))
     assert ended.value.code == 2
-    assert capsys.readouterr().err.splitlines()[-1] == "error: scale=2: found out too late"
+    assert capsys.readouterr().err == "error: scale=2: found out too late\n"
     assert stored(tmp_path, 1, "run.json")["status"] == "FAILED"
 
 
