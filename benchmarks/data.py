@@ -98,7 +98,7 @@ def crops_per_second(batches: Iterator[torch.Tensor], args: argparse.Namespace) 
     return count(args.seconds)
 
 
-def images_per_step_second(device: torch.device) -> float:
+def images_trained_per_second(device: torch.device) -> float:
     """What the fastest step of `step.py` trains on."""
     setting = SETTINGS["default"]
     batch = torch.randint(0, 256, (setting.batch, 3, setting.patch, setting.patch)).byte()
@@ -141,7 +141,7 @@ def main() -> None:
             data.close()
         del batches
 
-    needed = images_per_step_second(torch.device(args.device))
+    needed = images_trained_per_second(torch.device(args.device))
     rows = []
     for way, values in speeds.items():
         ratios = [value / other for value, other in zip(values, speeds["plain"], strict=True)]

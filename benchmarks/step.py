@@ -15,6 +15,7 @@ best that torch's convolutions reach here; Winograd's do less of it.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import itertools
 import resource
 import statistics
@@ -60,6 +61,7 @@ READ_EVERY = 5  # iterations between two readings of the losses; a run reads hal
 
 
 def plain(setting: Setting, batch: Tensor, device: torch.device) -> Run:
+    """The step as one writes it in a notebook."""
     use_torchs_layers()
     Speed().switch_device(device)  # torch's own default on a GPU is not float32 but TF32
     generator, discriminator, content = (network.to(device) for network in networks(setting))
@@ -94,6 +96,7 @@ def plain(setting: Setting, batch: Tensor, device: torch.device) -> Run:
 
 
 def ours(setting: Setting, batch: Tensor, device: torch.device, speed: Speed) -> Run:
+    """The trainer with a run's handlers."""
     generator, discriminator, content = (
         speed.prepare(network, device) for network in networks(setting)
     )
@@ -225,9 +228,9 @@ def peak(run: Run, device: torch.device, precision: torch.dtype) -> float:
     return convolution_peak(device, precision)
 
 
-def arithmetic_of(title: str) -> str:
+def arithmetic_of(title: str, device: torch.device) -> str:
     """Of the convolutions of a step: float32, tf32 or bfloat16."""
-    if title in PEERS and torch.cuda.is_available():
+    if title in PEERS and device.type == "cuda":
         return "tf32"  # torch's default there
     if title.startswith("bfloat16"):
         return "bfloat16"
@@ -251,7 +254,7 @@ def measure(name: str, speeds: list[Speed], options: argparse.Namespace) -> list
         for title, loop in loops.items():
             times[title].append(loop.call(seconds, options.iterations, device))
     # Of each arithmetic the best of all processes: what one sets for itself can make it higher.
-    kinds = {title: arithmetic_of(title) for title in loops}
+    kinds = {title: arithmetic_of(title, device) for title in loops}
     peaks: dict[str, float] = {}
     for title, kind in kinds.items():
         precision = torch.bfloat16 if kind == "bfloat16" else torch.float32
@@ -293,6 +296,9 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     add_outputs(parser)
     options = parser.parse_args()
+    for peer in options.peers:
+        if importlib.util.find_spec(peer) is None:
+            parser.error(f"--peers {peer}: is not installed; benchmarks/peers.py says how")
     auto = str(fastest(torch.device(options.device)))
     given = [auto if each == "auto" else each for each in options.speeds or ["auto"]]
     try:

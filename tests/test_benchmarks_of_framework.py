@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import importlib
+import importlib.util
 import json
 import os
 import re
@@ -168,3 +168,26 @@ def test_upscaling_is_timed_and_compared_with_the_whole(tmp_path):
     differences = re.findall(r"differs by at most (\S+)", printed)
     assert len(differences) == 2
     assert all(float(difference) < 1e-6 for difference in differences)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "said"),
+    [
+        ("step.py", ("--peers", "basicsr"), "--peers basicsr: is not installed; benchmarks/peers"),
+        ("step.py", ("--speeds", "fast"), "--speeds='fast': must be auto, or one of float32"),
+        ("profile_step.py", ("--speed", "fast"), "--speed='fast': must be auto, or one of float32"),
+    ],
+)
+def test_mistakes_end_a_benchmark_with_a_line(tmp_path, name, words, said):
+    if "basicsr" in words and importlib.util.find_spec("basicsr"):
+        pytest.skip("basicsr is installed")
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / name), *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
