@@ -83,9 +83,7 @@ def config():
     weights = None  # a folder with LPIPS's weights
     width = 960  # of an animation, in pixels
     fps = 4  # its frames a second
-    metrics = (
-        None  # whose curves are drawn: those with one of these words in their names; None: all
-    )
+    metrics = None  # curves to draw: those with one of these words in their names; None: all
     device = "auto"  # cpu, cuda, cuda:1, ...; auto: a GPU if there is one
 
 

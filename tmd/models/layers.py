@@ -144,9 +144,9 @@ class Dense(nn.Linear):
 class PReLU(nn.PReLU):
     """A leaky ReLU with one learnt slope (arXiv:1502.01852), as torch's, and faster on CPUs.
 
-    Torch's writes a gradient of the slope for each pixel and then adds them up, at a tenth of the
-    speed at which memory can be read: a tenth of the default networks' training step. With
-    bfloat16 images the slope and its gradient stay float32 here.
+    Torch's writes a gradient of the slope for each pixel and then adds them up, which took a tenth
+    of the default networks' training step. With bfloat16 images the slope and its gradient stay
+    float32 here.
 
     Example:
         >>> PReLU(init=0.25)(torch.tensor([-4.0, 4.0])).tolist()
