@@ -87,6 +87,7 @@ def plot_bars(rows: Sequence[Row], column: str, level: float, to: Path) -> None:
         axes.text(value, place, f" {value:g}", va="center", size=9)
     if level:
         axes.axvline(level, color="#0f172a", linewidth=1)
+    axes.margins(x=0.08, y=0.02)  # room for the figures, and no more
     axes.invert_yaxis()
     axes.set_xlabel(column)
     axes.spines[["top", "right"]].set_visible(False)
