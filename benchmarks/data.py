@@ -27,9 +27,9 @@ from step import Loop, first_steps, ours, seconds
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 from torchvision.transforms import functional as transforms
 
+from tmd.acceleration.autotune import fastest
 from tmd.data import TrainingData, create_dataset
 from tmd.images import list_images
-from tmd.training.fastest import fastest
 
 
 class DecodeEveryTime(Dataset):

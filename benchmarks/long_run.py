@@ -22,7 +22,7 @@ from ignite.engine import Engine, Events
 from reporting import add_outputs, show, surroundings
 from simulated import simulate
 
-from experiments.session import Session
+from experiments.support.session import Session
 
 TENTHS = 10
 SMALL = {

@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tmd.models import create_generator
-from tmd.training.muon import Muon, kernels_between
+from tmd.optim.muon import Muon, kernels_between
 
 LR = 1e-4
 

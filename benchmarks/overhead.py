@@ -25,7 +25,7 @@ from ignite.engine import Engine, Events
 from reporting import add_outputs, report, surroundings
 from simulated import Step, simulate, step
 
-from experiments.session import Session
+from experiments.support.session import Session
 
 REAL_STEPS = 5
 

@@ -22,9 +22,9 @@ from step import ours
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
+from tmd.acceleration.autotune import fastest
+from tmd.acceleration.speed import Speed
 from tmd.errors import UserError
-from tmd.training.fastest import fastest
-from tmd.training.speed import Speed
 
 Interval = tuple[float, float]
 

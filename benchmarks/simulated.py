@@ -17,7 +17,7 @@ from ignite.engine import Engine
 from torch import Tensor
 
 from experiments import srgan
-from experiments.session import Session
+from experiments.support.session import Session
 
 Step = Callable[[Engine, Any], dict[str, Tensor]]
 

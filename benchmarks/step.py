@@ -42,6 +42,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from tmd.acceleration.autotune import fastest
+from tmd.acceleration.speed import Speed
 from tmd.errors import UserError
 from tmd.handlers import (
     ImageHistory,
@@ -54,8 +56,6 @@ from tmd.losses.adversarial import create_adversarial_loss
 from tmd.measurements import create_measurement
 from tmd.resize import imresize
 from tmd.training import Phases, Updater, create_srgan_trainer
-from tmd.training.fastest import fastest
-from tmd.training.speed import Speed
 
 READ_EVERY = 5  # iterations between two readings of the losses; a run reads half as often
 

@@ -22,10 +22,10 @@ import torch
 from PIL import Image
 from reporting import add_outputs, report, surroundings
 
+from tmd.acceleration.speed import UPSCALING_ON_CPU
 from tmd.checkpoints import load_generator, save_checkpoint
 from tmd.images import read_image, to_float
 from tmd.models import create_generator
-from tmd.training.speed import UPSCALING_ON_CPU
 from tmd.upscale import upscale
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -30,10 +30,10 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from experiments.devices import available_device
-from experiments.experiment import Experiment
-from experiments.inputs import find_images, several
-from experiments.trained import Trained, open_any, open_trained
+from experiments.support.devices import available_device
+from experiments.support.experiment import Experiment
+from experiments.support.inputs import find_images, several
+from experiments.support.trained import Trained, open_any, open_trained
 from ingredients import HAS_GIT
 from observers import RunRecord, open_run
 from observers.listing import differing_keys, flattened, short

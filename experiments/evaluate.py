@@ -26,10 +26,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from experiments.devices import available_device
-from experiments.experiment import Experiment
-from experiments.inputs import several
-from experiments.trained import Trained, open_trained
+from experiments.support.devices import available_device
+from experiments.support.experiment import Experiment
+from experiments.support.inputs import several
+from experiments.support.trained import Trained, open_trained
 from ingredients import HAS_GIT
 from observers import RunArtifacts, without_credentials
 from tmd.errors import UserError, check_choice, check_flag, check_number

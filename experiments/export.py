@@ -14,8 +14,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from experiments.experiment import Experiment
-from experiments.trained import open_trained
+from experiments.support.experiment import Experiment
+from experiments.support.trained import open_trained
 from ingredients import HAS_GIT
 from tmd.errors import UserError, check_choice, check_flag
 from tmd.export import FORMATS, check_installed, describe, export_generator

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.experiment import Experiment
+from experiments.support.experiment import Experiment
 from ingredients import HAS_GIT
 from observers import open_store
 from observers.listing import Figure, Listed, differing_keys, listed, main_metrics, short

@@ -15,17 +15,19 @@ from typing import Any
 
 from torch import nn
 
-from experiments import growing, resuming, srgan_configs
-from experiments.checks import check_experiment, check_training, resolved
-from experiments.experiment import Experiment
-from experiments.place import start
-from experiments.session import (
+from experiments.support import configs as srgan_configs
+from experiments.support import growing
+from experiments.support import resume as resuming
+from experiments.support.checks import check_experiment, check_training, resolved
+from experiments.support.experiment import Experiment
+from experiments.support.session import (
     Model,
     Scoring,
     Session,
     fidelity_measures,
     measured_pairs,
 )
+from experiments.support.start import start
 from ingredients import (
     HAS_GIT,
     dataset,

@@ -28,17 +28,17 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from experiments.devices import available_device
-from experiments.experiment import Experiment
-from experiments.inputs import find_images
-from experiments.trained import open_any, open_trained
+from experiments.support.devices import available_device
+from experiments.support.experiment import Experiment
+from experiments.support.inputs import find_images
+from experiments.support.trained import open_any, open_trained
 from ingredients import HAS_GIT
+from tmd.acceleration.speed import UPSCALING_ON_CPU
 from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.images import read_size
 from tmd.models.interpolation import interpolate_generators
 from tmd.photos import OUTPUT_SUFFIXES, PhotoGenerator, check_output, read_photo, write_photo
 from tmd.shipped import DEFAULT
-from tmd.training.speed import UPSCALING_ON_CPU
 from tmd.upscale import upscale_bands
 
 ex = Experiment("upscale", base_dir=str(Path(__file__).resolve().parents[1]), save_git_info=HAS_GIT)

@@ -11,8 +11,8 @@ from torch import nn
 
 from tmd.errors import UserError, check_choice, check_number
 from tmd.handlers.learning_rate import DECAYS, LearningRate
+from tmd.optim.muon import Muon
 from tmd.training import Phases, Updater, parse_length
-from tmd.training.muon import Muon
 from tmd.training.steps import GradientRule, clip_norm, clip_value, normalize
 
 ingredient = Ingredient("optimization")

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from sacred import Ingredient
 
+from tmd.acceleration.autotune import fastest
+from tmd.acceleration.speed import Speed
 from tmd.distributed import started_share
 from tmd.errors import UserError, check_flag, check_number
-from tmd.training.fastest import fastest
-from tmd.training.speed import Speed
 
 ingredient = Ingredient("training")
 
@@ -71,7 +71,7 @@ def resolve_speed(device: str, speed: str) -> ResolvedSpeed:
     """What ``speed=auto`` stands for on ``device``."""
     if speed != "auto":
         return ResolvedSpeed(str(Speed.parse(speed)), f"speed: {speed}, as asked for")
-    # The other processes train as the first one does; see `experiments.place`.
+    # The other processes train as the first one does; see `experiments.support.start`.
     chosen = str(fastest(torch.device(device)) if started_share().is_main else Speed())
     return ResolvedSpeed(
         chosen,

@@ -9,9 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tmd.acceleration.autotune import fastest
 from tmd.images import list_images, read_image, rgb_to_y, to_float, to_uint8
 from tmd.resize import imresize, imresize_uint8
-from tmd.training.fastest import fastest
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tmd.acceleration.speed import UPSCALING_ON_CPU
 from tmd.errors import UserError
 from tmd.models import GENERATORS, create_generator
-from tmd.training.speed import UPSCALING_ON_CPU
 from tmd.upscale import (
     bytes_per_pixel,
     count_tiles,

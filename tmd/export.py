@@ -21,9 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tmd.acceleration.speed import with_torchs_convolutions
 from tmd.checkpoints import FORMAT, load_generator, save_checkpoint
 from tmd.errors import UserError, check_choice
-from tmd.training.speed import with_torchs_convolutions
 
 TOLERANCE = 1e-4
 # Half a level of 8 bits.

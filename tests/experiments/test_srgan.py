@@ -27,12 +27,12 @@ from kill_and_resume import (
 )
 from PIL import Image
 
-from experiments.resuming import note_of_place
 from experiments.srgan import ex
+from experiments.support.resume import note_of_place
+from tmd.acceleration.autotune import fastest
+from tmd.acceleration.speed import Speed
 from tmd.hardware import device_name
 from tmd.models import create_generator
-from tmd.training.fastest import fastest
-from tmd.training.speed import Speed
 
 
 @pytest.fixture(scope="module")

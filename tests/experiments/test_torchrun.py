@@ -181,7 +181,7 @@ import os, sys
 from pathlib import Path
 import experiments.srgan as srgan
 from ingredients import training
-from tmd.training.speed import Speed
+from tmd.acceleration.speed import Speed
 
 rank, folder = os.environ["RANK"], Path(os.environ["TOLD"])
 

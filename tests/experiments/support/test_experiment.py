@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.experiment import Experiment
+from experiments.support.experiment import Experiment
 from tmd.errors import UserError, check_choice
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from experiments.trained import best_checkpoint
+from experiments.support.trained import best_checkpoint
 from observers import open_run
 from tmd.checkpoints import load_checkpoint, load_generator, load_weights
 from tmd.errors import UserError

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from tmd.acceleration.speed import Speed
 from tmd.cache import cache_file, keep
 from tmd.hardware import device_name
-from tmd.training.speed import Speed
 
 #: From the most exact on. Compiling takes minutes and is left to those whose runs take hours.
 CPU_SPEEDS = (

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from ingredients import training
+from tmd.acceleration.speed import Speed
 from tmd.distributed import Share, connect, parallel
 from tmd.seeding import derive_seed
-from tmd.training.speed import Speed
 
 # cuBLAS reads it at its first use, if only to time it, and refuses to be deterministic without.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

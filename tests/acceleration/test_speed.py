@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import nn
 
+from tmd.acceleration.autotune import fastest
+from tmd.acceleration.speed import OPTIONS, PRECISIONS, Speed, with_torchs_convolutions
 from tmd.errors import UserError
 from tmd.models import create_generator
-from tmd.training.fastest import fastest
-from tmd.training.speed import OPTIONS, PRECISIONS, Speed, with_torchs_convolutions
 
 CPU = torch.device("cpu")
 
@@ -109,7 +109,7 @@ def test_a_gpus_matrix_products_are_exact(tf32: bool, tf32_switches: list[Any]) 
 
 FAULTS = """
 import resource, torch
-from tmd.training.speed import Speed
+from tmd.acceleration.speed import Speed
 Speed.parse({speed!r}).switch_device(torch.device("cpu"))
 for repetition in range(20):
     torch.ones(1 << 24)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tmd.models import create_generator
-from tmd.training.muon import Muon, orthogonalised
+from tmd.optim.muon import Muon, orthogonalised
 from tmd.training.state import TrainingState
 
 

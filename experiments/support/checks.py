@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.devices import available_device
+from experiments.support.devices import available_device
 from ingredients import dataset, history, losses, optimization, schedule, training
 from tmd.distributed import started_share
 from tmd.errors import UserError, check_choice, check_flag, check_number

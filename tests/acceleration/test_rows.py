@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from tmd.training.rows import row_by_row, use_rows
+from tmd.acceleration.rows import row_by_row, use_rows
 
 
 def goes_by_rows(layer: nn.Conv2d) -> bool:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from tmd.acceleration.memory import keep_freed_memory
+from tmd.acceleration.rows import use_rows
+from tmd.acceleration.winograd import use_winograd
 from tmd.errors import UserError
-from tmd.training.memory import keep_freed_memory
-from tmd.training.rows import use_rows
-from tmd.training.winograd import use_winograd
 
 #: name -> what `torch.autocast` is given; None: float32 throughout.
 PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}

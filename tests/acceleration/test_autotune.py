@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tmd.training import fastest as module
-from tmd.training.fastest import CPU_SPEEDS, GPU_SPEEDS, candidates, choice, fastest, work_of
-from tmd.training.speed import Speed
+from tmd.acceleration import autotune as module
+from tmd.acceleration.autotune import CPU_SPEEDS, GPU_SPEEDS, candidates, choice, fastest, work_of
+from tmd.acceleration.speed import Speed
 
 CPU = torch.device("cpu")
 Costs = Callable[[list[float]], list[str]]

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 
 from observers import RunRecord, open_run
+from tmd.acceleration.autotune import fastest
+from tmd.acceleration.speed import Speed
 from tmd.checkpoints import load_checkpoint
 from tmd.errors import UserError
 from tmd.handlers.checkpoint import is_checkpoint
 from tmd.hardware import device_name
-from tmd.training.fastest import fastest
-from tmd.training.speed import Speed
 
 #: What has to be the same for the state of one network to be loaded into another.
 NETWORKS = ("generator", "discriminator")

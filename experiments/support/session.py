@@ -24,8 +24,8 @@ from PIL import Image
 from sacred.run import Run
 from torch import Tensor, nn
 
-from experiments.place import Place
-from experiments.resuming import note_of_place
+from experiments.support.resume import note_of_place
+from experiments.support.start import Place
 from ingredients import dataset, optimization, schedule, training
 from observers import FileObserver, RunArtifacts, RunRecord
 from tmd.checkpoints import load_weights, save_checkpoint

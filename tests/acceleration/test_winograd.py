@@ -11,12 +11,13 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
+from tmd.acceleration import winograd
+from tmd.acceleration.speed import Speed
+from tmd.acceleration.winograd import use_winograd
 from tmd.losses.adversarial import create_adversarial_loss
 from tmd.measurements import create_measurement
 from tmd.models import create_discriminator, create_generator
-from tmd.training import Phases, Updater, create_srgan_trainer, winograd
-from tmd.training.speed import Speed
-from tmd.training.winograd import use_winograd
+from tmd.training import Phases, Updater, create_srgan_trainer
 
 
 @pytest.fixture
