@@ -8,20 +8,21 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
+
+from tmd.files import replacing, sweep_leftovers
 
 _log = logging.getLogger("tmd.cache")
 
 
 def cache_file(kind: str, key: str | bytes, suffix: str) -> Path | None:
-    """Where what belongs to ``key`` is kept; it may not exist. None: there is no home for it.
+    """Path of the file that is kept for ``key``; it may not exist. None: there is no home for it.
 
     Args:
         kind: the folder's name.
-        key: what it was found out about.
+        key: the thing that the file tells something about.
         suffix: the file's.
 
     Example:
@@ -36,14 +37,10 @@ def cache_file(kind: str, key: str | bytes, suffix: str) -> Path | None:
 
 def keep(place: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Have a file written, whole or not at all; without it the next start takes longer."""
-    temporary = None
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=place.parent, suffix=".tmp", delete=False) as file:
-            temporary = file.name
+        sweep_leftovers(place.parent)
+        with replacing(place, durable=False) as file:
             write(file)
-        os.replace(temporary, place)
     except OSError as problem:
         _log.debug("%s: %s", place, problem)
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)

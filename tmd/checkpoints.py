@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from tmd.errors import UserError
+from tmd.files import replacing
 
 FORMAT = "tmd-checkpoint"
 VERSION = 1
@@ -20,17 +20,8 @@ def save_checkpoint(path: str | os.PathLike[str], state: dict[str, Any]) -> None
     """Write ``state`` so that ``path`` holds all of it or is untouched, even if the power goes."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not by mkstemp, whose files are private: colleagues read checkpoints.
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}"
-    try:
-        with open(temporary, "xb") as file:
-            torch.save({"format": FORMAT, "version": VERSION, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        torch.save({"format": FORMAT, "version": VERSION, **state}, file)
 
 
 def load_checkpoint(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> dict:

@@ -10,7 +10,6 @@ import copy
 import importlib
 import json
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 from tmd.acceleration.speed import with_torchs_convolutions
 from tmd.checkpoints import FORMAT, load_generator, save_checkpoint
 from tmd.errors import UserError, check_choice
+from tmd.files import replacing_path
 
 TOLERANCE = 1e-4
 # Half a level of 8 bits.
@@ -106,8 +106,7 @@ def export_generator(
         raise UserError(f"{path}: exists; overwrite=True replaces it")
     ours = with_torchs_convolutions(copy.deepcopy(generator)).cpu().eval()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        temporary = Path(folder) / path.name
+    with replacing_path(path) as temporary:
         with _quiet(), torch.no_grad():
             kind.write(ours, metadata, temporary)
             difference = largest_difference(ours, kind.load(temporary))
@@ -116,7 +115,6 @@ def export_generator(
                 f"format={format}: {kind.runtime} is off by {difference:.1e}, more than "
                 f"{kind.tolerance:.0e}; nothing was written"
             )
-        os.replace(temporary, path)
     return Exported(path, kind.runtime, difference)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from tmd.errors import UserError
 from tmd.figures.drawing import FRAME, INK, MARGIN, PAPER, TEXT_SIZE, write
+from tmd.files import replacing_path
 
 ANIMATION_SUFFIXES = (".gif", ".mp4")
 HEADER = 44
@@ -31,13 +31,11 @@ def save_animation(
     if not frames:
         raise UserError(f"{path}: no frames to show")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        temporary = Path(folder) / path.name
+    with replacing_path(path, durable=False) as temporary:
         if path.suffix.lower() == ".gif":
             _write_gif(frames, temporary, fps)
         else:
             _write_mp4(frames, temporary, fps)
-        os.replace(temporary, path)
 
 
 def check_animation_path(path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,6 +13,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from tmd.files import write_bytes
 from tmd.images import to_uint8
 
 CELL = 384
@@ -97,18 +97,8 @@ def save_figure(
         size = (max(1, int(figure.width * factor)), max(1, int(figure.height * factor)))
         figure = figure.resize(size, Image.Resampling.LANCZOS)
         data = _png(figure)
-    write_atomically(path, data)
-
-
-def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """``path`` holds all of ``data`` or is untouched."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # In a folder of its own the file can be opened by name, and gets the rights of the umask.
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        temporary = Path(folder) / path.name
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, data, durable=False)
 
 
 def to_pil(image: Tensor) -> Image.Image:
