@@ -52,10 +52,9 @@ from tmd.figures import (
     telling_regions,
 )
 from tmd.handlers.checkpoint import is_checkpoint
-from tmd.images import read_image, to_float
+from tmd.images import as_8_bit, read_image, to_float
 from tmd.measurements import create_measurement
 from tmd.metrics import LPIPS, find_lpips_weights, psnr
-from tmd.metrics.stateful import as_8_bits
 from tmd.resize import imresize
 from tmd.training.phases import PHASES
 from tmd.upscale import upscale
@@ -228,9 +227,9 @@ def measured(file: Path, trained: Sequence[Trained]) -> Case:
     hr = hr[:, :height, :width].to(device)
     measure = create_measurement(first.state["measurement"], scale)
     lr = measure(hr[None])
-    results = {BICUBIC: as_8_bits(imresize(lr, (height, width)))[0]}
+    results = {BICUBIC: as_8_bit(imresize(lr, (height, width)))[0]}
     for each in trained:
-        results[each.name] = as_8_bits(upscale(each.generator, lr))[0]
+        results[each.name] = as_8_bit(upscale(each.generator, lr))[0]
     return Case(file.stem, lr[0], hr, results)
 
 

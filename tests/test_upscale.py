@@ -13,6 +13,7 @@ from tmd.models import GENERATORS, create_generator
 from tmd.upscale import (
     bytes_per_pixel,
     count_tiles,
+    super_resolve,
     tile_size,
     upscale,
     upscale_bands,
@@ -202,6 +203,45 @@ def test_leaves_training_mode_and_statistics_as_they_were():
     assert not generator.body.training
     assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
     assert (tiled - generator.eval()(lr)).abs().max() < ROUNDING
+
+
+def test_super_resolve_takes_small_images_whole_and_large_ones_in_bounded_tiles():
+    generator = Watched(lively())
+    overlap = generator.receptive_field
+    small, large = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 200, 90)
+    at_once = 4 * 60**2
+    with torch.no_grad():
+        whole = [generator(small), generator(large)]
+    generator.sizes.clear()
+    results = [super_resolve(generator, x, at_once=at_once) for x in (small, large)]
+    assert generator.sizes[0] == (1, 3, 16, 16)
+    assert len(generator.sizes) > 8
+    assert all(h * w <= at_once // 4 for _, _, h, w in generator.sizes)
+    assert max(max(size[-2:]) for size in generator.sizes) == 60 > 2 * overlap
+    assert torch.equal(results[0], whole[0])
+    assert (results[1] - whole[1]).abs().max() < ROUNDING
+
+
+def test_super_resolve_does_not_look_at_the_free_memory(monkeypatch):
+    monkeypatch.setattr("tmd.upscale.memory_budget", lambda _: pytest.fail("it asked"))
+    super_resolve(lively(), torch.rand(1, 3, 60, 60), at_once=4 * 40**2)
+
+
+def test_super_resolve_is_under_the_callers_autocast_and_leaves_the_modes():
+    generator = lively(norm="batch").train()
+    generator.body.eval()
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    lr = torch.rand(1, 3, 40, 40)
+    full = super_resolve(generator, lr)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = super_resolve(generator, lr)
+        tiled = super_resolve(generator, lr, at_once=4 * 30**2)
+    assert full.dtype == half.dtype == torch.float32
+    assert 0 < (full - half).abs().max() < 0.05
+    assert (tiled - half).abs().max() < 0.02
+    assert not half.requires_grad
+    assert (generator.training, generator.body.training) == (True, False)
+    assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
 
 
 def test_progress_counts_to_the_number_of_tiles():

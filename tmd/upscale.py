@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
@@ -18,11 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from tmd.errors import UserError, check_number
+from tmd.images import HIGHEST_LEVEL, to_levels
 
 DEFAULT_CPU_BUDGET = 1 << 30
 DEFAULT_GPU_BUDGET = 8 << 30
 SMALLEST_TILE = 16
-_INTEGER_RANGES = {torch.uint8: 255, torch.uint16: 65535}
+AT_ONCE = 1 << 22
+"""SR pixels that `super_resolve` computes at once: 2048 × 2048, so that the images of DIV2K stay
+whole; about 2 GB of float32 feature maps in the default network."""
 
 
 class Window(NamedTuple):
@@ -69,7 +72,7 @@ def upscale(
     *,
     out: Tensor | None = None,
     self_ensemble: bool = False,
-    amp: bool = False,
+    amp: bool | None = False,
     on_tile: Callable[[int, int], Any] | None = None,
 ) -> Tensor:
     """Upscale a batch of images; the result does not depend on ``tile``.
@@ -85,7 +88,8 @@ def upscale(
             uint16 are clamped and rounded. By default a new float32 tensor on ``lr``'s device.
         self_ensemble: average over the eight flips and rotations (Timofte et al., 2016), 8 × the
             time.
-        amp: half precision where it is safe (float16 on CUDA, bfloat16 on a CPU).
+        amp: half precision where it is safe (float16 on CUDA, bfloat16 on a CPU); None leaves it to
+            the autocast that surrounds the call.
         on_tile: called after each tile with (tiles done, tiles in all).
 
     Returns:
@@ -109,10 +113,53 @@ def upscale(
     tiles = upscale_tiles(generator, lr, tile, self_ensemble=self_ensemble, amp=amp)
     for done, (top, left, sr) in enumerate(tiles, start=1):
         part = out[..., top : top + sr.shape[-2], left : left + sr.shape[-1]]
-        part.copy_(quantize(sr, out.dtype))
+        part.copy_(to_levels(sr, out.dtype))
         if on_tile is not None:
             on_tile(done, total)
     return out
+
+
+def super_resolve(
+    generator: nn.Module, lr: Tensor, out: Tensor | None = None, *, at_once: int = AT_ONCE
+) -> Tensor:
+    """G(LR) for validation, previews and evaluation: whole where small, else in tiles.
+
+    Unlike `upscale`'s, its tiles follow from the image and the network alone, never from the memory
+    that happens to be free, so that a resumed run measures the same bits. No gradient is kept; the
+    generator is in evaluation mode meanwhile, and every module of it in its own mode afterwards.
+    Autocast is the caller's: call it inside of ``torch.autocast(...)`` for half precision.
+
+    Args:
+        generator: as for `upscale`; one whose ``receptive_field`` is None gets the image whole.
+        lr: (N, C, H, W), float in [0, 1], uint8 or uint16.
+        out: as for `upscale`; ``torch.empty(..., dtype=torch.uint8)`` takes the rounded 8 bits in a
+            quarter of the memory.
+        at_once: SR pixels of a batch that are computed at once.
+
+    Returns:
+        (N, C, scale·H, scale·W), float32 on ``lr``'s device and not clamped, or ``out``. The values
+        are those of the whole image, but for the order in which a layer may take its sums.
+
+    Example:
+        >>> from tmd.models import create_generator
+        >>> generator = create_generator("srresnet", scale=2, channels=3, n_blocks=1, n_features=8)
+        >>> with torch.autocast("cpu", torch.bfloat16):
+        ...     super_resolve(generator.train(), torch.rand(1, 3, 20, 30)).dtype
+        torch.float32
+        >>> generator.training
+        True
+    """
+    return upscale(generator, lr, _fixed_tile(generator, lr, at_once), out=out, amp=None)
+
+
+def _fixed_tile(generator: nn.Module, lr: Tensor, at_once: int) -> int:
+    """Side of a tile whose window makes ``at_once`` SR pixels; the image's if they suffice."""
+    overlap = _receptive_field(generator)
+    side = max(lr.shape[-2:])
+    pixels = at_once // (lr.shape[0] * _scale(generator) ** 2)
+    if overlap is None or lr.shape[-2] * lr.shape[-1] <= pixels:
+        return side
+    return min(max(math.isqrt(pixels) - 2 * overlap, overlap, SMALLEST_TILE), side)
 
 
 def upscale_tiles(
@@ -121,7 +168,7 @@ def upscale_tiles(
     tile: int | None = None,
     *,
     self_ensemble: bool = False,
-    amp: bool = False,
+    amp: bool | None = False,
 ) -> Iterator[Tile]:
     """The pieces of `upscale`'s result, left to right and top to bottom, on the generator's device.
 
@@ -151,7 +198,7 @@ def upscale_bands(
     *,
     dtype: torch.dtype = torch.float32,
     self_ensemble: bool = False,
-    amp: bool = False,
+    amp: bool | None = False,
     on_tile: Callable[[int, int], Any] | None = None,
 ) -> Iterator[Tensor]:
     """`upscale`'s result from top to bottom as bands (N, C, rows, scale·W) on the CPU.
@@ -168,20 +215,11 @@ def upscale_bands(
     for done, (_, left, sr) in enumerate(tiles, start=1):
         if left == 0:
             band = torch.empty((n, channels, sr.shape[-2], scale * width), dtype=dtype)
-        band[..., left : left + sr.shape[-1]] = quantize(sr, dtype)
+        band[..., left : left + sr.shape[-1]] = to_levels(sr, dtype)
         if on_tile is not None:
             on_tile(done, total)
         if done % per_band == 0:
             yield band
-
-
-def quantize(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Values in [0, 1] as ``dtype``: clamped and rounded for uint8 and uint16."""
-    if dtype not in _INTEGER_RANGES:
-        return x.to(dtype)
-    levels = x.float().clamp(0, 1).mul(_INTEGER_RANGES[dtype]).round()
-    # CUDA has no kernels for uint16: the conversion goes over int32 on the CPU.
-    return levels.to(dtype) if dtype == torch.uint8 else levels.to(torch.int32).cpu().to(dtype)
 
 
 def tile_size(generator: nn.Module, lr: Tensor, tile: int | None = None) -> int:
@@ -278,16 +316,22 @@ def _evaluating(generator: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _forward(generator: nn.Module, window: Tensor, self_ensemble: bool, amp: bool) -> Tensor:
+def _forward(generator: nn.Module, window: Tensor, self_ensemble: bool, amp: bool | None) -> Tensor:
     device = _device(generator)
-    top = _INTEGER_RANGES.get(window.dtype)
+    top = HIGHEST_LEVEL.get(window.dtype)
     # float32 before the move: CUDA has no kernels for uint16.
     x = window.float().to(device) if top is None else window.float().to(device).div(top)
-    half = torch.float16 if device.type == "cuda" else torch.bfloat16
-    with _evaluating(generator), torch.autocast(device.type, dtype=half, enabled=amp):
+    with _evaluating(generator), _precision(device, amp):
         if not self_ensemble:
             return generator(x).float()
         return _self_ensemble(generator, x)
+
+
+def _precision(device: torch.device, amp: bool | None) -> AbstractContextManager[Any]:
+    if amp is None:
+        return nullcontext()
+    half = torch.float16 if device.type == "cuda" else torch.bfloat16
+    return torch.autocast(device.type, dtype=half, enabled=amp)
 
 
 def _self_ensemble(generator: nn.Module, x: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounter
 
 from tmd.handlers import Validation
-from tmd.handlers.validation import Pair, as_8_bit
+from tmd.handlers.validation import Pair
+from tmd.images import as_8_bit
 from tmd.metrics import psnr
 from tmd.resize import imresize
 from tmd.training import Phases, TrainingEvents

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tmd.figures.drawing import CELL, Picture, Row, draw_rows, fitting_cell
+from tmd.images import as_8_bit
 from tmd.metrics import psnr
-from tmd.metrics.stateful import as_8_bits
 from tmd.resize import imresize
 from tmd.upscale import upscale
 
@@ -110,7 +110,7 @@ def psnr_notes(lr: Tensor, sr: Tensor, hr: Tensor | None) -> dict[str, str]:
         return {}
     results = {"bicubic": imresize(lr[None], (hr.shape[-2], hr.shape[-1])), "SR": sr[None]}
     return {
-        name: f"{psnr(as_8_bits(x), hr[None], border=scale).item():.2f} dB"
+        name: f"{psnr(as_8_bit(x), hr[None], border=scale).item():.2f} dB"
         for name, x in results.items()
     }
 

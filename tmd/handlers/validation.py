@@ -10,6 +10,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
 from tmd.distributed import ALONE, Share
+from tmd.images import as_8_bit
 from tmd.resize import imresize
 from tmd.training.events import TrainingEvents
 from tmd.training.phases import Phases
@@ -28,11 +29,6 @@ class Pair(NamedTuple):
     name: str
     lr: Tensor
     hr: Tensor | None
-
-
-def as_8_bit(image: Tensor) -> Tensor:
-    """What a file of 8 bits would hold of ``image``, still float in [0, 1]."""
-    return image.clamp(0, 1).mul(255).round().div(255)
 
 
 class Validation:

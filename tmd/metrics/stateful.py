@@ -11,6 +11,7 @@ from ignite.metrics import Metric
 from ignite.metrics.metric import reinit__is_reduced, sync_all_reduce
 from torch import Tensor
 
+from tmd.images import as_8_bit
 from tmd.metrics.fidelity import psnr, ssim
 from tmd.metrics.perceptual import LPIPS
 from tmd.metrics.spectral import spectral_distance
@@ -42,7 +43,7 @@ class ImageMean(Metric):
     @torch.no_grad()
     def update(self, output: tuple[Tensor, Tensor]) -> None:
         """Add a batch: ``(sr, hr)``."""
-        values = self.function(*(as_8_bits(images) for images in output))
+        values = self.function(*(as_8_bit(images) for images in output))
         self._sum += values.double().sum().to(self._device)
         self._count += len(values)
 
@@ -51,11 +52,6 @@ class ImageMean(Metric):
         if self._count == 0:
             raise NotComputableError(f"{type(self).__name__}: no image to take the mean of")
         return float(self._sum) / self._count
-
-
-def as_8_bits(images: Tensor) -> Tensor:
-    """Values in [0, 1] as they come back from an 8-bit file."""
-    return (images.clamp(0, 1) * 255).round() / 255
 
 
 class PSNR(ImageMean):
