@@ -1,0 +1,183 @@
+"""Metrics and other recorded values by name: label, unit, digits, direction, range.
+
+Whoever prints, draws, lists or compares a recorded value asks here. Imports neither torch nor
+Ignite, so that a list of runs opens at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from tmd.registry import Registry
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Key of a run's info under which `described` lies.
+INFO_KEY = "metrics_meta"
+
+BICUBIC = "bicubic_"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A recorded value: a metric of images, a loss, a speed.
+
+    Attributes:
+        name: its key in a record, without the group (``train``, ``validation``).
+        label: as people write it.
+        unit: ``dB``, ``images/s``, or nothing.
+        decimals: after the point; None for four significant digits.
+        higher_is_better: None where neither direction is better.
+        range: of the values that there can be.
+
+    Example:
+        >>> metric("validation.psnr").text(28.4305)
+        '28.43'
+    """
+
+    name: str
+    label: str = ""
+    unit: str = ""
+    decimals: int | None = None
+    higher_is_better: bool | None = None
+    range: tuple[float, float] = (-math.inf, math.inf)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", self.label or self.name)
+
+    def text(self, value: float, unit: bool = False) -> str:
+        """``value`` with the digits that mean something, and the unit if asked for."""
+        digits = f"{value:.4g}" if self.decimals is None else f"{value:.{self.decimals}f}"
+        return f"{digits} {self.unit}" if unit and self.unit else digits
+
+    def gain(self, value: float, over: float) -> float:
+        """Difference to ``over``, positive where ``value`` is the better one.
+
+        Raises:
+            ValueError: neither direction is better.
+        """
+        if self.higher_is_better is None:
+            raise ValueError(f"{self.name}: neither direction is better")
+        return value - over if self.higher_is_better else over - value
+
+
+def _known() -> dict[str, Metric]:
+    up, down, ratio = True, False, (0.0, 1.0)
+    loss = (0.0, math.inf)
+    metrics = (
+        Metric("psnr", "PSNR", "dB", 2, up, (0, 100)),
+        Metric("ssim", "SSIM", "", 4, up, (-1, 1)),
+        Metric("lpips", "LPIPS", "", 4, down, loss),
+        Metric("lpips_alex", "LPIPS-alex", "", 3, down, loss),
+        Metric("lpips_vgg", "LPIPS-vgg", "", 3, down, loss),
+        Metric("spectral", "spectral", "dB", 2, down, loss),
+        Metric("score", "score", "", 4, down, loss),
+        Metric("consistency", "consistency", "dB", 2, up, (0, 100)),
+        Metric("pixel", "pixel loss", "", None, down, loss),
+        Metric("content", "content loss", "", None, down, loss),
+        Metric("reconstruction", "reconstruction loss", "", None, down, loss),
+        # What two networks play for: a lower loss of one is no better image.
+        Metric("loss_g", "loss of G"),
+        Metric("loss_d", "loss of D"),
+        Metric("adversarial", "adversarial loss of G"),
+        Metric("adversarial_measured", "adversarial loss of G, measured"),
+        Metric("penalty", "gradient penalty", range=loss),
+        Metric("d_real", "D(real)", range=ratio),
+        Metric("d_fake", "D(fake)", range=ratio),
+        Metric("adv_weight", "adversarial weight", range=loss),
+        Metric("lr_g", "learning rate of G", range=loss),
+        Metric("lr_d", "learning rate of D", range=loss),
+        Metric("images_per_second", "training speed", "images/s", 1, up, loss),
+        Metric("best_iteration", "iteration of the best state", "", 0),
+    )
+    return {each.name: each for each in metrics}
+
+
+_METRICS = _known()
+
+#: Functions (SR, HR, ...) -> (N,) by name; see `register` and `tmd.metrics.metric_function`.
+FUNCTIONS: Registry[Callable[..., Any]] = Registry("metrics")
+
+
+def register(name: str, **description: Any) -> Callable[[F], F]:
+    """Make a function (SR, HR) -> (N,) the metric ``name``: one that can be validated with.
+
+    The function takes (N, C, H, W) in [0, 1] twice and gives one value an image. Keywords of its
+    own called as fields of `tmd.metrics.MetricSettings` (``border``, ``channel``, ...) are given to
+    it. Of images too small for it, it raises `tmd.metrics.TooSmallError`.
+
+    Args:
+        description: `Metric`'s fields, for a name that is not described here yet; with
+            ``higher_is_better`` it can be compared.
+
+    Example:
+        >>> @register("mae", label="MAE", decimals=4, higher_is_better=False)
+        ... def mean_absolute_error(sr, hr):
+        ...     return (sr - hr).abs().mean((1, 2, 3))
+        >>> metric("validation.mae").higher_is_better
+        False
+    """
+
+    def add(function: F) -> F:
+        FUNCTIONS.register(name)(function)
+        if description:
+            _METRICS[name] = Metric(name, **description)
+        return function
+
+    return add
+
+
+def metric(name: str, recorded: Mapping[str, Any] | None = None) -> Metric:
+    """Description of a recorded value; a neutral one where the name is not known.
+
+    Args:
+        name: with or without groups before a dot or slash: ``psnr``, ``validation.psnr``,
+            ``Set5.run_3.psnr``; of ``bicubic_psnr``, bicubic's PSNR.
+        recorded: what the run's record says of its metrics, ``info.get(INFO_KEY)``, which wins:
+            the run may have metrics that are not known here.
+    """
+    leaf = name.replace("/", ".").rpartition(".")[2]
+    said = recorded.get(leaf) if isinstance(recorded, Mapping) else None
+    if isinstance(said, Mapping):
+        return _from_record(leaf, said)
+    if leaf in _METRICS:
+        return _METRICS[leaf]
+    if leaf.startswith(BICUBIC):
+        base = metric(leaf.removeprefix(BICUBIC), recorded)
+        return replace(base, name=leaf, label=f"{base.label} of bicubic")
+    return Metric(leaf)
+
+
+def described(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Descriptions of recorded values as plain data for a run's info, by name without group.
+
+    `metric` reads them back.
+    """
+    found = {}
+    for each in map(metric, names):
+        low, high = (bound if math.isfinite(bound) else None for bound in each.range)
+        found[each.name] = {
+            "label": each.label,
+            "unit": each.unit,
+            "decimals": each.decimals,
+            "higher_is_better": each.higher_is_better,
+            "range": [low, high],
+        }
+    return found
+
+
+def _from_record(name: str, said: Mapping[str, Any]) -> Metric:
+    """A metric from a file that anybody may have written: what is not of its type is left out."""
+    label, unit, decimals, direction = (
+        said.get(key) for key in ("label", "unit", "decimals", "higher_is_better")
+    )
+    return Metric(
+        name,
+        label if isinstance(label, str) else "",
+        unit if isinstance(unit, str) else "",
+        decimals if decimals in range(12) and not isinstance(decimals, bool) else None,
+        direction if isinstance(direction, bool) else None,
+    )
