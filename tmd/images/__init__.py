@@ -1,0 +1,28 @@
+"""Reading and writing image files, bytes <-> floats, and the luma that the field measures on.
+
+Knows nothing of datasets: one file in, one tensor out, or an error that names the file.
+"""
+
+from tmd.images.levels import HIGHEST_LEVEL, as_8_bit, rgb_to_y, to_float, to_levels, to_uint8
+from tmd.images.listing import IMAGE_SUFFIXES, list_images, scan_images
+from tmd.images.opening import named_errors, open_image
+from tmd.images.reading import read_image, read_pixels, read_size
+from tmd.images.writing import write_image
+
+__all__ = [
+    "HIGHEST_LEVEL",
+    "IMAGE_SUFFIXES",
+    "as_8_bit",
+    "list_images",
+    "named_errors",
+    "open_image",
+    "read_image",
+    "read_pixels",
+    "read_size",
+    "rgb_to_y",
+    "scan_images",
+    "to_float",
+    "to_levels",
+    "to_uint8",
+    "write_image",
+]
