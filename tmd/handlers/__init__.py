@@ -17,6 +17,7 @@ from tmd.handlers.preview import Preview
 from tmd.handlers.progress import Progress
 from tmd.handlers.scalars import NonFiniteError, ScalarLog
 from tmd.handlers.tensorboard import TensorBoard
+from tmd.handlers.throughput import Throughput
 from tmd.handlers.validation import Validation
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Progress",
     "ScalarLog",
     "TensorBoard",
+    "Throughput",
     "Validation",
     "average_weights",
     "create_adversarial_weight",
