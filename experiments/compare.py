@@ -18,7 +18,6 @@ Comparing leaves no record, unless `-F DIR` or `-m URL` asks for one.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ from experiments.support.trained import Trained, open_any, open_trained
 from ingredients import HAS_GIT
 from observers import RunRecord, open_run
 from observers.listing import differing_keys, flattened, short
+from tmd.checkpoints import checkpoints_in, sheet_iteration
 from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.figures import (
     Picture,
@@ -51,7 +51,6 @@ from tmd.figures import (
     stretch,
     telling_regions,
 )
-from tmd.handlers.checkpoint import is_checkpoint
 from tmd.images import as_8_bit, read_image, to_float
 from tmd.measurements import create_measurement
 from tmd.metrics import LPIPS, find_lpips_weights, psnr
@@ -65,7 +64,6 @@ if TYPE_CHECKING:
 ex = Experiment("compare", base_dir=str(Path(__file__).resolve().parents[1]), save_git_info=HAS_GIT)
 ex.recorded = False
 
-SHEET = re.compile(r"sheet_(\d+)\.png")
 BICUBIC = "Bicubic"
 KEYS_IN_LEGEND = 2
 
@@ -329,9 +327,10 @@ def animate(
 
 def sheets(record: RunRecord) -> Iterator[tuple[int, Image.Image]]:
     """(iteration, sheet) in the order of training."""
-    for name in sorted(filter(SHEET.fullmatch, record.artifacts())):
-        with record.open(name) as file, Image.open(file) as picture:
-            yield int(SHEET.fullmatch(name)[1]), picture.convert("RGB")  # type: ignore[index]
+    for name in sorted(record.artifacts()):
+        if (iteration := sheet_iteration(name)) is not None:
+            with record.open(name) as file, Image.open(file) as picture:
+                yield iteration, picture.convert("RGB")
 
 
 @ex.capture
@@ -339,7 +338,7 @@ def applied_checkpoints(
     record: RunRecord, image: Path, device: str
 ) -> Iterator[tuple[int, Image.Image]]:
     """(iteration, bicubic beside SR beside HR) for each checkpoint that the run has kept."""
-    for name in sorted(filter(is_checkpoint, record.artifacts())):
+    for name in checkpoints_in(record.artifacts()):
         trained = open_trained(None, record.local_path(name), ex.store, available_device(device))
         case = measured(image, [trained])
         judge = Judge(int(trained.state["scale"]), None)

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from tmd.acceleration.speed import with_torchs_convolutions
-from tmd.checkpoints import FORMAT, load_generator, save_checkpoint
+from tmd.checkpoints import load_generator, save_checkpoint
+from tmd.checkpoints.safetensors import read_safetensors, write_safetensors
 from tmd.errors import UserError, check_choice
 from tmd.files import replacing_path
 
@@ -32,7 +33,6 @@ EXAMPLE_SIZE = (1, 24, 32)
 OTHER_SIZES = ((1, 17, 40), (3, 40, 23), (1, 64, 64))
 METADATA_KEYS = ("experiment", "iteration", "scale", "channels", "generator_config", "measurement")
 METADATA_FILE = "tmd.json"
-WEIGHTS_VERSION = 1
 
 Metadata = Mapping[str, Any]
 
@@ -145,44 +145,6 @@ def largest_difference(
     return worst
 
 
-def read_weights(
-    path: str | os.PathLike[str], device: str | torch.device = "cpu"
-) -> dict[str, Any]:
-    """A safetensors export as what `tmd.checkpoints.load_checkpoint` returns.
-
-    Raises:
-        UserError: it is no safetensors file, or none of ours.
-    """
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError:
-        raise UserError(
-            f"checkpoint {path}: needs safetensors; pip install -e '.[export]' brings it"
-        ) from None
-    try:
-        with safe_open(path, framework="pt", device=str(device)) as file:
-            text = (file.metadata() or {}).get("tmd")
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError):
-        raise UserError(f"checkpoint {path}: truncated, or not a safetensors file") from None
-    if text is None:
-        raise UserError(
-            f"checkpoint {path}: says nothing of its architecture (tmd.checkpoints."
-            "load_weights puts plain weights into a network)"
-        )
-    return {
-        "format": FORMAT,
-        "version": 1,
-        "phase": None,
-        "discriminator_config": None,
-        "ema": None,
-        "discriminator": None,
-        "trainer": {},
-        **json.loads(text),
-        "generator": weights,
-    }
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the exporters' notes on their own future."""
@@ -231,15 +193,8 @@ def _load_torchscript(path: Path) -> Callable[[Tensor], Tensor]:
     return torch.jit.load(path)
 
 
-def _write_safetensors(generator: nn.Module, metadata: Metadata, path: Path) -> None:
-    from safetensors.torch import save_file
-
-    weights = {name: tensor.contiguous() for name, tensor in generator.state_dict().items()}
-    save_file(weights, path, {"tmd": json.dumps({**metadata, "weights_version": WEIGHTS_VERSION})})
-
-
 def _load_safetensors(path: Path) -> Callable[[Tensor], Tensor]:
-    return load_generator(read_weights(path))
+    return load_generator(read_safetensors(path))
 
 
 def _write_half(generator: nn.Module, metadata: Metadata, path: Path) -> None:
@@ -260,7 +215,7 @@ FORMATS = {
     ),
     "torchscript": Format(".torchscript", "libtorch", (), _write_torchscript, _load_torchscript),
     "safetensors": Format(
-        ".safetensors", "PyTorch", ("safetensors",), _write_safetensors, _load_safetensors
+        ".safetensors", "PyTorch", ("safetensors",), write_safetensors, _load_safetensors
     ),
     "half": Format(".pt", "PyTorch", (), _write_half, load_generator, HALF_TOLERANCE),
 }

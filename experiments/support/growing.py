@@ -10,9 +10,8 @@ from torch import nn
 
 from experiments.support.trained import best_checkpoint
 from observers import open_run
-from tmd.checkpoints import load_checkpoint, load_generator, load_weights
+from tmd.checkpoints import checkpoints_in, load_checkpoint, load_generator, load_weights
 from tmd.errors import UserError
-from tmd.handlers.checkpoint import is_checkpoint
 from tmd.models import create_discriminator
 from tmd.models.growth import GrowthReport, check_growth, grow, grow_discriminator
 
@@ -44,7 +43,7 @@ def open_parent(grow_from: Any, store: str) -> Parent:
         return Parent(str(path), state, state if state.get("discriminator") else None)
     record = open_run(grow_from, store=store)
     best = load_checkpoint(best_checkpoint(record))
-    newest = sorted(filter(is_checkpoint, record.artifacts()))[-1:]
+    newest = checkpoints_in(record.artifacts())[-1:]
     return Parent(
         record.spec,
         best,

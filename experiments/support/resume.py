@@ -11,9 +11,8 @@ import torch
 from observers import RunRecord, open_run
 from tmd.acceleration.autotune import fastest
 from tmd.acceleration.speed import Speed
-from tmd.checkpoints import load_checkpoint
+from tmd.checkpoints import checkpoints_in, load_checkpoint
 from tmd.errors import UserError
-from tmd.handlers.checkpoint import is_checkpoint
 from tmd.hardware import device_name
 
 #: What has to be the same for the state of one network to be loaded into another.
@@ -26,7 +25,7 @@ def newest_checkpoint(record: RunRecord) -> dict[str, Any]:
     Raises:
         UserError: the run has none.
     """
-    names = sorted(filter(is_checkpoint, record.artifacts()), reverse=True)
+    names = checkpoints_in(record.artifacts())[::-1]
     if not names:
         raise UserError(
             f"resume={record.spec}: run {record.id} has no checkpoint (status {record.status})"

@@ -28,7 +28,8 @@ from experiments.support.resume import note_of_place
 from experiments.support.start import Place
 from ingredients import dataset, optimization, schedule, training
 from observers import FileObserver, RunArtifacts, RunRecord
-from tmd.checkpoints import load_weights, save_checkpoint
+from tmd.checkpoints import load_weights, save_checkpoint, sheet_name
+from tmd.checkpoints.contents import NETWORKS, about, best_contents, training_contents
 from tmd.distributed import disconnect, equalise_buffers
 from tmd.handlers import (
     Background,
@@ -376,7 +377,7 @@ class Session:
     def _write_sheet(self, iteration: int, sheet: Image.Image) -> None:
         if self.tensorboard:
             self.tensorboard.add_sheet(iteration, sheet)
-        self._keep(f"sheet_{iteration:08d}.png", sheet.save)
+        self._keep(sheet_name(iteration), sheet.save)
 
     def folder(self) -> Path | None:
         """Where the file store keeps this run, if it does."""
@@ -393,16 +394,11 @@ class Session:
 
     # Checkpoints ----------------------------------------------------------------------------------
 
-    def _frame(self) -> dict[str, Any]:
-        """What every checkpoint says of itself."""
-        return {
-            "experiment": self.experiment,
-            "scale": self.scale,
-            "channels": self.data.channels,
-            "generator_config": self.model.generator.config,
-            "discriminator_config": self.model.discriminator.config,
-            "measurement": self.model.measure.spec,
-        }
+    def _about(self) -> dict[str, Any]:
+        model = self.model
+        configs = {name: getattr(model, name).config for name in NETWORKS}
+        spec = model.measure.spec
+        return about(self.experiment, self.scale, self.data.channels, configs, spec)
 
     def _contents(self) -> dict[str, Any] | None:
         self.scalars.check()
@@ -415,30 +411,19 @@ class Session:
                 )
         if not self.artifacts:
             return None
-        trainer = self.state.snapshot()
-        average = trainer.get("average")
-        return {
-            **self._frame(),
-            "iteration": iteration,
-            "phase": self.trainer.state.phase,
-            "generator": trainer.pop("generator"),
-            "discriminator": trainer.pop("discriminator"),
-            # The same tensors as in trainer["average"]: stored once.
-            "ema": average and _without_prefix(average, "module."),
-            "trainer": trainer,
-        }
+        phase = self.trainer.state.phase
+        return training_contents(self._about(), iteration, phase, self.state.snapshot())
 
     def _best_contents(self) -> dict[str, Any] | None:
         if self.best.weights is None or not self.artifacts:
             return None
-        return {
-            **self._frame(),
-            "iteration": self.best.iteration,
-            "phase": self.phases.at(max(1, self.best.iteration)),
-            "generator": self.best.weights,
-            "ema": None,
-            "figures": self.best.figures,
-        }
+        return best_contents(
+            self._about(),
+            self.best.iteration,
+            self.phases.at(max(1, self.best.iteration)),
+            self.best.weights,
+            self.best.figures,
+        )
 
     def _save_checkpoint(self, name: str, contents: dict[str, Any]) -> bool:
         return self._keep(name, lambda path: save_checkpoint(path, contents))
@@ -515,10 +500,6 @@ class Session:
 def _grouped(batches: Iterator[Any], size: int) -> Iterator[tuple[Any, ...]]:
     while group := tuple(itertools.islice(batches, size)):
         yield group
-
-
-def _without_prefix(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
 
 
 def warn(message: str) -> None:

@@ -9,12 +9,9 @@ from typing import Any
 from torch import nn
 
 from observers import RunRecord, open_run
-from tmd.checkpoints import load_checkpoint, load_generator
+from tmd.checkpoints import BEST, checkpoints_in, load_checkpoint, load_generator
 from tmd.errors import UserError
-from tmd.handlers.checkpoint import is_checkpoint
 from tmd.shipped import shipped_networks
-
-BEST = "best.pt"
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ def open_any(spec: Any, store: str, device: str) -> Trained:
 def best_checkpoint(record: RunRecord) -> Path:
     """The run's best network, or its newest where none was called best yet."""
     names = record.artifacts()
-    found = [BEST] if BEST in names else sorted(filter(is_checkpoint, names))[-1:]
+    found = [BEST] if BEST in names else checkpoints_in(names)[-1:]
     if not found:
         raise UserError(
             f"run {record.spec}: has no {BEST} and no checkpoint (status {record.status})"

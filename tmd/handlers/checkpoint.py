@@ -7,17 +7,8 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
+from tmd.checkpoints import BEST, checkpoint_name
 from tmd.training.events import TrainingEvents
-
-BEST = "best.pt"
-
-
-def checkpoint_name(iteration: int) -> str:
-    return f"checkpoint_{iteration:08d}.pt"
-
-
-def is_checkpoint(name: str) -> bool:
-    return name.startswith("checkpoint_") and name.endswith(".pt")
 
 
 class Checkpoints:

@@ -20,8 +20,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from tmd.checkpoints import load_weights
 from tmd.errors import UserError
+from tmd.models.weights import load_weights
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

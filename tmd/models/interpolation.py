@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from tmd.checkpoints import load_weights
 from tmd.errors import UserError, check_number
 from tmd.models.generators import create_generator
+from tmd.models.weights import load_weights
 
 
 def interpolate_weights(

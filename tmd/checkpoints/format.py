@@ -1,4 +1,4 @@
-"""Checkpoint files: what is in them, written atomically, read back strictly and safely."""
+"""Checkpoint files: written whole or not at all, read back strictly and without running code."""
 
 from __future__ import annotations
 
@@ -9,23 +9,34 @@ from typing import Any
 import torch
 from torch import nn
 
+from tmd.checkpoints.contents import FORMAT, VERSION
+from tmd.checkpoints.safetensors import read_safetensors
 from tmd.errors import UserError
 from tmd.files import replacing
-
-FORMAT = "tmd-checkpoint"
-VERSION = 1
+from tmd.models import create_generator
+from tmd.models.weights import load_weights
 
 
 def save_checkpoint(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
-    """Write ``state`` so that ``path`` holds all of it or is untouched, even if the power goes."""
+    """Write a checkpoint so that ``path`` holds all of it or is untouched, even if the power goes.
+
+    Args:
+        path: folders that are missing on the way to it are made.
+        state: tensors, numbers, texts, and lists and dicts of them.
+
+    Raises:
+        OSError, RuntimeError: it can't be written; torch's writer raises both.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         torch.save({"format": FORMAT, "version": VERSION, **state}, file)
 
 
-def load_checkpoint(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> dict:
-    """Read a checkpoint of ours, or the weights that `tmd.export` wrote as safetensors.
+def load_checkpoint(
+    path: str | os.PathLike[str], device: str | torch.device = "cpu"
+) -> dict[str, Any]:
+    """The contents of a checkpoint of ours, or of weights that `tmd.export` wrote as safetensors.
 
     Raises:
         UserError: the file is absent, truncated, not a checkpoint, or not one of ours.
@@ -34,9 +45,7 @@ def load_checkpoint(path: str | os.PathLike[str], device: str | torch.device = "
     if not path.is_file():
         raise UserError(f"checkpoint {path}: no such file")
     if path.suffix == ".safetensors":
-        from tmd.export import read_weights  # export loads generators
-
-        return read_weights(path, device)
+        return read_safetensors(path, device)
     try:
         state = torch.load(path, map_location=device, weights_only=True)
     except Exception:  # bytes of another kind can raise anything in the unpickler
@@ -53,35 +62,8 @@ def load_checkpoint(path: str | os.PathLike[str], device: str | torch.device = "
     return state
 
 
-def load_weights(module: nn.Module, weights: dict[str, torch.Tensor], source: str) -> None:
-    """Load ``weights`` into ``module``; every name and shape must match.
-
-    Raises:
-        UserError: names what is missing, unexpected or of another shape (the first few of each).
-    """
-    own = module.state_dict()
-
-    def listed(names: list[str]) -> str:
-        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-    problems = []
-    if missing := [name for name in own if name not in weights]:
-        problems.append(f"missing {listed(missing)}")
-    if unexpected := [name for name in weights if name not in own]:
-        problems.append(f"unexpected {listed(unexpected)}")
-    if reshaped := [
-        f"{name} {tuple(weights[name].shape)} instead of {tuple(own[name].shape)}"
-        for name in own
-        if name in weights and own[name].shape != weights[name].shape
-    ]:
-        problems.append(f"of another shape {listed(reshaped)}")
-    if problems:
-        raise UserError(f"{source}: another architecture: {'; '.join(problems)}")
-    module.load_state_dict(weights, strict=True)
-
-
 def load_generator(
-    checkpoint: str | os.PathLike[str] | dict,
+    checkpoint: str | os.PathLike[str] | dict[str, Any],
     device: str | torch.device = "cpu",
     averaged: bool = True,
 ) -> nn.Module:
@@ -95,8 +77,6 @@ def load_generator(
         A module (N, C, H, W) in [0, 1] -> (N, C, scale·H, scale·W); its ``scale`` and ``channels``
         are attributes.
     """
-    from tmd.models import create_generator  # models import checkpoints for growth
-
     source = "checkpoint" if isinstance(checkpoint, dict) else f"checkpoint {checkpoint}"
     state = checkpoint if isinstance(checkpoint, dict) else load_checkpoint(checkpoint, device)
     try:

@@ -1,0 +1,25 @@
+"""Checkpoint files: their names, what is in them, how they are written and read."""
+
+from tmd.checkpoints.format import load_checkpoint, load_generator, save_checkpoint
+from tmd.checkpoints.names import (
+    BEST,
+    checkpoint_name,
+    checkpoints_in,
+    is_checkpoint,
+    sheet_iteration,
+    sheet_name,
+)
+from tmd.models.weights import load_weights
+
+__all__ = [
+    "BEST",
+    "checkpoint_name",
+    "checkpoints_in",
+    "is_checkpoint",
+    "load_checkpoint",
+    "load_generator",
+    "load_weights",
+    "save_checkpoint",
+    "sheet_iteration",
+    "sheet_name",
+]
