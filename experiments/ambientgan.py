@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,7 +34,6 @@ from experiments.support.session import (
 )
 from experiments.support.start import start
 from ingredients import (
-    HAS_GIT,
     ambient,
     dataset,
     discriminator,
@@ -68,12 +66,7 @@ PARTS = (
     training,
 )
 
-ex = Experiment(
-    "ambientgan",
-    ingredients=[part.ingredient for part in PARTS],
-    base_dir=str(Path(__file__).resolve().parents[1]),
-    save_git_info=HAS_GIT,
-)
+ex = Experiment("ambientgan", ingredients=[part.ingredient for part in PARTS])
 ex.starting_point = "unsupervised"
 
 #: Unpaired images that the score knows the look of HR from.

@@ -33,7 +33,6 @@ from experiments.support.devices import available_device
 from experiments.support.experiment import Experiment
 from experiments.support.inputs import find_images, several
 from experiments.support.trained import Trained, open_any, open_trained
-from ingredients import HAS_GIT
 from observers import RunRecord, open_run
 from observers.listing import differing_keys, flattened, short
 from tmd.checkpoints import checkpoints_in, sheet_iteration
@@ -61,7 +60,7 @@ from tmd.upscale import upscale
 if TYPE_CHECKING:
     from tmd.figures.curves import Curve
 
-ex = Experiment("compare", base_dir=str(Path(__file__).resolve().parents[1]), save_git_info=HAS_GIT)
+ex = Experiment("compare")
 ex.recorded = False
 
 BICUBIC = "Bicubic"

@@ -30,7 +30,6 @@ from experiments.support.devices import available_device
 from experiments.support.experiment import Experiment
 from experiments.support.inputs import several
 from experiments.support.trained import Trained, open_trained
-from ingredients import HAS_GIT
 from observers import RunArtifacts, without_credentials
 from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.evaluation import (
@@ -53,9 +52,7 @@ from tmd.images import write_image
 from tmd.measurements import Measurement, create_measurement
 from tmd.metrics import CHANNELS
 
-ex = Experiment(
-    "evaluate", base_dir=str(Path(__file__).resolve().parents[1]), save_git_info=HAS_GIT
-)
+ex = Experiment("evaluate")
 
 FOLDER = "folder"
 DEFAULT_SCALE = 4

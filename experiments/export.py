@@ -16,11 +16,10 @@ from typing import Any
 
 from experiments.support.experiment import Experiment
 from experiments.support.trained import open_trained
-from ingredients import HAS_GIT
 from tmd.errors import UserError, check_choice, check_flag
 from tmd.export import FORMATS, check_installed, describe, export_generator
 
-ex = Experiment("export", base_dir=str(Path(__file__).resolve().parents[1]), save_git_info=HAS_GIT)
+ex = Experiment("export")
 ex.recorded = False
 
 

@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from experiments.support.experiment import Experiment
-from ingredients import HAS_GIT
 from observers import open_store
 from observers.listing import Figure, Listed, differing_keys, listed, main_metrics, short
 from observers.page import write_page
 from observers.records import is_mongo
 from tmd.errors import UserError, check_flag, check_number
 
-ex = Experiment("runs", base_dir=str(Path(__file__).resolve().parents[1]), save_git_info=HAS_GIT)
+ex = Experiment("runs")
 ex.recorded = False
 
 CONFIG_COLUMNS = 8

@@ -10,7 +10,6 @@ every key, `with resume=3` goes on where run 3 stopped.
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -29,7 +28,6 @@ from experiments.support.session import (
 )
 from experiments.support.start import start
 from ingredients import (
-    HAS_GIT,
     dataset,
     discriminator,
     generator,
@@ -56,12 +54,7 @@ PARTS = (
     training,
 )
 
-ex = Experiment(
-    "srgan",
-    ingredients=[part.ingredient for part in PARTS],
-    base_dir=str(Path(__file__).resolve().parents[1]),
-    save_git_info=HAS_GIT,
-)
+ex = Experiment("srgan", ingredients=[part.ingredient for part in PARTS])
 
 
 @ex.config

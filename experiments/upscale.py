@@ -32,7 +32,6 @@ from experiments.support.devices import available_device
 from experiments.support.experiment import Experiment
 from experiments.support.inputs import find_images
 from experiments.support.trained import open_any, open_trained
-from ingredients import HAS_GIT
 from tmd.acceleration.speed import UPSCALING_ON_CPU
 from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.images import read_size
@@ -41,7 +40,7 @@ from tmd.photos import OUTPUT_SUFFIXES, PhotoGenerator, check_output, read_photo
 from tmd.shipped import DEFAULT
 from tmd.upscale import upscale_bands
 
-ex = Experiment("upscale", base_dir=str(Path(__file__).resolve().parents[1]), save_git_info=HAS_GIT)
+ex = Experiment("upscale")
 ex.recorded = False
 
 FORMATS = tuple(suffix.lstrip(".") for suffix in OUTPUT_SUFFIXES)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from sacred import Ingredient
 from torch import Tensor, nn
 
+from ingredients.base import Ingredient
 from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.measurements import Measurement, create_measurement
 from tmd.training.ambientgan import Discriminators, Weights, detail

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-from sacred import Ingredient
 
+from ingredients.base import Ingredient
 from tmd.data import DATASETS, DatasetOptions, TrainingData, create_dataset
 from tmd.distributed import ALONE, Share
 

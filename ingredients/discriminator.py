@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from sacred import Ingredient
 from torch import nn
 
+from ingredients.base import Ingredient
 from tmd.models import create_discriminator
 from tmd.models.registry import check_mapping
 

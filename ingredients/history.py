@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-from sacred import Ingredient
 
+from ingredients.base import Ingredient
 from tmd.distributed import ALONE, Share
 from tmd.errors import check_choice, check_number
 from tmd.handlers.image_history import ImageHistory

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sacred import Ingredient
 from torch import nn
 
+from ingredients.base import Ingredient
 from tmd.errors import UserError, check_choice, check_number
 from tmd.losses.adversarial import (
     ADVERSARIAL_LOSSES,

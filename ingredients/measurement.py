@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from sacred import Ingredient
-
+from ingredients.base import Ingredient
 from tmd.measurements import Measurement, create_measurement
 
 ingredient = Ingredient("measurement")

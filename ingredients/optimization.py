@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from sacred import Ingredient
 from torch import nn
 
+from ingredients.base import Ingredient
 from tmd.errors import UserError, check_choice, check_number
 from tmd.handlers.learning_rate import DECAYS, LearningRate
 from tmd.optim.muon import Muon

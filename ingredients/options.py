@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sacred import Ingredient
+from ingredients.base import Ingredient
 
 T = TypeVar("T")
 

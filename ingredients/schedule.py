@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from sacred import Ingredient
 from torch import Tensor
 
+from ingredients.base import Ingredient
 from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.handlers.adversarial_weight import (
     ADVERSARIAL_WEIGHTS,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from sacred import Ingredient
 
+from ingredients.base import Ingredient
 from tmd.acceleration.autotune import fastest
 from tmd.acceleration.speed import Speed
 from tmd.distributed import started_share

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from sacred import Ingredient
 
+from ingredients.base import Ingredient
 from tmd.data.unpaired import (
     Measure,
     UnpairedData,

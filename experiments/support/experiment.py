@@ -12,10 +12,13 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import sacred
+from sacred import SETTINGS
+from sacred.dependencies import Source
 from sacred.run import Run
 from sacred.utils import (
     ConfigAddedError,
@@ -26,10 +29,13 @@ from sacred.utils import (
     iterate_flattened,
 )
 
+from experiments.support.sources import ROOT, installed_requirements, loaded_sources, repositories
 from observers import create_observers, open_run, record_output, without_credentials
 from tmd.distributed import started_share
 from tmd.errors import UserError
 from tmd.handlers.interruption import Interrupted, raise_interrupted
+
+SETTINGS["DISCOVER_SOURCES"] = SETTINGS["DISCOVER_DEPENDENCIES"] = "none"  # see `sources`
 
 DEFAULT_STORE = "runs"
 STORE_OPTIONS = ("--file_storage", "--mongo_db")
@@ -40,8 +46,6 @@ NOT_INHERITED = ("resume", "__doc__")
 
 class Experiment(sacred.Experiment):
     """See the module's docstring.
-
-    It has no ``__init__``: Sacred takes the script's docstring and sources from its caller.
 
     Attributes:
         recorded: whether runs are written to `DEFAULT_STORE` when no store is named.
@@ -55,6 +59,26 @@ class Experiment(sacred.Experiment):
     starting_point: str | None = None
 
     _from_command_line = False
+    _given: Mapping[str, Any] = {}
+
+    def __init__(self, name: str, ingredients: Sequence[sacred.Ingredient] = ()) -> None:
+        script = sys._getframe(1).f_globals
+        super().__init__(name, ingredients, base_dir=str(ROOT), save_git_info=False)
+        # Sacred takes both from its caller, which is this file.
+        self.doc = script["__doc__"]
+        self.mainfile = Source.create(script["__file__"], save_git_info=False)
+
+    def get_experiment_info(self) -> dict[str, Any]:
+        """Name and code of the experiment, as the record of a run has them."""
+        assert self.mainfile is not None
+        return {
+            "name": self.path,
+            "base_dir": self.base_dir,
+            "sources": loaded_sources(Path(self.mainfile.filename)),
+            "dependencies": list(installed_requirements()),
+            "repositories": list(repositories()),
+            "mainfile": self.mainfile.to_json(self.base_dir)[0],
+        }
 
     def check(self, function: Callable[..., None]) -> Callable[..., None]:
         """Decorator: a captured function that raises `UserError` for a config that can't be.
@@ -86,12 +110,18 @@ class Experiment(sacred.Experiment):
                 _say(f"error: {_one_line(problem)}")
             sys.exit(2)
 
-    def run_commandline(self, argv: Any = None) -> Run | None:
+    def run_commandline(
+        self, argv: Any = None, given: Mapping[str, Any] | None = None
+    ) -> Run | None:
         """Sacred's command line, with one-line errors and the exit codes a shell expects.
 
         0 completed; 2 a mistake of the user's; 1 any other exception; 128 + n ended by signal n.
+
+        Args:
+            given: config entries by dotted path that no text stands for, taken as they are.
         """
         self._from_command_line = True
+        self._given = dict(given or {})
         if not started_share().is_main:
             _be_silent()
         previous = signal.signal(signal.SIGTERM, raise_interrupted)
@@ -106,6 +136,7 @@ class Experiment(sacred.Experiment):
         finally:
             signal.signal(signal.SIGTERM, previous)
             self._from_command_line = False
+            self._given = {}
 
     def _create_run(
         self,
@@ -123,7 +154,7 @@ class Experiment(sacred.Experiment):
         stores["--mongo_db"] = stores["--mongo_db"] or os.environ.get("TMD_MONGO_URL")
         # Where `resume=3` is looked for: the store that the new run is written to.
         self.store = stores["--file_storage"] or stores["--mongo_db"] or DEFAULT_STORE
-        updates = convert_to_nested_dict(config_updates or {})
+        updates = self._with_given(convert_to_nested_dict(config_updates or {}))
         names = list(named_configs)
         if (resume := updates.get("resume")) is not None:
             names = [self._inherited_config(resume), *names]
@@ -163,6 +194,14 @@ class Experiment(sacred.Experiment):
             run.capture_mode = "sys"  # Sacred's default redirects the file descriptors themselves
         record_output(run)
         return run
+
+    def _with_given(self, updates: dict[str, Any]) -> dict[str, Any]:
+        """``updates`` and the entries that were given without text, each once."""
+        flat = dict(iterate_flattened(updates))
+        for path in self._given:
+            if path in flat:
+                raise UserError(f"{path}: given twice, as {self._given[path]} and as {flat[path]}")
+        return convert_to_nested_dict({**flat, **self._given})
 
     def _observers(self, stores: dict[str, str | None]) -> Iterable[Any]:
         folder, url = stores["--file_storage"], stores["--mongo_db"]

@@ -12,7 +12,7 @@ from tmd.errors import UserError, check_choice
 
 
 def build(tmp_path: Path) -> Experiment:
-    ex = Experiment("toy", base_dir=str(Path(__file__).parent), save_git_info=False)
+    ex = Experiment("toy")
 
     @ex.config
     def config():
