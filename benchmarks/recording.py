@@ -19,7 +19,7 @@ from typing import Any
 from sacred.observers import FileStorageObserver, RunObserver
 
 from observers import FileObserver, open_store
-from observers.listing import listed
+from observers.reading.listing import listed
 
 NAMES = [f"train.metric_{index}" for index in range(30)]
 NOW = datetime.datetime(2024, 5, 1, 12, 0, 0, 123456)

@@ -34,7 +34,7 @@ from experiments.support.experiment import Experiment
 from experiments.support.inputs import find_images, several
 from experiments.support.trained import Trained, open_any, open_trained
 from observers import RunRecord, open_run
-from observers.listing import differing_keys, flattened, short
+from observers.reading.listing import differing_keys, flattened, short
 from tmd.checkpoints import checkpoints_in, sheet_iteration
 from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.figures import (

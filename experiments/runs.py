@@ -18,9 +18,9 @@ from typing import Any
 
 from experiments.support.experiment import Experiment
 from observers import open_store
-from observers.listing import Figure, Listed, differing_keys, listed, main_metrics, short
-from observers.page import write_page
-from observers.records import is_mongo
+from observers.reading.listing import Figure, Listed, differing_keys, listed, main_metrics, short
+from observers.reading.page import write_page
+from observers.reading.stores import is_mongo
 from tmd.errors import UserError, check_flag, check_number
 
 ex = Experiment("runs")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import Any
 
 from sacred.observers import RunObserver
 
-from observers.artifacts import RunArtifacts
 from observers.credentials import without_credentials
-from observers.files import FileObserver
-from observers.output import record_output, tidy_output
-from observers.records import RunRecord, Store, open_run, open_store
+from observers.reading.records import RunRecord, Store
+from observers.reading.stores import open_run, open_store
+from observers.writing.artifacts import RunArtifacts
+from observers.writing.files import FileObserver, FolderObserver
+from observers.writing.output import record_output, tidy_output
 
 __all__ = [
     "FileObserver",
@@ -21,6 +24,7 @@ __all__ = [
     "open_run",
     "open_store",
     "record_output",
+    "run_folder",
     "tidy_output",
     "without_credentials",
 ]
@@ -29,14 +33,22 @@ __all__ = [
 def create_observers(
     file_storage: str | os.PathLike[str] | None = "runs", mongo_url: str | None = None
 ) -> list[RunObserver]:
-    """The observers of a run.
+    """Observers that record a run.
 
     Args:
         file_storage: folder of the file store; `None` for none.
         mongo_url: ``mongodb://[user:password@]host[:port]/database``; `None` for none.
     """
     if mongo_url is not None:
-        from observers.mongo import MongoObserver  # pymongo only where it is used
+        from observers.mongo.observer import MongoObserver  # pymongo only where it is used
 
         return [MongoObserver(mongo_url, file_storage)]
     return [] if file_storage is None else [FileObserver(file_storage)]
+
+
+def run_folder(run: Any) -> Path | None:
+    """The folder in which a file store keeps a Sacred run; `None` if none does."""
+    for observer in run.observers:
+        if isinstance(observer, FolderObserver) and observer.store_folder is not None:
+            return observer.store_folder
+    return None

@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from observers.database import URL_VARIABLE, parse_address
+from observers.mongo.address import URL_VARIABLE, parse_address
 from tmd.errors import UserError
 
 VERSION = "2.16.1"

@@ -1,4 +1,4 @@
-"""What may enter a record: text, whole numbers, finite floats, lists and dictionaries of them.
+"""Values as a record holds them: text, whole numbers, finite floats, lists and mappings.
 
 JSON has neither NaN nor infinity. In a config, an info or a result they become the strings "nan",
 "inf" and "-inf"; a measurement that is not finite is `None` (``null`` in files, a gap in a plot).
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from observers.credentials import without_credentials
+from observers.names import valid_unicode
 
 
 def plain(value: Any) -> Any:
@@ -23,17 +24,21 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else str(float(value))
     if isinstance(value, str):
-        return without_credentials(str(value))
+        return _text(value)
     if isinstance(value, Mapping):
         # The training thread may add keys meanwhile: a list of the items is taken in one go.
-        return {without_credentials(str(key)): plain(item) for key, item in list(value.items())}
+        return {_text(key): plain(item) for key, item in list(value.items())}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(item) for item in list(value)]
     if isinstance(value, (datetime.datetime, datetime.date)):
         return value.isoformat()
     if callable(getattr(value, "tolist", None)):  # tensors and arrays, scalar or not
         return plain(value.tolist())
-    return without_credentials(str(value))
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    return valid_unicode(without_credentials(str(value)))
 
 
 def measurement(value: Any) -> float | None:

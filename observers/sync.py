@@ -10,10 +10,11 @@ from pathlib import Path
 
 from pymongo.errors import PyMongoError
 
-from observers.database import URL_VARIABLE, connect, parse_address, reason, refusal
 from observers.liveness import DEAD, true_status
-from observers.sending import Sender
-from observers.spool import Outbox, outboxes
+from observers.mongo.address import URL_VARIABLE, parse_address
+from observers.mongo.database import connect, reason, refusal
+from observers.mongo.sender import Sender
+from observers.writing.spool import Outbox, outboxes
 from tmd.errors import UserError
 
 

@@ -9,8 +9,7 @@ import itertools
 import math
 import platform
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +26,7 @@ from torch import Tensor, nn
 from experiments.support.resume import note_of_place
 from experiments.support.start import Place
 from ingredients import dataset, optimization, schedule, training
-from observers import FileObserver, RunArtifacts, RunRecord
+from observers import RunArtifacts, RunRecord, run_folder
 from tmd.checkpoints import load_weights, save_checkpoint, sheet_name
 from tmd.checkpoints.contents import NETWORKS, about, best_contents, training_contents
 from tmd.distributed import disconnect, equalise_buffers
@@ -168,8 +167,6 @@ class Session:
         self.resumed = resumed
         self.place = place
         self.background = Background()
-        self._scratch = tempfile.TemporaryDirectory(prefix="tmd-")
-        self.scratch = Path(self._scratch.name)
 
         # Handlers of one event are called in the order in which they are attached.
         self._attach_what_is_trained(handlers or {})
@@ -296,7 +293,6 @@ class Session:
         d_steps = optimization.discriminator_updates()
         batches = self.data.batches(self.trainer.state.iteration * d_steps)
         with ExitStack() as stack:
-            stack.callback(self._scratch.cleanup)
             stack.callback(self.data.close)
             stack.callback(self.progress.close)
             if self.tensorboard:
@@ -377,14 +373,11 @@ class Session:
     def _write_sheet(self, iteration: int, sheet: Image.Image) -> None:
         if self.tensorboard:
             self.tensorboard.add_sheet(iteration, sheet)
-        self._keep(sheet_name(iteration), sheet.save)
+        self.artifacts.save(sheet_name(iteration), sheet.save)
 
     def folder(self) -> Path | None:
-        """Where the file store keeps this run, if it does."""
-        for observer in self.run.observers:
-            if isinstance(observer, FileObserver) and observer.in_files and observer.folder:
-                return Path(observer.spec)
-        return None
+        """The folder in which the file store keeps this run, if it does."""
+        return run_folder(self.run)
 
     def _tensorboard(self) -> TensorBoard | None:
         if self.run.unobserved or not self.run.observers:
@@ -426,21 +419,7 @@ class Session:
         )
 
     def _save_checkpoint(self, name: str, contents: dict[str, Any]) -> bool:
-        return self._keep(name, lambda path: save_checkpoint(path, contents))
-
-    def _keep(self, name: str, write: Callable[[Path], None]) -> bool:
-        """Hand a file to the stores; where one of them is away, it stays for another try."""
-        path = self.scratch / name
-        try:
-            write(path)
-        except (OSError, RuntimeError) as error:  # torch's writer raises both when a disk is full
-            path.unlink(missing_ok=True)
-            self.artifacts.failed(name, error)
-            return False
-        durable = self.artifacts.save(name, path)
-        if durable:
-            path.unlink()
-        return durable
+        return self.artifacts.save(name, lambda path: save_checkpoint(path, contents))
 
     def _load(self, checkpoint: dict[str, Any]) -> None:
         for network in ("generator", "discriminator"):

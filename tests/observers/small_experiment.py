@@ -26,7 +26,7 @@ ex = Experiment("small", save_git_info=False)
 ex.captured_out_filter = tidy_output
 ex.observers.extend(create_observers(os.environ.get("FILES"), os.environ.get("MONGO")))
 for observer in ex.observers:
-    observer.metrics_interval = float(os.environ.get("INTERVAL", "120"))
+    observer.recording.metrics_interval = float(os.environ.get("INTERVAL", "120"))
 
 
 ex.add_config(

@@ -26,7 +26,7 @@ from mongo_server import MongoServer, free_port
 from PIL import Image, ImageDraw
 
 from observers import omniboard
-from observers.mongo import MongoObserver
+from observers.mongo.observer import MongoObserver
 from tmd.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]

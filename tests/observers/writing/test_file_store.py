@@ -20,9 +20,9 @@ from sacred import SETTINGS, Experiment
 from sacred.observers import FileStorageObserver
 
 from observers import FileObserver, RunArtifacts, open_run, open_store, record_output
-from observers.atomic import PREFIX
-from observers.metrics import JOURNAL, read_journal
+from observers.journal import JOURNAL, read_journal
 from tmd.errors import UserError
+from tmd.files import PREFIX
 
 Start = Callable[..., subprocess.Popen]
 
@@ -171,7 +171,7 @@ def test_many_writers_never_share_a_number(tmp_path: Path) -> None:
     def write() -> None:
         for _ in range(10):
             observer = FileObserver(tmp_path / "runs")
-            ids.append(observer._start(_entry(), {"sources": []}, {}, None))
+            ids.append(observer.begin(_entry(), {"sources": []}, {}, None))
 
     threads = [threading.Thread(target=write) for _ in range(8)]
     for thread in threads:
@@ -183,18 +183,18 @@ def test_many_writers_never_share_a_number(tmp_path: Path) -> None:
 
 def test_an_asked_for_number_is_whole_and_free(tmp_path: Path) -> None:
     observer = FileObserver(tmp_path)
-    assert observer._start(_entry(), {"sources": []}, {}, "77") == 77
-    assert FileObserver(tmp_path)._start(_entry(), {"sources": []}, {}, None) == 78
+    assert observer.begin(_entry(), {"sources": []}, {}, "77") == 77
+    assert FileObserver(tmp_path).begin(_entry(), {"sources": []}, {}, None) == 78
     with pytest.raises(UserError, match="run 77: exists already"):
-        FileObserver(tmp_path)._start(_entry(), {"sources": []}, {}, 77)
+        FileObserver(tmp_path).begin(_entry(), {"sources": []}, {}, 77)
     with pytest.raises(UserError, match="--id best: must be a whole number"):
-        FileObserver(tmp_path)._start(_entry(), {"sources": []}, {}, "best")
+        FileObserver(tmp_path).begin(_entry(), {"sources": []}, {}, "best")
 
 
 def test_a_store_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"file storage .*file/runs: Not a directory"):
-        FileObserver(tmp_path / "file" / "runs")._start(_entry(), {"sources": []}, {}, None)
+        FileObserver(tmp_path / "file" / "runs").begin(_entry(), {"sources": []}, {}, None)
 
 
 def test_a_run_that_cannot_begin_leaves_no_folder(
@@ -203,9 +203,9 @@ def test_a_run_that_cannot_begin_leaves_no_folder(
     def refuse(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("observers.atomic.write_json", refuse)
+    monkeypatch.setattr("observers.writing.recording.write_json", refuse)
     with pytest.raises(UserError, match="No space left on device"):
-        FileObserver(tmp_path)._start(_entry(), {"sources": []}, {}, None)
+        FileObserver(tmp_path).begin(_entry(), {"sources": []}, {}, None)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -254,7 +254,7 @@ def test_a_disk_that_is_full_for_a_while_loses_nothing(
         return call
 
     monkeypatch.setattr(os, "replace", refuse(replace))
-    monkeypatch.setattr("observers.metrics.os.write", refuse(write))
+    monkeypatch.setattr("observers.writing.metrics.os.write", refuse(write))
 
     def body(_run: Any) -> None:
         artifacts = RunArtifacts(_run)

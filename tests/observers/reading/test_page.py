@@ -16,9 +16,9 @@ from PIL import Image
 from populate import populate
 
 from observers import FileObserver, open_store
-from observers.listing import differing_keys, flattened, listed, main_metrics, short
-from observers.mongo import MongoObserver
-from observers.page import _kept, write_page
+from observers.mongo.observer import MongoObserver
+from observers.reading.listing import differing_keys, flattened, listed, main_metrics, short
+from observers.reading.page import _kept, write_page
 
 HOSTILE = '</script><script>document.title="HACKED"</script><img src=x onerror=alert(1)>&"\'\u2028'
 

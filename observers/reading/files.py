@@ -1,123 +1,19 @@
-"""Reading runs back, from files or MongoDB, by one small interface.
-
-Used by resume, evaluation, comparison and the pages; must not know how runs are written.
-"""
+"""Reading the runs of a file store: ours, and those of Sacred's own observer."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
-import re
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from observers.credentials import without_credentials
-from observers.liveness import true_status
-from observers.metrics import JOURNAL, Metric, MetricSummary, read_journal
+from observers.journal import JOURNAL, Metric, read_journal
+from observers.reading.records import RunRecord, Store
 from tmd.errors import UserError
 
 logger = logging.getLogger("observers")
 _NOT_A_NUMBER = float("nan")
-
-
-class RunRecord(ABC):
-    """One run as its observer left it; each attribute is read when it is asked for, once.
-
-    Attributes:
-        id: its number in its store.
-        spec: what `open_run` finds it by, without credentials.
-        entry: all of Sacred's ``run.json``, config and info apart.
-    """
-
-    id: int | str
-    spec: str
-    entry: dict[str, Any]
-
-    @property
-    def status(self) -> str:
-        """COMPLETED, RUNNING, INTERRUPTED, FAILED, …, or DEAD: killed, nobody runs it."""
-        return true_status(self.entry)
-
-    @property
-    def result(self) -> Any:
-        return self.entry.get("result")
-
-    @property
-    @abstractmethod
-    def config(self) -> dict[str, Any]: ...
-
-    @property
-    @abstractmethod
-    def info(self) -> dict[str, Any]: ...
-
-    @property
-    @abstractmethod
-    def captured_out(self) -> str: ...
-
-    @abstractmethod
-    def metrics(self) -> dict[str, Metric]:
-        """Every point measured, by the metric's name."""
-
-    @abstractmethod
-    def artifacts(self) -> list[str]:
-        """The names of the run's artifacts, oldest first."""
-
-    @abstractmethod
-    def open(self, name: str) -> BinaryIO:
-        """An artifact's bytes.
-
-        Raises:
-            UserError: there is none of that name; the message lists those there are.
-        """
-
-    @abstractmethod
-    def local_path(self, name: str) -> Path:
-        """A file on this machine with the artifact's bytes, to be read only; raises as `open`."""
-
-    def summary(self) -> dict[str, dict[str, Any]]:
-        """Per metric: ``count``, ``last``, ``last_step``, ``min``, ``min_step``, ``max``, ….
-
-        Without reading the curves where the run's writer kept them (ours do).
-        """
-        entries = self.entry.get("metric_summary")
-        if isinstance(entries, list):
-            return {entry["name"]: entry for entry in entries}
-        summaries = {}
-        for name, metric in self.metrics().items():
-            summary = MetricSummary(name)
-            # A number is finite or not equal to itself; Sacred's own stores may hold infinity.
-            values = [v if v - v == 0 else None for v in metric.values]
-            summary.add(metric.steps, values)
-            summaries[name] = summary.entry
-        return summaries
-
-    def _absent(self, name: str) -> UserError:
-        names = ", ".join(self.artifacts()) or "none"
-        return UserError(f"run {self.spec}: no artifact {name!r}; it has {names}")
-
-
-class Store(ABC):
-    """Where runs are: a folder or a database."""
-
-    spec: str
-
-    @abstractmethod
-    def records(self) -> list[RunRecord]:
-        """All runs, by number."""
-
-    @abstractmethod
-    def open(self, run_id: int | str) -> RunRecord:
-        """One run.
-
-        Raises:
-            UserError: it is not there.
-        """
-
-    def __iter__(self) -> Iterator[RunRecord]:
-        return iter(self.records())
 
 
 class FileRecord(RunRecord):
@@ -225,47 +121,6 @@ class FileStore(Store):
         if not numbers:
             return f" ({self.root} holds none)"
         return f" ({self.root} holds {_ranges(numbers)})"
-
-
-def open_store(spec: str | os.PathLike[str]) -> Store:
-    """The store called ``spec``: a folder, or ``mongodb://[user:password@]host[:port]/database``.
-
-    Raises:
-        UserError: it can't be reached, or the address names no database.
-    """
-    if is_mongo(spec):
-        from observers.mongo_records import MongoStore  # pymongo only where it is used
-
-        return MongoStore(str(spec))
-    return FileStore(spec)
-
-
-def open_run(spec: int | str, store: str | os.PathLike[str] = "runs") -> RunRecord:
-    """The run called ``spec``.
-
-    Args:
-        spec: a number in ``store`` (3 or "3"), a run's folder ("runs/3"), or
-            "mongodb://host/database#3".
-
-    Raises:
-        UserError: there is no such run; one line says what was looked for and what there is.
-    """
-    text = str(spec).strip()
-    if is_mongo(text):
-        address, hash_sign, number = text.rpartition("#")
-        if not hash_sign or not number.isdigit():
-            raise UserError(
-                f"run {without_credentials(text)}: which one? mongodb://host/database#3, say"
-            )
-        return open_store(address).open(int(number))
-    if text.isdigit():
-        return open_store(store).open(int(text))
-    path = Path(text)
-    return FileStore(path.parent).open(path.name)
-
-
-def is_mongo(spec: str | os.PathLike[str]) -> bool:
-    return re.match(r"mongodb(\+srv)?://", str(spec)) is not None
 
 
 def _floats(values: list) -> list[float]:

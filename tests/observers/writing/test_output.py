@@ -4,7 +4,7 @@ import io
 
 from tqdm import tqdm
 
-from observers.output import HEAD, TAIL, final_output, tidy_output
+from observers.writing.output import HEAD, TAIL, final_output, tidy_output
 
 
 def test_text_without_control_characters_is_untouched() -> None:

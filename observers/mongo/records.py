@@ -9,10 +9,11 @@ from typing import Any, BinaryIO
 import gridfs
 from pymongo.errors import PyMongoError
 
-from observers.database import connect, parse_address, reason, refusal
-from observers.metrics import Metric
+from observers.journal import Metric
+from observers.mongo.address import parse_address
+from observers.mongo.database import connect, reason, refusal
 from observers.plain import plain
-from observers.records import RunRecord, Store
+from observers.reading.records import RunRecord, Store
 from tmd.errors import UserError
 
 # A list of runs needs none of these, and they are most of what a run's document weighs.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from observers.liveness import parse_time, utc_now
-from observers.records import RunRecord
+from observers.reading.records import RunRecord
 
 _HIGHER_IS_BETTER = re.compile(r"psnr|ssim|accuracy|images_per_second", re.IGNORECASE)
 _VALIDATION = re.compile(r"^(val|valid|validation|test)\b", re.IGNORECASE)

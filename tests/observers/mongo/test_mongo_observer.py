@@ -24,9 +24,10 @@ from driver import Driver
 from mongo_server import MongoServer, free_port
 from processes import wait_for_save
 
-from observers import FileObserver, RunRecord, open_run, open_store, sending
-from observers.database import parse_address
-from observers.mongo import MongoObserver
+from observers import FileObserver, RunRecord, open_run, open_store
+from observers.mongo import points
+from observers.mongo.address import parse_address
+from observers.mongo.observer import MongoObserver
 from observers.sync import main as sync_main
 from observers.sync import sync
 from tmd.errors import UserError
@@ -456,7 +457,7 @@ class CuttingProxy:
 def test_a_long_metric_goes_on_in_further_documents(
     tmp_path: Path, url: str, database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "PART_POINTS", 100)
+    monkeypatch.setattr(points, "PART_POINTS", 100)
     made = observer(url, tmp_path)
     driver = Driver(made)
     for _ in range(33):
@@ -650,7 +651,7 @@ def test_no_trace_of_a_password(
     synced = subprocess.run(
         [sys.executable, "-m", "observers.sync"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
         capture_output=True,
         text=True,
         check=False,

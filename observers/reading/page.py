@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from observers import atomic
-from observers.listing import Listed, differing_keys, listed, main_metrics
+from observers.journal import Metric
 from observers.liveness import utc_now
-from observers.metrics import Metric
 from observers.plain import plain
-from observers.records import FileRecord, RunRecord, Store
+from observers.reading.files import FileRecord
+from observers.reading.listing import Listed, differing_keys, listed, main_metrics
+from observers.reading.records import RunRecord, Store
+from tmd.files import write_bytes
 
 _POINTS = 600_000  # of all curves together: what a browser opens in a moment
 _CURVE_POINTS = (60, 500)
@@ -46,7 +47,7 @@ def write_page(store: Store, path: Path) -> int:
     points = max(low, min(high, _POINTS // max(curves, 1)))
     room = _Room(_EMBEDDED_IMAGES)
     details = [_detail(record, path.parent, points, room) for record in records]
-    atomic.write_bytes(path, _page(store.spec, records, runs, details).encode("utf-8", "replace"))
+    write_bytes(path, _page(store.spec, records, runs, details).encode("utf-8", "replace"))
     return len(runs)
 
 

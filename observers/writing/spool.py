@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from observers import atomic
-from observers.metrics import JOURNAL
+from observers.journal import JOURNAL
+from tmd.files import write_json
 
 SPOOL = "_spool"
 _MARKER = ".mongo.json"
@@ -38,7 +38,7 @@ class Outbox:
 
     def mark(self, url: str, run_id: int | None) -> None:
         """Note that the run goes to the database ``url`` (without credentials) as ``run_id``."""
-        atomic.write_json(self.folder / _MARKER, {"url": url, "id": run_id, "keep": self.keep})
+        write_json(self.folder / _MARKER, {"url": url, "id": run_id, "keep": self.keep})
 
     def marker(self) -> dict[str, Any] | None:
         try:

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from observers.database import Address, connect, parse_address, reason, refusal, run_document
-from observers.failures import Failures
-from observers.files import FileObserver, highest_id, whole_number
+from observers.mongo.address import parse_address
+from observers.mongo.database import connect, highest_run_id, insert_run, reason, refusal
+from observers.mongo.documents import run_document
+from observers.mongo.thread import SendingThread
 from observers.plain import plain
-from observers.sending import Sender, Stopped, highest_run_id, insert_run
-from observers.spool import SPOOL, Outbox, next_provisional_id
+from observers.writing.entry import highest_id, whole_number
+from observers.writing.files import FolderObserver
+from observers.writing.recording import Recording
+from observers.writing.spool import SPOOL, Outbox, next_provisional_id
 from tmd.errors import UserError
 
-logger = logging.getLogger("observers")
 
-
-class MongoObserver(FileObserver):
+class MongoObserver(FolderObserver):
     """Records a run in a folder, and sends the folder to a database in the background.
 
     Everything Sacred says goes to the folder at once; a thread brings the database up to date with
@@ -52,32 +49,25 @@ class MongoObserver(FileObserver):
         metrics_interval: float = 120.0,
         priority: int = 30,
     ) -> None:
+        recording = Recording(metrics_interval, changed=self._wake, keep_journal=True)
+        super().__init__(recording, priority)
         self.address = parse_address(url)
         self.in_files = root is not None
+        self.root = Path(spool if root is None else root)
         self.patience = patience
-        super().__init__(spool if root is None else root, metrics_interval, priority)
-        self.keep_journal = True
-        self._thread: _SendingThread | None = None
+        self._thread: SendingThread | None = None
 
     def __repr__(self) -> str:
         return f"MongoObserver({self.address.public!r})"
 
     @property
-    def spec(self) -> str:
-        return super().spec if self.in_files else f"{self.address.public}#{self.run_id}"
+    def store_folder(self) -> Path | None:
+        """The run's folder in the file store, which stays, if it is recorded there as well."""
+        if self.run_id is None or not self.in_files:
+            return None
+        return self.root / str(self.run_id)
 
-    def join(self) -> None:
-        """Wait, but not for ever, until the database has all of the run."""
-        super().join()
-        if self._thread is not None:
-            self._thread.finish(self.patience)
-            self._thread = None
-
-    def _changed(self) -> None:
-        if self._thread is not None:
-            self._thread.wake()
-
-    def _start(
+    def begin(
         self, entry: dict[str, Any], ex_info: dict, config: dict, _id: int | str | None
     ) -> int:
         if _id is not None:
@@ -90,12 +80,25 @@ class MongoObserver(FileObserver):
             outbox = Outbox(path, keep=self.in_files)
             outbox.mark(self.address.public, self.run_id)
             outbox.lock()
-            self._open_folder(path, self.root if self.in_files else path, entry, ex_info, config)
+            shared = self.root if self.in_files else path
+            self.recording.begin(path, shared, entry, ex_info, config)
         except OSError as error:
             raise UserError(f"file storage {self.root}: {error.strerror or error}") from None
-        self._thread = _SendingThread(outbox, database, self.address, self.failures, not agreed)
+        failures = self.recording.failures
+        self._thread = SendingThread(outbox, database, self.address, failures, not agreed)
         self._thread.start()
         return self.run_id
+
+    def join(self) -> None:
+        """Wait, but not for ever, until the database has all of the run."""
+        super().join()
+        if self._thread is not None:
+            self._thread.finish(self.patience)
+            self._thread = None
+
+    def _wake(self) -> None:
+        if self._thread is not None:
+            self._thread.wake()
 
     def _reserve_in_both(
         self, database: Database, document: dict[str, Any], _id: int | str | None
@@ -147,7 +150,7 @@ class MongoObserver(FileObserver):
         refused = refusal(self.address, error)
         if refused is not None:
             raise refused from None
-        self.failures.add(
+        self.recording.failures.add(
             f"MongoDB at {self.address.public} does not answer; the run is kept on disk and sent "
             "when it does",
             reason(error),
@@ -162,101 +165,3 @@ class MongoObserver(FileObserver):
                 raise UserError(f"run {run_id}: exists already in {self.root}") from None
             return None
         return path
-
-
-class _SendingThread(threading.Thread):
-    """Keeps a database up to date with a run's folder."""
-
-    def __init__(
-        self,
-        outbox: Outbox,
-        database: Database,
-        address: Address,
-        failures: Failures,
-        away: bool,
-    ) -> None:
-        super().__init__(name="observers.mongo", daemon=True)
-        self.outbox = outbox
-        self.address = address
-        self.failures = failures
-        self.away = away
-        self._client = database.client
-        self._halt = threading.Event()
-        self._awake = threading.Event()
-        self._done = threading.Event()
-        self._attempts = 0
-        self._sender = Sender(outbox, database, address.public, self._halt.is_set)
-
-    def wake(self) -> None:
-        self._awake.set()
-
-    def run(self) -> None:
-        while not self._halt.is_set():
-            self._awake.clear()
-            try:
-                ended = self._sender.send()
-            except Stopped:
-                return
-            except Exception as error:
-                self._lost(error)
-            else:
-                self._back()
-                if ended:
-                    self._done.set()
-                    return
-            self._attempts += 1
-            self._awake.wait(10.0)
-
-    def finish(self, patience: float) -> None:
-        """Wait for the rest to be sent, ``patience`` seconds at most; say what remains."""
-        with contextlib.suppress(KeyboardInterrupt):
-            self._await(patience)
-        self._halt.set()
-        self.wake()
-        self.join(timeout=5.0)
-        if self._done.is_set():
-            self.outbox.clear()
-        else:
-            self._say_what_remains()
-        self.outbox.unlock()
-        self._client.close()
-
-    def _await(self, patience: float) -> None:
-        deadline = time.monotonic() + patience
-        first = seen = self._attempts
-        self.wake()
-        while not self._done.wait(0.05) and time.monotonic() < deadline:
-            if self._attempts == seen:
-                continue
-            seen = self._attempts
-            if self.away and seen > first + 1:
-                return  # it was away, it was asked once more, it is still away
-            self.wake()
-
-    def _say_what_remains(self) -> None:
-        number = self._sender.run_id
-        store = self.outbox.folder.parent if self.outbox.keep else self.outbox.folder.parents[1]
-        store = Path(os.path.relpath(store))
-        logger.warning(
-            "%s is not in %s in full: still to be sent: %s. It is kept in %s; send it with: "
-            "python -m observers.sync%s",
-            "the run" if number is None else f"run {number}",
-            self.address.public,
-            self._sender.unsent() or "its end",
-            self.outbox.folder,
-            "" if str(store) == "runs" else f" --store {store}",
-        )
-
-    def _lost(self, error: Exception) -> None:
-        if not self.away:
-            self.away = True
-            self.failures.add(
-                f"MongoDB at {self.address.public} can't be written to; what is recorded is kept "
-                "on disk and sent when it can",
-                reason(error),
-            )
-
-    def _back(self) -> None:
-        if self.away:
-            self.away = False
-            logger.warning("observer: MongoDB at %s answers; all is sent", self.address.public)

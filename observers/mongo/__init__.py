@@ -1,0 +1,1 @@
+"""Runs in MongoDB: recorded by way of the disk, sent in the background, read back."""
