@@ -10,26 +10,32 @@ from __future__ import annotations
 import difflib
 import logging
 import os
+import pdb
 import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import sacred
+from docopt import docopt
 from sacred import SETTINGS
+from sacred.config import ConfigDict
 from sacred.dependencies import Source
 from sacred.run import Run
 from sacred.utils import (
     ConfigAddedError,
-    NamedConfigNotFoundError,
     SacredError,
     convert_to_nested_dict,
+    ensure_wellformed_argv,
     get_by_dotted_path,
     iterate_flattened,
+    print_filtered_stacktrace,
 )
 
 from experiments.support.sources import ROOT, installed_requirements, loaded_sources, repositories
+from experiments.support.values import CONFIG_SUFFIXES, parse_updates, plain_config, read_config
 from observers import create_observers, open_run, record_output, without_credentials
 from tmd.distributed import started_share
 from tmd.errors import UserError
@@ -42,6 +48,10 @@ STORE_OPTIONS = ("--file_storage", "--mongo_db")
 
 #: Keys of a parent's config that say how it was started, not what it trains.
 NOT_INHERITED = ("resume", "__doc__")
+
+
+#: An ingredient, or the experiment, and a config of its entries.
+FoundConfig = tuple[sacred.Ingredient, Callable[..., Any]]
 
 
 class Experiment(sacred.Experiment):
@@ -99,8 +109,14 @@ class Experiment(sacred.Experiment):
         return captured
 
     def run(self, *args: Any, **kwargs: Any) -> Run:
-        try:
+        """Sacred's, but that a mistake of the user's ends the command line with one line."""
+        with self._mistakes_in_a_line():
             return super().run(*args, **kwargs)
+
+    @contextmanager
+    def _mistakes_in_a_line(self) -> Iterator[None]:
+        try:
+            yield
         except (UserError, SacredError) as problem:
             if not self._from_command_line or (self.current_run and self.current_run.debug):
                 raise
@@ -126,7 +142,7 @@ class Experiment(sacred.Experiment):
             _be_silent()
         previous = signal.signal(signal.SIGTERM, raise_interrupted)
         try:
-            return super().run_commandline(argv)
+            return self._run_words([str(word) for word in ensure_wellformed_argv(argv)[1:]])
         except Interrupted as interrupted:
             _say(str(interrupted))
             sys.exit(128 + interrupted.signal)
@@ -137,6 +153,29 @@ class Experiment(sacred.Experiment):
             signal.signal(signal.SIGTERM, previous)
             self._from_command_line = False
             self._given = {}
+
+    def _run_words(self, words: list[str]) -> Run | None:
+        """Sacred's own way from words to a run, without restoring objects from what is typed."""
+        short_usage, usage, internal_usage = self.get_usage()
+        options = docopt(internal_usage, words, default_help=False)
+        command = options.get("COMMAND") or self.default_command
+        if not options["help"] and (problem := self._check_command(command)):
+            print(short_usage)
+            print(problem)
+            sys.exit(1)
+        if self._handle_help(options, usage):
+            sys.exit()
+        try:
+            with self._mistakes_in_a_line():
+                updates, names = parse_updates(options["UPDATE"])
+            return self.run(command, updates, names, info={}, meta_info={}, options=options)
+        except Exception:
+            if options["--debug"]:
+                raise
+            print_filtered_stacktrace()
+            if options["--pdb"]:
+                pdb.post_mortem()
+            sys.exit(1)
 
     def _create_run(
         self,
@@ -154,31 +193,35 @@ class Experiment(sacred.Experiment):
         stores["--mongo_db"] = stores["--mongo_db"] or os.environ.get("TMD_MONGO_URL")
         # Where `resume=3` is looked for: the store that the new run is written to.
         self.store = stores["--file_storage"] or stores["--mongo_db"] or DEFAULT_STORE
-        updates = self._with_given(convert_to_nested_dict(config_updates or {}))
-        names = list(named_configs)
+        given = self._with_given(convert_to_nested_dict(config_updates or {}))
+        updates = plain_config(given, "config")
+        configs: list[Any] = [self._find_config(name) for name in named_configs]
         if (resume := updates.get("resume")) is not None:
-            names = [self._inherited_config(resume), *names]
+            configs.insert(0, self._inherited_config(resume))
         if self.starting_point is not None:
-            names = [self.starting_point, *names]
+            configs.insert(0, self._find_config(self.starting_point))
 
-        def create() -> Run:
-            return super(Experiment, self)._create_run(
-                command_name, updates, names, info, meta_info, options
-            )
+        with self._named(configs) as names:
 
-        run = create()
-        for check in self.__dict__.get("_checks", ()):
-            check()
-        resolved = [f() for f in self.__dict__.get("_resolvers", ())]
-        changes = {
-            path: value
-            for entries in resolved
-            for path, value in entries.items()
-            if get_by_dotted_path(run.config, path) != value
-        }
-        if changes:
-            updates = convert_to_nested_dict({**dict(iterate_flattened(updates)), **changes})
+            def create() -> Run:
+                return super(Experiment, self)._create_run(
+                    command_name, updates, names, info, meta_info, options
+                )
+
             run = create()
+            for check in self.__dict__.get("_checks", ()):
+                check()
+            resolved = [f() for f in self.__dict__.get("_resolvers", ())]
+            changes = {
+                path: value
+                for entries in resolved
+                for path, value in entries.items()
+                if get_by_dotted_path(run.config, path) != value
+            }
+            if changes:
+                updates = convert_to_nested_dict({**dict(iterate_flattened(updates)), **changes})
+                run = create()
+        run.meta_info["named_configs"] = list(named_configs)
         if not started_share().is_main:
             run.unobserved = True
         if not run.unobserved:
@@ -209,14 +252,46 @@ class Experiment(sacred.Experiment):
             folder = DEFAULT_STORE
         return create_observers(file_storage=folder, mongo_url=url)
 
-    def _inherited_config(self, resume: Any) -> str:
-        """The name of a named config that holds what the parent was run with."""
+    def _inherited_config(self, resume: Any) -> FoundConfig:
+        """The parent's config, as far as it says what is trained."""
         parent = open_run(resume, store=self.store)
-        name = f"config_of_run_{parent.id}"
         inherited = {k: v for k, v in parent.config.items() if k not in NOT_INHERITED}
-        self.named_configs.pop(name, None)
-        self.add_named_config(name, inherited)
-        return name
+        return self, ConfigDict(plain_config(inherited, f"the config of run {parent.spec}"))
+
+    def _find_config(self, name: str) -> FoundConfig:
+        """The named config of that name or, where there is none, the file.
+
+        Raises:
+            UserError: there is neither, or the file can't be read.
+        """
+        known = {
+            (short if part is self else f"{part.path}.{short}"): (part, config)
+            for part, _ in self.traverse_ingredients()
+            for short, config in part.named_configs.items()
+        }
+        if name in known:
+            return known[name]
+        if name.endswith(CONFIG_SUFFIXES) or Path(name).exists():
+            return self, ConfigDict(read_config(name))
+        close = difflib.get_close_matches(name, known, n=1)
+        listed = ", ".join(sorted(known)) or "none"
+        hint = f"did you mean {close[0]}?" if close else f"named configs: {listed}"
+        raise UserError(f"{name}: no such named config or config file; {hint}")
+
+    @contextmanager
+    def _named(self, configs: Iterable[FoundConfig]) -> Iterator[list[str]]:
+        """Names that Sacred knows ``configs`` by for the moment.
+
+        They hold a zero byte: Sacred would take, and execute, a file of a named config's name.
+        """
+        with ExitStack() as stack:
+            names = []
+            for number, (part, config) in enumerate(configs):
+                name = f"\0{number}"
+                part.named_configs[name] = config
+                stack.callback(part.named_configs.pop, name)
+                names.append(name if part is self else str(part.path) + "." + name)
+            yield names
 
 
 class _Stderr(logging.StreamHandler):
@@ -264,8 +339,6 @@ def _say(message: str) -> None:
 def _one_line(problem: Exception) -> str:
     if isinstance(problem, ConfigAddedError):
         return _unknown_key(problem)
-    if isinstance(problem, NamedConfigNotFoundError):
-        return " ".join(str(problem).split())
     return " ".join(str(problem).split()) or type(problem).__name__
 
 
