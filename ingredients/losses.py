@@ -7,20 +7,10 @@ from typing import Any
 from torch import nn
 
 from ingredients.base import Ingredient
-from tmd.errors import UserError, check_choice, check_number
-from tmd.losses.adversarial import (
-    ADVERSARIAL_LOSSES,
-    AdversarialLoss,
-    create_adversarial_loss,
-)
-from tmd.losses.content import (
-    PIXEL_LOSSES,
-    ContentLoss,
-    ResolvedContent,
-    create_content_loss,
-    parse_spec,
-    resolve_content,
-)
+from ingredients.options import capture_options
+from tmd.losses.adversarial import AdversarialLoss
+from tmd.losses.content import ContentLoss, ResolvedContent
+from tmd.losses.options import LossOptions
 
 ingredient = Ingredient("losses")
 
@@ -35,6 +25,7 @@ def config():
     adversarial = "bce"  # bce, relativistic, least-squares, hinge, wgan-gp
     real_label = 0.9  # one-sided label smoothing
     options = {}  # what only this adversarial loss takes
+    extra = {}  # further terms of G's loss with their weights: gradient, lr_consistency
 
 
 @ingredient.named_config
@@ -47,77 +38,45 @@ def paper():
     real_label = 1.0
 
 
-@ingredient.capture
-def check(
-    pixel: str,
-    content: str,
-    content_weight: float,
-    adversarial: str,
-    real_label: float,
-    options: dict[str, Any],
-) -> None:
+options = capture_options(ingredient, LossOptions)
+
+
+# Until the scripts ask `options` themselves.
+def check() -> None:
     """Raise `UserError` for values that can't be."""
-    check_choice("losses.pixel", pixel, list(PIXEL_LOSSES))
-    if content != "auto":
-        parse_spec(content, pixel)
-    check_number("losses.content_weight", content_weight, 0)
-    check_number("losses.real_label", real_label, above=0, maximum=1)
-    create_adversarial_loss(adversarial, real_label, **options)
+    options().check()
 
 
-@ingredient.capture
-def check_discriminator(network: nn.Module, adversarial: str) -> None:
+def check_discriminator(network: nn.Module) -> None:
     """Raise `UserError` if the adversarial loss can't train such a discriminator."""
-    allowed = ADVERSARIAL_LOSSES[adversarial].allows_batch_statistics  # type: ignore[attr-defined]
-    if network.batch_statistics and not allowed:
-        raise UserError(
-            f"losses.adversarial={adversarial}: needs a discriminator without batch "
-            "normalisation: discriminator.norm=none"
-        )
+    options().check_discriminator(network)
 
 
-@ingredient.capture
-def check_compilation(adversarial: str) -> None:
+def check_compilation() -> None:
     """Raise `UserError` if the adversarial loss can't be trained with compiled networks."""
-    if not ADVERSARIAL_LOSSES[adversarial].allows_compilation:  # type: ignore[attr-defined]
-        raise UserError(
-            f"losses.adversarial={adversarial}: its penalty can't be compiled: "
-            "training.speed without +compile"
-        )
+    options().check_compilation()
 
 
-@ingredient.capture
-def resolve(device: str, pixel: str, content: str, content_weights: str | None) -> ResolvedContent:
-    """What ``content=auto`` stands for on this machine, and the line that says so."""
-    return resolve_content(content, content_weights, device, pixel=pixel)
+def resolve(device: str) -> ResolvedContent:
+    """Spec that ``content=auto`` stands for on this machine, and the line that says so."""
+    return options().resolve_content(device)
 
 
-@ingredient.capture
-def build_content(
-    channels: int,
-    pixel: str,
-    content: str,
-    content_weights: str | None,
-    before_activation: bool,
-) -> ContentLoss:
-    return create_content_loss(
-        content, content_weights, channels, pixel=pixel, before_activation=before_activation
-    )
+def build_content(channels: int) -> ContentLoss:
+    """Content loss of the config."""
+    return options().create_content(channels)
 
 
-@ingredient.capture
-def build_pixel(pixel: str) -> Any:
-    return PIXEL_LOSSES[pixel]
+def build_pixel() -> Any:
+    """Pixel loss of the config."""
+    return options().create_pixel()
 
 
-@ingredient.capture
-def build_adversarial(
-    adversarial: str, real_label: float, options: dict[str, Any]
-) -> AdversarialLoss:
-    return create_adversarial_loss(adversarial, real_label, **options)
+def build_adversarial() -> AdversarialLoss:
+    """Adversarial loss of the config."""
+    return options().create_adversarial()
 
 
-@ingredient.capture
-def content_weight(content_weight: float) -> float:
-    """The factor of the content loss."""
-    return content_weight
+def content_weight() -> float:
+    """Factor of the content loss."""
+    return options().content_weight

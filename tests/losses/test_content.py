@@ -17,7 +17,9 @@ from tmd.losses.content import (
     parse_spec,
     resolve_content,
 )
+from tmd.losses.options import LossOptions
 from tmd.models.features import cached_file
+from tmd.registry import Registry
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -272,3 +274,54 @@ def test_shared_weights_see_blur_better_than_a_small_shift_of_brightness(shared_
     loss = create_content_loss("vgg53", shared_data / "weights")
     assert loss(blurred, hr) > loss(brighter, hr)
     assert content.mse(blurred, hr) < content.mse(brighter, hr)
+
+
+def test_a_new_content_term_is_a_function_and_a_registry_line(monkeypatch):
+    monkeypatch.setattr(content, "CONTENT_TERMS", Registry("losses.content"))
+
+    @content.CONTENT_TERMS.register("contrast")
+    def contrast(sr, hr):
+        return (sr.std() - hr.std()).abs()
+
+    spec = "0.5*contrast+l1"
+    assert parse_spec(spec) == [Term("contrast", 0.5), Term("l1", 1.0)]
+    assert resolve_content(spec).spec == spec
+    LossOptions(content=spec).check()
+    sr, hr = torch.rand(2, 2, 1, 8, 8)
+    loss = LossOptions(content=spec).create_content(channels=1)
+    expected = 0.5 * contrast(sr, hr) + (sr - hr).abs().mean()
+    assert loss(sr, hr).item() == pytest.approx(expected.item())
+    with pytest.raises(UserError, match="pixel, contrast, vggNM"):
+        parse_spec("contrasts")
+
+
+def test_a_content_term_with_weights_is_a_class_that_moves_with_the_loss(monkeypatch):
+    monkeypatch.setattr(content, "CONTENT_TERMS", Registry("losses.content"))
+
+    @content.CONTENT_TERMS.register("edges")
+    class Edges(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.filter = torch.nn.Conv2d(1, 1, 3, bias=False)
+
+        def forward(self, sr, hr):
+            return (self.filter(sr) - self.filter(hr)).abs().mean()
+
+    loss = create_content_loss("edges", channels=1).double()
+    sr, hr = torch.rand(2, 2, 1, 8, 8, dtype=torch.float64)
+    sr.requires_grad_()
+    loss(sr, hr).backward()
+    assert sr.grad.abs().max() > 0
+    assert not [p for p in loss.parameters() if p.requires_grad]
+
+
+def test_a_content_term_that_can_not_be_had_is_told_before_a_run(monkeypatch):
+    monkeypatch.setattr(content, "CONTENT_TERMS", Registry("losses.content"))
+
+    @content.CONTENT_TERMS.register("absent")
+    class Absent(torch.nn.Module):
+        def __init__(self):
+            raise UserError("losses.content=absent: its weights are not at hand")
+
+    with pytest.raises(UserError, match="not at hand"):
+        resolve_content("l1+absent")

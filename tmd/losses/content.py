@@ -2,8 +2,9 @@
 
 A spec such as ``0.5*vgg22+vgg54+0.01*l1`` says which terms are added with which weights:
 ``spec = term {"+" term}``, ``term = [weight "*"] name``, where a name is a pixel loss of
-`PIXEL_LOSSES`, ``pixel`` (the pixel loss chosen elsewhere) or a layer ``vggNM``: the M-th
-convolution before the N-th max-pool of VGG19, or of VGG16 where the weights are VGG16's.
+`PIXEL_LOSSES`, ``pixel`` (the pixel loss chosen elsewhere), a term of `CONTENT_TERMS`, or a layer
+``vggNM``: the M-th convolution before the N-th max-pool of VGG19, or of VGG16 where the weights are
+VGG16's.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,11 @@ VGGS = ("vgg19", "vgg16")
 AUTO_LAYER = {"vgg19": "vgg54", "vgg16": "vgg53"}  # the deepest of each
 
 PIXEL_LOSSES: Registry[Callable[[Tensor, Tensor], Tensor]] = Registry("losses.pixel")
+
+
+#: Terms of a content loss that are neither pixel losses nor layers of VGG: a function (SR, HR) ->
+#: scalar, or a class of `torch.nn.Module` made without arguments, whose ``forward`` is that.
+CONTENT_TERMS: Registry[Callable[..., Any]] = Registry("losses.content")
 
 
 @PIXEL_LOSSES.register("mse")
@@ -51,6 +57,8 @@ def charbonnier(sr: Tensor, hr: Tensor) -> Tensor:
 
 
 class Term(NamedTuple):
+    """A term of a content loss: its name and its factor."""
+
     name: str
     weight: float
 
@@ -88,10 +96,11 @@ def parse_spec(spec: str, pixel: str = "mse") -> list[Term]:
 
 
 def _check_term(spec: str, name: str, weight: float, before: list[Term]) -> None:
-    if name not in PIXEL_LOSSES and not re.fullmatch(r"vgg\d\d", name):
+    if not _is_registered(name) and not re.fullmatch(r"vgg\d\d", name):
+        listed = ", ".join([*PIXEL_LOSSES, "pixel", *CONTENT_TERMS])
         raise UserError(
             f"losses.content={spec!r}: {name!r} must be one of "
-            f"{', '.join(PIXEL_LOSSES)}, pixel, vggNM (a layer, for example vgg54)"
+            f"{listed}, vggNM (a layer, for example vgg54)"
         )
     if name in [term.name for term in before]:
         raise UserError(f"losses.content={spec!r}: {name} must come once, with one weight")
@@ -99,8 +108,12 @@ def _check_term(spec: str, name: str, weight: float, before: list[Term]) -> None
         raise UserError(f"losses.content={spec!r}: the weight of {name} must be above 0 and finite")
 
 
+def _is_registered(name: str) -> bool:
+    return name in PIXEL_LOSSES or name in CONTENT_TERMS
+
+
 class ContentLoss(nn.Module):
-    """A weighted sum of pixel losses and distances of VGG features.
+    """A weighted sum of pixel losses, registered terms and distances of VGG features.
 
     The distance of a layer is the mean over all elements of the squared difference of its feature
     maps (SRGAN, eq. 5). The paper also scales the maps by 1/12.75, which multiplies the loss by
@@ -117,6 +130,11 @@ class ContentLoss(nn.Module):
         super().__init__()
         self.weights = dict(terms)
         self.features = features
+        self.registered = {name: _function(name) for name in self.weights if _is_registered(name)}
+        # Modules go to the device with the loss; nothing in it is trained.
+        self.modules_of_terms = nn.ModuleDict(
+            {name: term for name, term in self.registered.items() if isinstance(term, nn.Module)}
+        ).requires_grad_(False)
 
     def terms(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
         """Each term's scalar by its name, without its weight.
@@ -124,7 +142,7 @@ class ContentLoss(nn.Module):
         Args:
             sr, hr: (N, C, H, W) in [0, 1], C = 1 or 3.
         """
-        values = {name: PIXEL_LOSSES[name](sr, hr) for name in self.weights if name in PIXEL_LOSSES}
+        values = {name: term(sr, hr) for name, term in self.registered.items()}
         if self.features is not None:
             with torch.no_grad():
                 wanted = self.features(hr)
@@ -175,7 +193,14 @@ def create_content_loss(
 
 
 def _layers(terms: list[Term]) -> list[str]:
-    return [term.name for term in terms if term.name not in PIXEL_LOSSES]
+    return [term.name for term in terms if not _is_registered(term.name)]
+
+
+def _function(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+    if name in PIXEL_LOSSES:
+        return PIXEL_LOSSES[name]
+    term = CONTENT_TERMS[name]
+    return term() if isinstance(term, type) else term
 
 
 def _vgg_weights(
@@ -198,6 +223,8 @@ def _vgg_weights(
 
 
 class ResolvedContent(NamedTuple):
+    """A spec that can be had, and the line that says what was chosen."""
+
     spec: str
     message: str
 
@@ -210,7 +237,7 @@ def resolve_content(
     pixel: str = "mse",
     announce: Callable[[str], None] = print,
 ) -> ResolvedContent:
-    """What ``auto`` stands for here, or ``spec`` itself once it is known that it can be had.
+    """Spec that ``auto`` stands for here, or ``spec`` itself once it is known that it can be had.
 
     ``auto`` is VGG's deepest convolution (``vgg54``; ``vgg53`` where ``weights_path`` holds VGG16)
     if its weights are at hand, or can be downloaded and the device is not the CPU; else ``pixel``.
@@ -227,7 +254,11 @@ def resolve_content(
     """
     if spec == "auto":
         return _resolve_auto(weights_path, torch.device(device), announce)
-    layers = _layers(parse_spec(spec, pixel))
+    terms = parse_spec(spec, pixel)
+    layers = _layers(terms)
+    for name in dict(terms):
+        if name in CONTENT_TERMS:
+            _function(name)  # what it needs may be missing, too
     if layers and weights_path is None and not cached_file("vgg19").is_file():
         announce(f"content loss {spec}: downloading VGG19's weights to {cached_file('vgg19')}")
     if layers:
