@@ -1,31 +1,87 @@
-"""Where a run is recorded: one protocol, one tracker a file, made by name."""
+"""Where a run is recorded: one protocol, one tracker a file, made by name.
+
+A session calls every recorder alike. The run's own record, Sacred's or a `Folder`, comes first and
+must not fail; trackers are `Guarded`, and may.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from PIL import Image
+from tmd.recorders.folder import Folder
+from tmd.recorders.guarded import Guarded
+from tmd.recorders.registry import (
+    TRACKERS,
+    Recorder,
+    TrackedRun,
+    check_trackers,
+    register_tracker,
+    series,
+)
+
+__all__ = [
+    "TRACKERS",
+    "Folder",
+    "Guarded",
+    "Recorder",
+    "TrackedRun",
+    "check_trackers",
+    "create_recorder",
+    "recording",
+    "register_tracker",
+    "series",
+]
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
 
 
-class Recorder(Protocol):
-    """A record of a run in the making: Sacred's, TensorBoard's, a folder's."""
+def create_recorder(
+    name: str, folder: Path, run_name: str, config: Mapping[str, Any] | None = None
+) -> Guarded:
+    """The tracker called ``name``, guarded; opened at its first call.
 
-    def info(self, values: Mapping[str, Any]) -> None:
-        """Add what was resolved at run time; a key that comes again replaces the former one."""
+    Args:
+        name: of `TRACKERS`.
+        folder: of the run's own; what a tracker keeps of all runs together lies beside it.
+        run_name: as the tracker shows it.
+        config: of the run, without secrets.
 
-    def metrics(self, group: str, values: Mapping[str, float], iteration: int) -> None:
-        """Add one point to the curve of each of ``values``; ``group``: train or validation."""
+    Raises:
+        UserError: there is no such tracker, or its package is not installed.
+    """
+    check_trackers([name])
+    tracker = TRACKERS[name]
+    created = tracker.create(TrackedRun(Path(folder), run_name, config or {}))
+    return Guarded(created, name, tracker.artifacts)
 
-    def image(self, name: str, image: Image.Image, iteration: int) -> None:
-        """Keep a picture; ``name`` is a file's (``sheet_00000400.png``), another each time."""
 
-    def artifact(self, name: str, write: Callable[[Path], None]) -> bool:
-        """Keep a file that ``write`` makes at the path it is given; is it durable now?"""
+@contextmanager
+def recording(recorders: Sequence[Recorder]) -> Iterator[None]:
+    """Close the recorders at the block's end, whatever ends it; trackers are told how it ended.
 
-    def remove(self, name: str) -> None:
-        """Forget the artifact ``name``, if there is one."""
-
-    def close(self) -> None:
-        """Finish: all that was handed over is written, or said not to be."""
+    Trackers come first: what failed in them goes into the info of the others, as ``trackers``.
+    """
+    status = "FAILED"
+    try:
+        yield
+        status = "COMPLETED"
+    except KeyboardInterrupt:
+        status = "INTERRUPTED"
+        raise
+    finally:
+        trackers = [each for each in recorders if isinstance(each, Guarded)]
+        others = [each for each in recorders if not isinstance(each, Guarded)]
+        for tracker in trackers:
+            tracker.info({"status": status})
+            tracker.close()
+        reports = {tracker.name: tracker.report for tracker in trackers if tracker.report}
+        for recorder in others:
+            if reports:
+                recorder.info({"trackers": reports})
+            recorder.close()
