@@ -1,3 +1,3 @@
 """Single-image super-resolution with PyTorch and Ignite: the library, free of Sacred."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
