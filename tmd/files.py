@@ -40,8 +40,9 @@ def replacing(path: PathLike, durable: bool = True, overwrite: bool = True) -> I
         OSError: it can't be written; ``path`` is untouched.
 
     Example:
-        >>> with replacing("result.txt") as file:  # doctest: +SKIP
+        >>> with replacing("result.txt") as file:
         ...     file.write(b"all of it")
+        9
     """
     path = Path(path)
     temporary = _temporary(path)

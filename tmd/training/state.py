@@ -34,7 +34,8 @@ class TrainingState:
         >>> before = state.snapshot()
         >>> nn.init.zeros_(state.parts["generator"].weight).sum().item()
         0.0
-        >>> state.load(before)
+        >>> state.load(before)  # none was left as it is
+        []
     """
 
     def __init__(self, parts: dict[str, Stateful]) -> None:
