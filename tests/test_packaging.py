@@ -24,8 +24,8 @@ from tmd import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("tmd", "ingredients", "observers", "experiments")
-#: Needed without being imported by us: sacred imports pkg_resources, torch and Ignite tensorboard.
-INDIRECT = {"setuptools", "tensorboard"}
+#: Needed without being imported by us: sacred imports pkg_resources.
+INDIRECT = {"setuptools"}
 EPOCHS = ("schedule.pretrain=4it", "schedule.warmup=2it", "schedule.adversarial=2it")
 
 

@@ -31,7 +31,7 @@ class ImageHistory:
         >>> history = ImageHistory(capacity=2, every=1, ratio=0.5)
         >>> history.mix(torch.zeros(4, 3, 8, 8)).shape  # nothing stored yet: the batch itself
         torch.Size([4, 3, 8, 8])
-        >>> history.mix(torch.ones(4, 3, 8, 8)).mean()  # one image was stored: it is one of the four
+        >>> history.mix(torch.ones(4, 3, 8, 8)).mean()  # one was stored: one of these four
         tensor(0.7500)
     """
 

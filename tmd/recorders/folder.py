@@ -24,8 +24,8 @@ class Folder:
         folder: made where it is absent.
 
     Example:
-        >>> recorder = Folder("runs/first")  # doctest: +SKIP
-        >>> recorder.metrics("validation", {"psnr": 28.43}, 400)  # doctest: +SKIP
+        >>> recorder = Folder("runs/first")
+        >>> recorder.metrics("validation", {"psnr": 28.43}, 400)
     """
 
     def __init__(self, folder: str | Path) -> None:
