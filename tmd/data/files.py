@@ -99,11 +99,11 @@ def without(train: FileSource, validation: FileSource) -> FileSource:
     copies: dict[tuple[int, bytes], list[str]] = {}
     lengths = validation.bytes_each()
     for path, length in zip(validation.names(), lengths.tolist(), strict=True):
-        copies.setdefault((length, _ending(path)), []).append(path)
+        copies.setdefault((length, file_ending(path)), []).append(path)
 
     def is_held_out(index: int) -> bool:
         path = train.name(index)
-        alike = copies.get((int(train.bytes_each()[index]), _ending(path)), ())
+        alike = copies.get((int(train.bytes_each()[index]), file_ending(path)), ())
         return any(_are_equal(path, other) for other in alike)
 
     # Most files are told apart by their length, and only the rest is opened.
@@ -150,7 +150,8 @@ def _are_equal(path: str, other: str) -> bool:
         return False
 
 
-def _ending(path: str) -> bytes:
+def file_ending(path: str) -> bytes:
+    """The last 1024 bytes of a file, or its path where it can't be read."""
     try:
         with open(path, "rb", buffering=0) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 1024))

@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import logging
 import weakref
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from tmd.data.files import find_files, without
 from tmd.data.framing import Framing, Unusable, centre
 from tmd.data.loading import endless_batches
-from tmd.data.options import DatasetOptions, folders
+from tmd.data.options import DatasetOptions
 from tmd.data.sampling import Sampler
-from tmd.data.sources import FileSource, ImageSource, ShrunkSource
+from tmd.data.sources import ImageSource, ShrunkSource
+from tmd.data.splits import Split, TrainedOn, split
 from tmd.data.storage import (
     DeviceStorage,
     DiskStorage,
@@ -30,7 +30,6 @@ from tmd.data.storage import (
 )
 from tmd.distributed import ALONE, Share, processes_here
 from tmd.errors import UserError
-from tmd.seeding import generator
 
 # Reading the headers of more images than this would delay the start; which are unusable is then
 # found when they are drawn, and the size of the set is estimated from a few.
@@ -56,7 +55,13 @@ class TrainingData:
     """
 
     def __init__(
-        self, train: Prepared, validation: Validation, sampler: Sampler, workers: int, strict: bool
+        self,
+        train: Prepared,
+        validation: Validation,
+        sampler: Sampler,
+        workers: int,
+        strict: bool,
+        apart: Split,
     ) -> None:
         self.train = train.source
         self.validation = validation.source
@@ -76,6 +81,7 @@ class TrainingData:
         self._train = train
         self._sampler = sampler
         self._strict = strict
+        self._split = apart
         self._streams: weakref.WeakSet[Generator] = weakref.WeakSet()
         self._report(validation.source, validation.skipped)
         self._report(train.source, train.storage.skipped)
@@ -107,6 +113,14 @@ class TrainingData:
         """(name, (C, H, W) uint8) of each image to validate on, of sizes that the scale divides."""
         return list(self._validation.images)
 
+    @property
+    def trained_on(self) -> dict[str, Any]:
+        """The images learnt from, in this run and those before it, for `create_dataset`.
+
+        Text and tensors, eight bytes an image; the first look at it takes a look at each.
+        """
+        return self._split.trained_on.state_dict()
+
     def close(self) -> None:
         """End the worker processes of all streams of batches."""
         for stream in list(self._streams):
@@ -137,6 +151,7 @@ def create_dataset(
     device: torch.device | str = "cpu",
     choose: Callable[[ImageSource], ImageSource] | None = None,
     share: Share = ALONE,
+    trained_on: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> TrainingData:
     """Find, check and prepare a dataset.
@@ -149,6 +164,8 @@ def create_dataset(
         device: where batches will be used.
         choose: narrows the images to learn from, those to validate on having been set apart.
         share: which rows of each batch are made: those of this process.
+        trained_on: `TrainingData.trained_on` of the run that this one goes on from: none of its
+            images is held out.
         options: see `DatasetOptions`.
 
     Raises:
@@ -162,7 +179,9 @@ def create_dataset(
     """
     chosen = DatasetOptions(name, root, **options)
     chosen.check(scale)
-    train, held_out = _split(chosen, seed)
+    before = None if trained_on is None else TrainedOn.of_state(trained_on)
+    apart = split(chosen, seed, before)
+    train, held_out = apart.train, apart.validation
     if choose is not None:
         train = choose(train)
     if chosen.factors != [1]:
@@ -173,7 +192,8 @@ def create_dataset(
     prepared = _prepare(chosen, train, framing, torch.device(device))
     turns = 1 if not chosen.augment else 2 if framing.whole else 8
     sampler = Sampler(len(train), chosen.batch_size, seed, turns, share)
-    return TrainingData(prepared, validation, sampler, _workers(chosen, prepared), chosen.strict)
+    workers = _workers(chosen, prepared)
+    return TrainingData(prepared, validation, sampler, workers, chosen.strict, apart)
 
 
 @dataclass(frozen=True)
@@ -201,52 +221,6 @@ class Validation:
             sum_.update(repr(tuple(image.shape)).encode())
             sum_.update(image.numpy().data)
         return sum_.hexdigest()
-
-
-def _split(chosen: DatasetOptions, seed: int) -> tuple[ImageSource, ImageSource]:
-    """(train, validation), which share no image."""
-    pools = chosen.kind.pools(chosen.request)
-    train, held_out, count = pools.train, pools.validation, pools.validation_count
-    if chosen.val_root is not None:
-        files = find_files(folders(chosen.val_root), train.channels, key="dataset.val_root")
-        train = _without(train, files)
-        if not len(train):
-            raise UserError("dataset: nothing to learn from: all is in dataset.val_root too")
-        held_out, count = files, None
-    pool = train if held_out is None else held_out
-    count = _validation_count(chosen, len(pool), count, splits=held_out is None)
-    order = torch.randperm(len(pool), generator=generator(seed, "split")).numpy()
-    picked = pool.subset(np.sort(order[:count])) if count < len(pool) else pool
-    if held_out is None:
-        train = train.subset(np.sort(order[count:]))
-    if not count and chosen.validation is None:
-        _log.warning("A set of one image leaves none to validate on")
-    # Where all images are equal, there is nothing to keep apart.
-    return _without(train, picked) or train, picked
-
-
-def _without(train: ImageSource, held_out: ImageSource) -> ImageSource:
-    if not isinstance(train, FileSource) or not isinstance(held_out, FileSource):
-        return train
-    return without(train, held_out)
-
-
-def _validation_count(
-    chosen: DatasetOptions, available: int, recommended: int | None, splits: bool
-) -> int:
-    most = available - 1 if splits else available
-    if chosen.validation is None:
-        recommended = available if recommended is None else recommended
-        return min(most, recommended, max(1, available // 5) if splits else available)
-    if isinstance(chosen.validation, float):
-        return min(most, max(1, round(chosen.validation * available)))
-    if chosen.validation > most:
-        left = " and leave one to learn from" if splits else ""
-        raise UserError(
-            f"dataset.validation={chosen.validation}: there are {available} images to take "
-            f"them from{left}"
-        )
-    return chosen.validation
 
 
 def _common_framing(chosen: DatasetOptions, source: ImageSource, scale: int) -> Framing:
