@@ -14,6 +14,10 @@ class UserError(Exception):
     """A mistake in what was asked for; shown as one line, never with a traceback."""
 
 
+class LostWorkerError(UserError):
+    """The end of a process that made batches, for want of memory mostly; the weights are sound."""
+
+
 def check_choice(key: str, value: Any, choices: Collection[Any]) -> None:
     """Raise `UserError` unless ``value`` is one of ``choices``."""
     # `True == 1`, so a flag would otherwise pass where a number is meant.
