@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from ingredients.base import Ingredient
-from tmd.acceleration.autotune import fastest
+from tmd.acceleration.autotune import fastest, is_provisional
 from tmd.acceleration.speed import Speed
 from tmd.distributed import started_share
 from tmd.errors import UserError, check_flag, check_number
@@ -73,9 +73,11 @@ def resolve_speed(device: str, speed: str) -> ResolvedSpeed:
         return ResolvedSpeed(str(Speed.parse(speed)), f"speed: {speed}, as asked for")
     # The other processes train as the first one does; see `experiments.support.start`.
     chosen = str(fastest(torch.device(device)) if started_share().is_main else Speed())
+    until = ", as busy as it is (timed again at the next start)"
     return ResolvedSpeed(
         chosen,
-        f"speed: auto chose {chosen}, the fastest on this machine; "
+        f"speed: auto chose {chosen}, the fastest on this machine"
+        f"{until if is_provisional(torch.device(device)) else ''}; "
         "choose with training.speed=float32, ...",
     )
 

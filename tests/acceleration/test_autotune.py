@@ -11,8 +11,17 @@ import pytest
 import torch
 
 from tmd.acceleration import autotune as module
-from tmd.acceleration.autotune import CPU_SPEEDS, GPU_SPEEDS, candidates, choice, fastest, work_of
+from tmd.acceleration.autotune import (
+    CPU_SPEEDS,
+    GPU_SPEEDS,
+    candidates,
+    choice,
+    fastest,
+    is_provisional,
+    work_of,
+)
 from tmd.acceleration.speed import Speed
+from tmd.acceleration.threads import Load
 
 CPU = torch.device("cpu")
 Costs = Callable[[list[float]], list[str]]
@@ -22,8 +31,15 @@ Costs = Callable[[list[float]], list[str]]
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     module._fastest.cache_clear()
+    module._provisional.clear()
+    let_others_use(monkeypatch, 0.0)
     yield tmp_path / "tmd" / "speeds"
     module._fastest.cache_clear()
+
+
+def let_others_use(monkeypatch: pytest.MonkeyPatch, processors: float | None) -> None:
+    load = None if processors is None else Load(processors, 2)
+    monkeypatch.setattr(module.LoadMeter, "read", lambda self: load)
 
 
 def busy(milliseconds: float) -> None:
@@ -74,6 +90,37 @@ def test_a_machine_is_timed_once(costs: Costs, cache: Path) -> None:
     assert kept["fastest"] == str(first)
     assert kept["milliseconds"][str(first)] == pytest.approx(1, abs=0.5)
     assert torch.__version__ in kept["machine"]
+
+
+def test_what_was_timed_in_a_busy_second_is_used_and_not_remembered(
+    costs: Costs, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_others_use(monkeypatch, 1.0)
+    made = costs([3, 1, 2])
+    assert fastest(CPU) == CPU_SPEEDS[1]
+    assert is_provisional(CPU)
+    assert not cache.exists()
+    assert fastest(CPU) == CPU_SPEEDS[1]
+    assert len(made) == 3  # once a process all the same
+    module._fastest.cache_clear()  # as another process begins
+    module._provisional.clear()
+    let_others_use(monkeypatch, 0.2)
+    costs([1, 2, 3])
+    assert fastest(CPU) == CPU_SPEEDS[0]
+    assert not is_provisional(CPU)
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_what_a_quiet_machine_told_counts_on_a_busy_one(
+    costs: Costs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    costs([3, 1, 2])
+    first = fastest(CPU)
+    module._fastest.cache_clear()
+    let_others_use(monkeypatch, 1.0)
+    assert costs([1, 2, 3]) == []
+    assert fastest(CPU) == first
+    assert not is_provisional(CPU)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
-"""Which arithmetic is the fastest on this machine: timed, once, and remembered.
+"""The fastest arithmetic on this machine: timed, once, and remembered.
 
-What a processor says it can do does not tell. Of two with AVX-512, one takes 0.6 of float32's time
+A processor's description does not tell. Of two with AVX-512, one takes 0.6 of float32's time
 for bfloat16 convolutions, and another 1.6 times as long; by Winograd's convolution the step of
 SRGAN's networks with VGG54 took 1.1 times as long on the first and 0.8 of the time on the other.
 """
@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from tmd.acceleration.speed import Speed
+from tmd.acceleration.threads import LoadMeter, is_busy
 from tmd.cache import cache_file, keep
 from tmd.hardware import device_name
 
@@ -42,12 +43,21 @@ Work = Callable[[], None]
 
 
 def fastest(device: torch.device) -> Speed:
-    """The fastest of those whose result is as good, on ``device``.
+    """Fastest speed of those whose result is as good, on ``device``.
 
     Timed for a second when it is first asked for; then what is kept in the folder ``speeds`` of
-    `tmd.cache` is taken, so that one machine gives one answer.
+    `tmd.cache` is taken, so that one machine gives one answer. What is timed while other programs
+    keep a CPU busy (`is_provisional`) is not kept.
     """
     return _fastest(device, torch.get_num_threads())
+
+
+def is_provisional(device: torch.device) -> bool:
+    """Tell whether `fastest` timed on a busy machine, and will time again at the next start."""
+    return (device, torch.get_num_threads()) in _provisional
+
+
+_provisional: set[tuple[torch.device, int]] = set()
 
 
 @lru_cache
@@ -58,9 +68,12 @@ def _fastest(device: torch.device, threads: int) -> Speed:
     place = cache_file("speeds", machine, ".json")
     if place is not None and (remembered := _remembered(place)) in names:
         return speeds[names.index(remembered)]
+    load = LoadMeter()
     times = seconds([work_of(speed, device) for speed in speeds], device)
     chosen = speeds[choice(times)]
-    if place is not None:
+    if device.type == "cpu" and is_busy(load.read()):
+        _provisional.add((device, threads))
+    elif place is not None:
         found = {
             "machine": machine,
             "fastest": str(chosen),
@@ -79,7 +92,7 @@ def _remembered(place: Path) -> Any:
 
 
 def candidates(device: torch.device) -> Sequence[Speed]:
-    """What there is to choose from, from the most exact on."""
+    """Speeds to choose from, from the most exact on."""
     if device.type != "cuda":
         return CPU_SPEEDS
     if torch.cuda.is_bf16_supported(including_emulation=False):
@@ -88,7 +101,7 @@ def candidates(device: torch.device) -> Sequence[Speed]:
 
 
 def choice(times: Sequence[float]) -> int:
-    """The place of the shortest time, where each is to be beaten by `MARGIN` by a later one.
+    """Place of the shortest time, where each is to be beaten by `MARGIN` by a later one.
 
     Example:
         >>> choice([2.0, 1.95, 1.0]), choice([2.0, 1.95, 1.9])
@@ -104,7 +117,7 @@ def choice(times: Sequence[float]) -> int:
 def work_of(speed: Speed, device: torch.device) -> Work:
     """Forward and backward through layers as SRGAN's networks and VGG have them.
 
-    Of what a speed switches for the whole process nothing is switched on a CPU.
+    What a speed switches for the whole process stays as it is on a CPU.
     """
     on_gpu = device.type == "cuda"
     with torch.random.fork_rng(devices=[]):
@@ -131,7 +144,7 @@ def work_of(speed: Speed, device: torch.device) -> Work:
 
 
 def seconds(works: Sequence[Work], device: torch.device) -> list[float]:
-    """What each takes at best, in turns: of a GPU's time, or of the processor's.
+    """Least time that each takes, in turns: of a GPU, or of the processor.
 
     Of the processor's, over all its threads, since other programs, such as another run that starts,
     make the time by the clock ten times as long for one and not for the next. What would leave
