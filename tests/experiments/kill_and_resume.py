@@ -1,9 +1,12 @@
 """Kill training runs with SIGKILL, resume them, and compare every tensor with a run never killed.
 
     python tests/experiments/kill_and_resume.py --kills 30
+    python tests/experiments/kill_and_resume.py --kills 30 --settings all
+    python tests/experiments/kill_and_resume.py --kills 8 --settings muon,unpaired
 
-The kills are spread over the three phases and over 0 and 2 loader workers. Prints a line a kill
-and ends with the count of identical ones; the exit status is 0 if all were.
+The kills are spread over the three phases and over 0 and 2 loader workers; with several settings,
+those of `kinds.py`, they take turns. Prints a line a kill and ends with the count of identical
+ones; the exit status is 0 if all were.
 """
 
 from __future__ import annotations
@@ -13,15 +16,19 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from kinds import KINDS, Kind
+from kinds import TOTAL as SMALL_TOTAL
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,10 +49,11 @@ SETTINGS = [
 TOTAL = 60
 
 
-def command(script: str, store: Path, *updates: str) -> list[str]:
+def command(script: str, store: Path, *updates: str, root: Path = ROOT) -> list[str]:
+    """Return what a user types, with the script of the build in ``root``."""
     return [
         sys.executable,
-        str(ROOT / "experiments" / f"{script}.py"),
+        str(root / "experiments" / f"{script}.py"),
         "-F",
         str(store),
         "with",
@@ -53,15 +61,31 @@ def command(script: str, store: Path, *updates: str) -> list[str]:
     ]
 
 
-def train(script: str, store: Path, *updates: str) -> Path:
+def environment(root: Path = ROOT) -> dict[str, str]:
+    """Variables by which a process imports the build in ``root``, whatever is installed."""
+    return {**os.environ, "PYTHONPATH": str(root)}
+
+
+def train(
+    script: str, store: Path, *updates: str, root: Path = ROOT, folder: Path | None = None
+) -> Path:
     """Run to the end; the new run's folder.
+
+    Args:
+        root: of the build that trains.
+        folder: to train in; None: ``root``.
 
     Raises:
         RuntimeError: it failed; the message has what it printed.
     """
     known = runs(store)
     done = subprocess.run(
-        command(script, store, *updates), cwd=ROOT, capture_output=True, text=True, check=False
+        command(script, store, *updates, root=root),
+        cwd=folder or root,
+        env=environment(root),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise RuntimeError(f"exit {done.returncode}\n{done.stdout}\n{done.stderr}")
@@ -94,11 +118,14 @@ def train_and_kill(
     number: int = signal.SIGKILL,
     delay: float = 0.0,
     timeout: float = 300,
+    root: Path = ROOT,
+    folder: Path | None = None,
 ) -> tuple[Path, int]:
     """Start a run and send it a signal once it has saved ``iteration`` or a later one.
 
     Args:
         delay: seconds to wait after that, so that the signal comes anywhere in an iteration.
+        root, folder: as for `train`.
 
     Returns:
         The run's folder and the exit status.
@@ -106,7 +133,11 @@ def train_and_kill(
     known = runs(store)
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            command(script, store, *updates), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
+            command(script, store, *updates, root=root),
+            cwd=folder or root,
+            env=environment(root),
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
         deadline = time.monotonic() + timeout
         while process.poll() is None and time.monotonic() < deadline:
@@ -172,41 +203,97 @@ def validation_points(run: Path) -> dict[int, float]:
     return dict(zip(entry["steps"], entry["values"], strict=True))
 
 
+def train_and_surely_kill(
+    script: str, store: Path, iteration: int, *updates: str, **options: Any
+) -> tuple[Path, int]:
+    """`train_and_kill`, again while the run ends before the signal comes."""
+    for _ in range(20):
+        run, status = train_and_kill(script, store, iteration, *updates, **options)
+        if status:
+            return run, status
+    raise RuntimeError("every run ended before it could be killed")
+
+
+@dataclass
+class Subject:
+    """A kind of run that is killed again and again, and how it ends when nobody does that."""
+
+    name: str
+    kind: Kind
+    total: int
+    folder: Path
+    reference: dict[str, Any]
+
+    @classmethod
+    def begin(cls, name: str, kind: Kind, total: int, folder: Path) -> Subject:
+        """Train the run that is never killed, in ``folder``."""
+        kind.prepare(folder)
+        if kind.parent is not None:
+            begin_parent(kind, folder)
+        run = train(kind.script, folder / "runs", *kind.updates, folder=folder)
+        reference = final_state(run)
+        print(f"{name}: {count_tensors(reference)} tensors", flush=True)
+        return cls(name, kind, total, folder, reference)
+
+    def kill_and_resume(self, share: float, workers: int, delay: float) -> tuple[bool, str]:
+        """Kill a run past ``share`` of it and resume it: are the tensors equal; what happened."""
+        store, script = self.folder / "runs", self.kind.script
+        # From the first checkpoint to just before the last.
+        after = 5 + int((self.total - 10) * share)
+        updates = (*self.kind.updates, f"dataset.workers={workers}")
+        run, status = train_and_surely_kill(
+            script, store, after, *updates, delay=delay, folder=self.folder
+        )
+        newest, phase = max(checkpoints(run)), final_state(run)["phase"]
+        resumed = train(script, store, f"resume={run}", folder=self.folder)
+        different = differences(self.reference, final_state(resumed))
+        verdict = "identical" if not different else f"DIFFERENT: {different[:3]}"
+        return not different, (
+            f"{self.name}, status {status}, workers {workers}, resumed from {newest} "
+            f"({phase}): {verdict}"
+        )
+
+
+def begin_parent(kind: Kind, folder: Path, root: Path = ROOT) -> None:
+    """Train the run that ``kind`` grows from, and put its best network where `Kind` says."""
+    assert kind.parent is not None
+    run = train(kind.script, folder / "parents", *kind.parent, root=root, folder=folder)
+    shutil.copy(run / "best.pt", folder / "parent.pt")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--script", default="srgan")
-    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--script", default="srgan", help="without --settings")
+    parser.add_argument("--kills", type=int, default=30, help="of all settings together")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--settings", help=f"small runs: all, or of {','.join(KINDS)}")
     parser.add_argument("updates", nargs="*", help="like optimization.optimizer_g=muon")
     arguments = parser.parse_args()
-    settings = [*SETTINGS, *arguments.updates]
+    if arguments.settings is None:
+        chosen, total = {arguments.script: Kind(tuple(SETTINGS), arguments.script)}, TOTAL
+    elif arguments.settings == "all":
+        chosen, total = KINDS, SMALL_TOTAL
+    else:
+        chosen = {name: KINDS[name] for name in arguments.settings.split(",")}
+        total = SMALL_TOTAL
     draw = random.Random(arguments.seed)
     identical = 0
     with tempfile.TemporaryDirectory() as folder:
-        store = Path(folder) / "runs"
-        reference = final_state(train(arguments.script, store, *settings))
-        print(f"reference: {count_tensors(reference)} tensors", flush=True)
-        for kill in range(arguments.kills):
-            workers = 2 * (kill % 2)
-            updates = [*settings, f"dataset.workers={workers}"]
-            # From the first checkpoint to just before the last, evenly.
-            after = 5 + (TOTAL - 10) * kill // arguments.kills
-            status = 0
-            while status == 0:  # a run that ended before the signal came was not killed
-                run, status = train_and_kill(
-                    arguments.script, store, after, *updates, delay=draw.uniform(0, 0.3)
-                )
-            newest = max(checkpoints(run))
-            phase = final_state(run)["phase"]
-            resumed = train(arguments.script, store, f"resume={run}")
-            different = differences(reference, final_state(resumed))
-            identical += not different
-            verdict = "identical" if not different else f"DIFFERENT: {different[:3]}"
-            print(
-                f"kill {kill + 1}: status {status}, workers {workers}, resumed from {newest} "
-                f"({phase}): {verdict}",
-                flush=True,
+        subjects = [
+            Subject.begin(
+                name,
+                replace(kind, updates=(*kind.updates, *arguments.updates)),
+                total,
+                Path(folder) / name,
             )
+            for name, kind in chosen.items()
+        ]
+        for kill in range(arguments.kills):
+            turn, subject = kill // len(subjects), subjects[kill % len(subjects)]
+            turns = -(-arguments.kills // len(subjects))
+            same, line = subject.kill_and_resume(turn / turns, 2 * (turn % 2), draw.uniform(0, 0.3))
+            identical += same
+            print(f"kill {kill + 1}: {line}", flush=True)
     print(f"{identical} of {arguments.kills} identical")
     return 0 if identical == arguments.kills else 1
 
