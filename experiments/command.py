@@ -270,8 +270,7 @@ def usage(name: str) -> str:
     """How a script is typed, and its docstring with its examples as they are typed here."""
     tree = scripts()[name]
     forms = [form(name), *(form(f"{name} {command}") for command in commands(name))]
-    docstring = (ast.get_docstring(tree) or "").replace("python experiments/", "tmd ")
-    docstring = re.sub(r"^( *tmd \w+)\.py\b", r"\1", docstring, flags=re.MULTILINE)
+    docstring = as_typed(ast.get_docstring(tree) or "")
     has = "\n".join(f"  {command:<12}  {line}" for command, line in commands(name).items())
     return "\n".join(
         [
@@ -285,6 +284,11 @@ def usage(name: str) -> str:
             "recorded to; -u to leave no record.",
         ]
     )
+
+
+def as_typed(docstring: str) -> str:
+    """A script's docstring, its examples as they are typed here."""
+    return re.sub(r"python experiments/(\w+)\.py", r"tmd \1", docstring)
 
 
 def form(command: str) -> str:

@@ -19,23 +19,23 @@ def _default(name: str, attribute: str):
 @ingredient.config
 def config():
     root = None  # a folder, or a list of folders
-    name = "demo" if root is None else "folder"  # or celeba, flickr8k, mnist
-    channels = _default(name, "channels")
-    mode = "patches"  # or whole: whole images of one size
+    name = "demo" if root is None else "folder"  # demo, folder, celeba, flickr8k, mnist
+    channels = _default(name, "channels")  # of every image: 1 is grey, 3 is RGB
+    mode = "patches"  # patches; whole: whole images of one size
     patch_size = _default(name, "patch_size")  # HR pixels
     # divide the sides of every image first, 2 to 4 for photos straight from a camera; of several,
     # [1, 1.5, 2], each gives the set once more
     shrink = 1
     crop = None  # side, or [height, width], of a centre crop of every image
     augment = True  # flips and right-angle turns
-    batch_size = 8
+    batch_size = 8  # HR patches
     val_root = None  # folder of images to validate on; None holds out some of root
     validation = None  # how many images to validate on, or which share
     list_file = None  # text file that names the images to use
     storage = "auto"  # disk, memory, device
     workers = None  # None: what fits the storage
     strict = False  # an image that can't be used is an error
-    download = False
+    download = False  # fetch what is absent, where the kind of dataset can be fetched
 
 
 def _options(

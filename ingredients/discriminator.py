@@ -20,7 +20,7 @@ def config():
     features = [32, 64, 64, 128, 128, 256]  # channels after each convolution
     strides = [2, 2, 1, 2, 1, 2]  # of each convolution
     norm = "auto"  # batch, none, auto: as published, and none with spectral normalisation
-    spectral_norm = False
+    spectral_norm = False  # spectral normalisation of its layers
     # What only this architecture takes; the defaults suit patches of 72 pixels.
     options = {"grid": 4, "hidden": 128} if name == "srgan" else {}
 

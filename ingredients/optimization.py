@@ -35,8 +35,8 @@ CLIPPING: dict[str, Callable[[float], GradientRule]] = {
 @ingredient.config
 def config():
     optimizer_g = "adam"  # adam, muon (for the kernels; at the same rates it learns faster)
-    lr_g = 1e-3
-    lr_d = 1e-4
+    lr_g = 1e-3  # learning rate of G
+    lr_d = 1e-4  # learning rate of D
     adversarial_lr = 0.2  # factor of lr_g in the adversarial phase
     lr_rise = 0  # epochs, or 500it: the rates rise linearly at the start of the run
     betas = [0.9, 0.999]  # of Adam, for both

@@ -21,7 +21,7 @@ def config():
     log_interval = 10  # iterations over which scalars are averaged
     checkpoint_every = 400  # iterations
     preview_images = 2  # held-out images on the sheet
-    tensorboard = True
+    tensorboard = True  # also write events for TensorBoard
     sync_batch_norm = False  # batch statistics over all GPUs; False: over each one's images
     # float32 or bfloat16, then any of +channels_last +compile +keep_memory +rows +tf32 +winograd;
     # auto: what is the fastest on this machine, which is timed once

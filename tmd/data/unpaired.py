@@ -83,7 +83,7 @@ class UnpairedData:
         return self.lr.validation_images()
 
     def reference_images(self, count: int, seed: int, side: int = 512) -> list[Tensor]:
-        """Up to ``count`` of the unpaired images, at most their central ``side``² pixels.
+        """Up to ``count`` of the unpaired images, at most their central square of ``side`` pixels.
 
         Returns:
             (1, C, H, W) each, in [0, 1].
