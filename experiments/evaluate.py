@@ -6,16 +6,16 @@
 
 One table a benchmark: a row an image, the last one `mean`. `run`, `checkpoint`, `method`, `sr_root`
 and `benchmark` take several, `run=3,4`; what is evaluated stands side by side. The benchmark is a
-folder of HR images, or holds `HR/` and perhaps `LR_bicubic/X4`. By default the figures are the
-field's: Y of BT.601, a border of `scale` pixels left out, LR by MATLAB's bicubic.
+folder of HR images, or holds `HR/` and perhaps `LR_bicubic/X4`. By default the convention is the
+field's: Y of BT.601, a border of `scale` pixels left out, LR by MATLAB's bicubic. Images of one
+level, and of a metric those that are too small for it, are not in the mean, which is said.
 
-Recorded like any run: tables as CSV and Markdown, each image's figures as metrics. `-u` leaves no
+Recorded like any run: tables as CSV and Markdown, each image's values as metrics. `-u` leaves no
 record.
 """
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 import tempfile
@@ -34,9 +34,7 @@ from observers import RunArtifacts, without_credentials
 from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.evaluation import (
     METHODS,
-    METRICS,
     Benchmark,
-    MetricSettings,
     Sample,
     System,
     Table,
@@ -50,7 +48,8 @@ from tmd.evaluation import (
 )
 from tmd.images import write_image
 from tmd.measurements import Measurement, create_measurement
-from tmd.metrics import CHANNELS
+from tmd.metrics import CHANNELS, MetricSettings
+from tmd.metrics.registry import FUNCTIONS, INFO_KEY, described
 
 ex = Experiment("evaluate")
 
@@ -68,7 +67,7 @@ def config():
     lr_root = None  # folder of LR images, if they lie elsewhere
     scale = None  # None: the run's, else 4
     measurement = None  # how LR is made: None bicubic, `run` as in training, or a list of operators
-    metrics = "auto"  # psnr, ssim, lpips_alex, lpips_vgg, spectral; auto: all but lpips_vgg
+    metrics = "auto"  # registered ones; auto: psnr, ssim, lpips_alex (its weights), spectral
     lpips_weights = None  # folder of LPIPS's backbones and heads; None: torch's cache
     channel = "y"  # of PSNR, SSIM, spectral: y (BT.601, 16 to 235), y-full (0 to 255), rgb
     border = None  # pixels left out on each side by these; None: scale
@@ -111,7 +110,7 @@ def check(
         raise UserError("lr_root: goes with one benchmark, not with several")
     if metrics != "auto":
         for name in several(metrics):
-            check_choice("metrics", name, list(METRICS))
+            check_choice("metrics", name, list(FUNCTIONS))
     check_choice("channel", channel, CHANNELS)
     if border is not None:
         check_number("border", border, 0, integer=True)
@@ -249,14 +248,15 @@ def main(
     lpips_weights: Any,
     device: str,
     save_images: bool | str,
-) -> dict[str, dict[str, dict[str, float]]]:
+) -> dict[str, dict[str, dict[str, float | None]]]:
     record = Record(_run, save_images)
     benchmarks = open_benchmarks(scale=scale)
     systems = build_systems(benchmarks=benchmarks, scale=scale)
     measurement = build_measurement(scale=scale)
     settings = MetricSettings(border, channel, lpips_weights, device)
     _run.info["evaluated"] = {**describe(benchmarks), "systems": describe_systems()}
-    results = {}
+    _run.info[INFO_KEY] = described(metrics)
+    results, left_out = {}, {}
     with tqdm(
         total=len(systems) * sum(len(benchmark.samples) for benchmark in benchmarks),
         desc="evaluate",
@@ -266,8 +266,8 @@ def main(
     ) as bar:
         for name, benchmark in zip(distinct(b.name for b in benchmarks), benchmarks, strict=True):
 
-            def report(sample: Sample, system: str, sr: Any, figures: Any, name=name) -> None:
-                record.image(name, system, sample, sr, figures)
+            def report(sample: Sample, system: str, sr: Any, values: Any, name=name) -> None:
+                record.image(name, system, sample, sr, values)
                 bar.update()
 
             table = evaluate(
@@ -282,14 +282,16 @@ def main(
             with bar.external_write_mode(file=sys.stdout):
                 print(table.to_markdown())
             record.table(name, table)
+            left_out[plain(name)] = table.left_out()
             results[plain(name)] = {plain(key): value for key, value in table.means().items()}
+    _run.info["left_out"] = {name: reasons for name, reasons in left_out.items() if reasons}
     if _run._id is not None:
         print(f"recorded as run {_run._id}")
     return results
 
 
 class Record:
-    """What a run keeps of an evaluation: figures, tables, images if asked for."""
+    """Record of an evaluation in its run: values by image, tables, images if asked for."""
 
     def __init__(self, run: Any, save_images: bool | str) -> None:
         self.run = run
@@ -303,12 +305,12 @@ class Record:
             )
 
     def image(
-        self, benchmark: str, system: str, sample: Sample, sr: Any, figures: dict[str, float]
+        self, benchmark: str, system: str, sample: Sample, sr: Any, values: dict[str, float | None]
     ) -> None:
         series = f"{plain(benchmark)}.{plain(system)}"
         step = self.steps[series] = self.steps.get(series, -1) + 1
-        for metric, value in figures.items():
-            if math.isfinite(value):  # PSNR of equal images is not
+        for metric, value in values.items():
+            if value is not None:
                 self.run.log_scalar(f"{series}.{metric}", value, step)
         if isinstance(self.save_images, str):
             folder = Path(self.save_images) / plain(system) / plain(benchmark)

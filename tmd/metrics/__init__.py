@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from tmd.metrics.registry import Metric, described, metric, register
 
 if TYPE_CHECKING:
-    from tmd.metrics.fidelity import CHANNELS, psnr, ssim
+    from tmd.metrics.fidelity import CHANNELS, TooSmallError, is_flat, psnr, ssim
+    from tmd.metrics.functions import MetricSettings, metric_function
     from tmd.metrics.perceptual import LPIPS, LPIPSWeights, find_lpips_weights, lpips
     from tmd.metrics.spectral import spectral_distance
     from tmd.metrics.stateful import PSNR, SSIM, ImageMean, MeanLPIPS, SpectralDistance
@@ -27,12 +28,16 @@ __all__ = [
     "LPIPSWeights",
     "MeanLPIPS",
     "Metric",
+    "MetricSettings",
     "SpectralDistance",
+    "TooSmallError",
     "UnpairedSpectrum",
     "described",
     "find_lpips_weights",
+    "is_flat",
     "lpips",
     "metric",
+    "metric_function",
     "psnr",
     "register",
     "spectral_distance",
@@ -40,7 +45,7 @@ __all__ = [
 ]
 
 # Who only asks for a label, a list of runs say, need not wait for torch.
-_LATER = ("fidelity", "perceptual", "spectral", "stateful", "unpaired")
+_LATER = ("fidelity", "functions", "perceptual", "spectral", "stateful", "unpaired")
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,10 @@
 
 The convention: luma of BT.601 in studio range (16 to 235), ``scale`` pixels cropped from each
 border, one value an image, mean over images. A grey image is taken as it is.
+
+So that no image owns a mean: PSNR is 100 dB at most (as in Ignite), images that hold nothing
+(`is_flat`) are left out of means, and so are those that are too small for a metric
+(`TooSmallError`), of that metric's.
 """
 
 from __future__ import annotations
@@ -11,20 +15,32 @@ from torch import Tensor
 
 from tmd.errors import UserError, check_choice
 from tmd.images import rgb_to_y
+from tmd.metrics.registry import register
 
 CHANNELS = ("y", "y-full", "rgb")
 SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
+#: dB; of equal images, and of those that differ by next to nothing.
+PSNR_CEILING = 100.0
+
+
+class TooSmallError(UserError, ValueError):
+    """An image has too few pixels for a metric; others of its set may have enough."""
 
 
 def prepare(sr: Tensor, hr: Tensor, border: int, channel: str) -> tuple[Tensor, Tensor]:
-    """Both images as what is compared: at least float32, cropped, in the channels asked for."""
+    """Both images as what is compared: at least float32, cropped, in the channels asked for.
+
+    Raises:
+        UserError: shapes that differ.
+        TooSmallError: the border leaves nothing.
+    """
     check_choice("channel", channel, CHANNELS)
     if sr.shape != hr.shape:
         raise UserError(f"images of {tuple(sr.shape)} and {tuple(hr.shape)}: must be of one shape")
     height, width = hr.shape[-2:]
     if min(height, width) <= 2 * border:
-        raise UserError(f"border={border}: leaves nothing of an image of {height}×{width}")
+        raise TooSmallError(f"border={border}: leaves nothing of an image of {height}×{width}")
     inside = (..., slice(border, height - border), slice(border, width - border))
     a, b = (
         _channels(image[inside].to(torch.promote_types(image.dtype, torch.float32)), channel)
@@ -42,8 +58,26 @@ def _channels(image: Tensor, channel: str) -> Tensor:
     return (image * weights.view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
+def is_flat(image: Tensor) -> bool:
+    """Does an image hold nothing: is each channel's standard deviation below one 8-bit level?
+
+    Its PSNR says how its one level was rounded, and jumps by 50 dB with it.
+
+    Args:
+        image: (..., C, H, W) in [0, 1].
+
+    Example:
+        >>> is_flat(torch.full((3, 8, 8), 0.5)), is_flat(torch.rand(3, 8, 8))
+        (True, False)
+    """
+    return bool((image.float().std((-2, -1), correction=0) < 1 / 255).all())
+
+
+@register("psnr")
 def psnr(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
-    """Peak signal-to-noise ratio in dB, for a peak of 1; infinite for equal images.
+    """Peak signal-to-noise ratio in dB, for a peak of 1.
+
+    At most `PSNR_CEILING`, which equal images have.
 
     Args:
         sr, hr: (N, C, H, W) in [0, 1], C = 3 or 1.
@@ -55,16 +89,18 @@ def psnr(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
         (N,)
 
     Raises:
-        UserError: shapes that differ, or a border that leaves nothing.
+        UserError: shapes that differ.
+        TooSmallError: the border leaves nothing.
 
     Example:
         >>> psnr(torch.zeros(1, 1, 4, 4), torch.full((1, 1, 4, 4), 0.1)).round()
         tensor([20.])
     """
     a, b = prepare(sr, hr, border, channel)
-    return -10 * torch.log10((a - b).square().mean((1, 2, 3)))
+    return (-10 * torch.log10((a - b).square().mean((1, 2, 3)))).clamp(max=PSNR_CEILING)
 
 
+@register("ssim")
 def ssim(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
     """Structural similarity (Wang et al., 2004) for a range of 1.
 
@@ -77,7 +113,7 @@ def ssim(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
     """
     a, b = prepare(sr, hr, border, channel)
     if min(a.shape[-2:]) < SSIM_WINDOW:
-        raise UserError(
+        raise TooSmallError(
             f"SSIM of {a.shape[-2]}×{a.shape[-1]} pixels (border={border}): "
             f"must be at least {SSIM_WINDOW}×{SSIM_WINDOW}"
         )
@@ -92,7 +128,7 @@ def ssim(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
 
 
 def _blur(image: Tensor) -> Tensor:
-    """The Gaussian window's weighted mean, where the window fits."""
+    """Mean weighted by the Gaussian window, where the window fits."""
     offsets = torch.arange(SSIM_WINDOW, dtype=torch.float64) - SSIM_WINDOW // 2
     window = torch.exp(-offsets.square() / (2 * SSIM_SIGMA**2))
     weights = (window / window.sum()).tolist()

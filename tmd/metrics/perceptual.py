@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from tmd.errors import UserError, check_choice
+from tmd.metrics.fidelity import TooSmallError
+from tmd.metrics.registry import register
 from tmd.models.features import ImageNetFeatures, cached_file, find_weights
 
 _BACKBONES = {"alex": "alexnet", "vgg": "vgg16"}
@@ -22,7 +24,13 @@ NETWORKS = tuple(_BACKBONES)
 
 
 class LPIPSWeights(NamedTuple):
-    """What one LPIPS network is made of: an ImageNet backbone and LPIPS's linear heads."""
+    """Parts of one LPIPS network: an ImageNet backbone and LPIPS's linear heads.
+
+    Attributes:
+        net: ``alex`` or ``vgg``.
+        backbone: by torchvision's names.
+        heads: a convolution (1, C, 1, 1) for each layer compared.
+    """
 
     net: str
     backbone: dict[str, Tensor]
@@ -32,7 +40,7 @@ class LPIPSWeights(NamedTuple):
 def find_lpips_weights(
     net: str = "alex", path: str | os.PathLike[str] | None = None, download: bool = False
 ) -> LPIPSWeights | None:
-    """LPIPS's weights where they can be had.
+    """Weights of LPIPS, as far as they can be had.
 
     The backbone comes from ``path``, else from torch's cache, else by torchvision's download. The
     linear heads (``alex.pth``, ``vgg.pth``) come from ``path`` or a folder in it, else from torch's
@@ -91,7 +99,7 @@ def _read_heads(net: str, file: Path) -> list[Tensor]:
 
 
 class LPIPS(nn.Module):
-    """The learned distance of two images; 0 for equal ones, smaller is better.
+    """Learned distance of two images; 0 for equal ones, smaller is better.
 
     Args:
         weights: what `find_lpips_weights` returned.
@@ -115,11 +123,11 @@ class LPIPS(nn.Module):
 
     @property
     def minimum_size(self) -> int:
-        """The smallest side of an image: 31 for ``alex``, 16 for ``vgg``."""
+        """Smallest side of an image in pixels: 31 for ``alex``, 16 for ``vgg``."""
         return self.features.minimum_size
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """The distance of each pair of images.
+        """Distance of each pair of images.
 
         Args:
             sr, hr: (N, C, H, W) in [0, 1], C = 3, or 1 for grey.
@@ -128,10 +136,16 @@ class LPIPS(nn.Module):
             (N,)
 
         Raises:
-            UserError: images smaller than `minimum_size`, or of different shapes.
+            UserError: images of different shapes.
+            TooSmallError: images smaller than `minimum_size`.
         """
         if sr.shape != hr.shape:
             raise UserError(f"images of {tuple(sr.shape)} and {tuple(hr.shape)}: must be alike")
+        if min(hr.shape[-2:]) < self.minimum_size:
+            raise TooSmallError(
+                f"LPIPS of {hr.shape[-2]}×{hr.shape[-1]} pixels: "
+                f"must be at least {self.minimum_size}×{self.minimum_size}"
+            )
         total = torch.zeros(len(sr), device=sr.device)
         pairs = zip(self.features(sr), self.features(hr), strict=True)
         for index, (a, b) in enumerate(pairs):
@@ -148,10 +162,11 @@ def _unit_length(features: Tensor) -> Tensor:
 def _network(net: str, path: str | None, device: torch.device) -> LPIPS:
     weights = find_lpips_weights(net, path)
     if weights is None:
+        backbone = cached_file(_BACKBONES[net])
         raise UserError(
-            f"LPIPS ({net}): weights not at hand; give a folder with {_BACKBONES[net]}*.pth and "
-            f"the heads {net}.pth, or put {cached_file(_BACKBONES[net]).name} into torch's cache "
-            f"({cached_file(_BACKBONES[net]).parent}) and install the package lpips"
+            f"LPIPS ({net}): its weights are not at hand; lpips_weights=FOLDER names a folder with "
+            f"{_BACKBONES[net]}*.pth and the heads {net}.pth; or put {backbone.name} into torch's "
+            f"cache ({backbone.parent}) and install the package lpips"
         )
     return LPIPS(weights).to(device)
 
@@ -168,3 +183,20 @@ def lpips(
         UserError: the weights are not at hand (the message names the ways to get them).
     """
     return _network(net, None if path is None else os.fspath(path), sr.device)(sr, hr)
+
+
+@register("lpips")
+@register("lpips_alex")
+def lpips_alex(
+    sr: Tensor, hr: Tensor, lpips_weights: str | os.PathLike[str] | None = None
+) -> Tensor:
+    """LPIPS with AlexNet, the network that is reported; see `lpips`."""
+    return lpips(sr, hr, "alex", lpips_weights)
+
+
+@register("lpips_vgg")
+def lpips_vgg(
+    sr: Tensor, hr: Tensor, lpips_weights: str | os.PathLike[str] | None = None
+) -> Tensor:
+    """LPIPS with VGG16; see `lpips`."""
+    return lpips(sr, hr, "vgg", lpips_weights)

@@ -1,4 +1,4 @@
-"""A perceptual measure that needs no weights: how far the local power spectra are apart.
+"""A perceptual metric that needs no weights: how far the local power spectra are apart.
 
 A blurred image lacks power at high frequencies, a noisy one has too much of it; both count,
 whatever the phases. PSNR sees the opposite: it asks for the right phases and forgives blur.
@@ -13,16 +13,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from tmd.errors import UserError
-from tmd.metrics.fidelity import prepare
+from tmd.metrics.fidelity import TooSmallError, prepare
+from tmd.metrics.registry import register
 
 PATCH = 32
 SMALLEST = 8
 SECTORS = 4  # orientations
 
 
+@register("spectral")
 def spectral_distance(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
     """Mean absolute difference of local log power spectra, in dB; 0 for equal images.
+
+    Finite for flat images, too: what rounding to 8 bits adds is in every spectrum.
 
     Patches of 32×32 (or the image's smaller side) cover the image, half overlapping. Of each,
     without its mean, under a Hann window: the power of the 2-D Fourier transform, averaged over
@@ -43,13 +46,14 @@ def spectral_distance(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y
         (N,)
 
     Raises:
-        UserError: shapes that differ, or images too small.
+        UserError: shapes that differ.
+        TooSmallError: less than 8×8 within the border.
     """
     a, b = prepare(sr, hr, border, channel)
     height, width = a.shape[-2:]
     size = min(PATCH, height, width)
     if size < SMALLEST:
-        raise UserError(
+        raise TooSmallError(
             f"spectral distance of {height}×{width} pixels (border={border}): "
             f"must be at least {SMALLEST}×{SMALLEST}"
         )
@@ -64,7 +68,7 @@ def spectral_distance(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y
 
 
 def spectral_levels(image: Tensor) -> Tensor:
-    """The log power spectra of which `spectral_distance` compares two, in dB.
+    """Log power spectra, in dB; `spectral_distance` compares two.
 
     Args:
         image: (N, C, H, W), at least 32×32.
@@ -80,7 +84,7 @@ def spectral_levels(image: Tensor) -> Tensor:
 
 
 def _starts(length: int, size: int) -> list[int]:
-    """Where patches begin so that they overlap by half or more and end with the image."""
+    """First pixels of patches that overlap by half or more and end with the image."""
     steps = max(1, math.ceil((length - size) / (size // 2)))
     return sorted({round(step * (length - size) / steps) for step in range(steps + 1)})
 

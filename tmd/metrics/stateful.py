@@ -1,4 +1,4 @@
-"""The metrics as Ignite metrics: means over all images of an evaluation run."""
+"""Metrics as Ignite's `Metric`: means over all images of an evaluation run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ignite.metrics.metric import reinit__is_reduced, sync_all_reduce
 from torch import Tensor
 
 from tmd.images import as_8_bit
-from tmd.metrics.fidelity import psnr, ssim
+from tmd.metrics.fidelity import TooSmallError, is_flat, psnr, ssim
 from tmd.metrics.perceptual import LPIPS
 from tmd.metrics.spectral import spectral_distance
 
@@ -21,14 +21,15 @@ class ImageMean(Metric):
     """Mean over images of ``function(sr, hr) -> (N,)``, over all processes.
 
     Both images are compared as 8-bit files would hold them, so that the value is the one that
-    `experiments/evaluate.py` gives.
+    `experiments/evaluate.py` gives. Images whose reference is flat (`tmd.metrics.is_flat`) are left
+    out, unless all are; so are those that are too small for the function.
 
     Args:
         function: takes two (N, C, H, W) in [0, 1].
         **options: Ignite's own (``output_transform``, ``device``).
     """
 
-    _state_dict_all_req_keys = ("_sum", "_count")
+    _state_dict_all_req_keys = ("_sums", "_counts")
 
     def __init__(self, function: Callable[[Tensor, Tensor], Tensor], **options: Any) -> None:
         self.function = function
@@ -36,22 +37,35 @@ class ImageMean(Metric):
 
     @reinit__is_reduced
     def reset(self) -> None:
-        self._sum = torch.zeros((), dtype=torch.float64, device=self._device)
-        self._count = 0
+        """Begin anew."""
+        # Of all images, and of those that are not flat.
+        self._sums = torch.zeros(2, dtype=torch.float64, device=self._device)
+        self._counts = torch.zeros(2, dtype=torch.float64, device=self._device)
 
     @reinit__is_reduced
     @torch.no_grad()
     def update(self, output: tuple[Tensor, Tensor]) -> None:
         """Add a batch: ``(sr, hr)``."""
-        values = self.function(*(as_8_bit(images) for images in output))
-        self._sum += values.double().sum().to(self._device)
-        self._count += len(values)
+        sr, hr = (as_8_bit(images) for images in output)
+        try:
+            values = self.function(sr, hr).double().to(self._device)
+        except TooSmallError:
+            return
+        counted = torch.tensor([[1.0, not is_flat(image)] for image in hr]).to(values)
+        self._sums += values @ counted
+        self._counts += counted.sum(0)
 
-    @sync_all_reduce("_sum", "_count")
+    @sync_all_reduce("_sums", "_counts")
     def compute(self) -> float:
-        if self._count == 0:
+        """Mean over the images added since `reset`.
+
+        Raises:
+            NotComputableError: there is none.
+        """
+        if not self._counts[0]:
             raise NotComputableError(f"{type(self).__name__}: no image to take the mean of")
-        return float(self._sum) / self._count
+        kind = int(self._counts[1] > 0)
+        return float(self._sums[kind] / self._counts[kind])
 
 
 class PSNR(ImageMean):

@@ -1,4 +1,4 @@
-"""How far a set of images is from a set of other images, when no image has a partner."""
+"""Distance of a set of images from a set of others, when no image has a partner."""
 
 from __future__ import annotations
 
@@ -38,7 +38,11 @@ class UnpairedSpectrum:
         self.reference = self._mean_levels(reference)
 
     def __call__(self, images: Sequence[Tensor]) -> Tensor:
-        """The distance of ``images``, like ``reference``, as a scalar."""
+        """Distance of ``images``, given as ``reference`` was, as a scalar.
+
+        Raises:
+            UserError: no image is large enough.
+        """
         difference = (self._mean_levels(images) - self.reference).unflatten(0, (-1, SECTORS))
         passes = (PATCH // 2) // self.scale  # rings below the LR images' Nyquist frequency
         return (difference[passes:] - difference[:passes].mean()).abs().mean()

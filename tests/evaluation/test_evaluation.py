@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import shutil
 
 import numpy as np
@@ -19,10 +18,9 @@ from tmd.errors import UserError
 from tmd.evaluation import (
     METHODS,
     Benchmark,
-    MetricSettings,
-    NamedMetric,
     Sample,
     Table,
+    check_images_suffice,
     evaluate,
     interpolation,
     metrics_at_hand,
@@ -34,6 +32,7 @@ from tmd.evaluation import (
 )
 from tmd.images import read_image, write_image
 from tmd.measurements import create_measurement
+from tmd.metrics import MetricSettings
 
 
 def save(path, height=32, width=40, channels=3) -> torch.Tensor:
@@ -301,15 +300,11 @@ class TestEvaluate:
 class TestTable:
     @pytest.fixture
     def table(self) -> Table:
-        metrics = {
-            "psnr": NamedMetric("PSNR", 2, lambda sr, hr: sr),
-            "ssim": NamedMetric("SSIM", 4, lambda sr, hr: sr),
-        }
         rows = {
             "a": {("m", "psnr"): 20.0, ("n", "psnr"): 1, ("m", "ssim"): 0.5, ("n", "ssim"): 0},
             "b|c": {("m", "psnr"): 23.0, ("n", "psnr"): 2, ("m", "ssim"): 0.6, ("n", "ssim"): 0.1},
         }
-        return Table("Toy", ["m", "n"], metrics, rows)
+        return Table("Toy", ["m", "n"], ["psnr", "ssim"], rows)
 
     def test_csv_ends_with_the_means_psnr_first(self, table):
         lines = list(csv.reader(io.StringIO(table.to_csv())))
@@ -329,7 +324,7 @@ class TestTable:
         assert table.to_csv().splitlines()[0] == "image,PSNR,SSIM"
         assert table.means() == {"n": {"psnr": 1.5, "ssim": 0.05}}
 
-    def test_equal_images_are_infinitely_good(self, tmp_path):
+    def test_equal_images_count_as_100_dB(self, tmp_path):
         save(tmp_path / "B" / "a.png", 16, 16)
         benchmark = open_benchmark(tmp_path / "B", 2)
         shutil.copytree(tmp_path / "B", tmp_path / "out")
@@ -339,9 +334,82 @@ class TestTable:
             ["psnr", "ssim"],
             MetricSettings(2),
         )
-        assert table.mean("itself", "psnr") == math.inf
+        assert table.mean("itself", "psnr") == 100
         assert table.mean("itself", "ssim") == 1
-        assert "inf" in table.to_markdown()
+        assert "100.00" in table.to_markdown()
+
+
+class TestNoImageOwnsAMean:
+    """Blank pictures, nearly blank ones and tiny ones among ordinary ones."""
+
+    @pytest.fixture
+    def mixed(self, tmp_path, shared_data):
+        folder = tmp_path / "Mixed"
+        shutil.copytree(shared_data / "benchmarks" / "Set5" / "HR", folder)
+        blank = torch.full((3, 64, 48), 128, dtype=torch.uint8)
+        write_image(folder / "blank.png", blank)
+        blank[:, 20, 20] += 1
+        write_image(folder / "speck.png", blank)
+        write_image(folder / "black.png", torch.zeros(3, 64, 64, dtype=torch.uint8))
+        save(folder / "tiny.png", 16, 24)
+        save(folder / "dot.png", 8, 8)
+        return open_benchmark(folder, 4)
+
+    def test_set5s_means_stay_those_of_set5(self, mixed, shared_data):
+        names = ["psnr", "ssim", "lpips_alex", "spectral"]
+        settings = MetricSettings(4, lpips_weights=shared_data / "weights")
+        table = evaluate(mixed, {"bicubic": interpolation("bicubic", 4)}, names, settings)
+        assert table.flat == {"blank", "speck", "black"}
+        rows = table.rows
+        for flat in table.flat:
+            assert 80 < rows[flat]["bicubic", "psnr"] <= 100
+            assert rows[flat]["bicubic", "ssim"] == pytest.approx(1, abs=1e-4)
+        assert rows["dot"] == dict.fromkeys(table.columns)
+        assert [key for (_, key), v in rows["tiny"].items() if v is None] == ["ssim", "lpips_alex"]
+        # Only what is too small for SSIM is not in its mean, which is the published one.
+        assert round(table.mean("bicubic", "ssim"), 4) == 0.8113
+        ordinary = [rows[name]["bicubic", "psnr"] for name in rows if name not in table.flat]
+        expected = [value for value in ordinary if value is not None]
+        assert len(expected) == 6
+        assert table.mean("bicubic", "psnr") == pytest.approx(sum(expected) / 6)
+
+    def test_what_is_left_out_is_said_with_its_reason(self, mixed):
+        table = evaluate(
+            mixed, {"n": interpolation("nearest", 4)}, ["psnr", "ssim"], MetricSettings(4)
+        )
+        lines = table.to_markdown().splitlines()
+        assert lines[-5:] == [
+            "black: of one level, nothing to restore: left out of the means",
+            "blank: of one level, nothing to restore: left out of the means",
+            "dot: too small for PSNR, SSIM: left out of that mean",
+            "speck: of one level, nothing to restore: left out of the means",
+            "tiny: too small for SSIM: left out of that mean",
+        ]
+        csv_lines = {line.split(",")[0]: line for line in table.to_csv().splitlines()}
+        assert csv_lines["dot"] == "dot,,"
+        assert "nan" not in table.to_csv() + table.to_markdown()
+
+    def test_where_all_are_flat_the_mean_is_over_all(self, tmp_path):
+        write_image(tmp_path / "B" / "a.png", torch.zeros(3, 32, 32, dtype=torch.uint8))
+        table = evaluate(
+            open_benchmark(tmp_path / "B", 4),
+            {"n": interpolation("nearest", 4)},
+            ["psnr"],
+            MetricSettings(4),
+        )
+        assert table.means() == {"n": {"psnr": 100}}
+        assert not table.left_out()
+
+    def test_a_metric_that_no_image_has_is_refused_before_anything_is_upscaled(
+        self, tmp_path, shared_data
+    ):
+        save(tmp_path / "B" / "a.png", 24, 28)
+        save(tmp_path / "B" / "b.png", 8, 8)
+        settings = MetricSettings(4, lpips_weights=shared_data / "weights")
+        benchmarks = [open_benchmark(tmp_path / "B", 4)]
+        check_images_suffice(benchmarks, ["psnr", "ssim", "spectral"], settings)
+        with pytest.raises(UserError, match=r"a\.png, the largest image: LPIPS of 24×28 pixels"):
+            check_images_suffice(benchmarks, ["lpips_alex"], settings)
 
 
 def test_sample_is_what_a_system_gets(benchmark):

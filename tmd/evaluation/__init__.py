@@ -1,0 +1,45 @@
+"""Benchmarks: pairs of HR and LR images, the systems that upscale them, tables of the results.
+
+By the field's convention what is compared is 8-bit images, and the metric of a benchmark is the
+mean over its images.
+"""
+
+from tmd.evaluation.benchmarks import (
+    Benchmark,
+    Sample,
+    open_benchmark,
+    partner_names,
+    read_pair,
+)
+from tmd.evaluation.systems import (
+    METHODS,
+    System,
+    interpolation,
+    network,
+    results_in_folder,
+)
+from tmd.evaluation.tables import (
+    Table,
+    check_images_suffice,
+    compare,
+    evaluate,
+    metrics_at_hand,
+)
+
+__all__ = [
+    "METHODS",
+    "Benchmark",
+    "Sample",
+    "System",
+    "Table",
+    "check_images_suffice",
+    "compare",
+    "evaluate",
+    "interpolation",
+    "metrics_at_hand",
+    "network",
+    "open_benchmark",
+    "partner_names",
+    "read_pair",
+    "results_in_folder",
+]

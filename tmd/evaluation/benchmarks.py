@@ -1,0 +1,173 @@
+"""Pairs of HR and LR images, by the field's convention.
+
+HR is cropped to a multiple of the scale; LR is its bicubic reduction as MATLAB makes it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from tmd.errors import UserError
+from tmd.images import list_images, read_image, read_size, to_float, to_uint8
+from tmd.measurements import Measurement
+from tmd.resize import imresize_uint8
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image of a benchmark; without ``lr`` its LR is made from ``hr``.
+
+    Attributes:
+        name: the file's, without its suffix.
+        hr, lr: files.
+    """
+
+    name: str
+    hr: Path
+    lr: Path | None = None
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A set of images to upscale by ``scale``; made by `open_benchmark`.
+
+    Attributes:
+        name: its folder's.
+        scale: the factor.
+        samples: its images, sorted by name.
+        lr_root: folder of the LR images, where there is one.
+    """
+
+    name: str
+    scale: int
+    samples: tuple[Sample, ...]
+    lr_root: Path | None = None
+
+
+def open_benchmark(root: PathLike, scale: int, lr_root: PathLike | None = None) -> Benchmark:
+    """Images of a benchmark, every pair checked by its files' headers.
+
+    Args:
+        root: a folder of HR images; or one with ``HR/`` and perhaps ``LR_bicubic/X2``, ``X3``, ...
+            whose files are called as the HR ones, an ending such as ``x4`` apart.
+        scale: the factor; the LR folder is chosen by it.
+        lr_root: a folder of LR images, instead of the one within ``root``.
+
+    Raises:
+        UserError: an absent folder, one without images, or a pair that does not match, by name.
+    """
+    root = Path(root)
+    hr_root = root / "HR" if (root / "HR").is_dir() else root
+    files = _images(hr_root, "benchmark")
+    if lr_root is None:
+        within = root / "LR_bicubic" / f"X{scale}"
+        lr_folder = within if within.is_dir() else None
+    else:
+        lr_folder = Path(lr_root)
+    partners = pair_by_name(files, lr_folder, scale, "lr_root", exact=True) if lr_folder else {}
+    samples = tuple(Sample(file.stem, file, partners.get(file)) for file in files)
+    for sample in samples:
+        _check_sizes(sample, scale)
+    named = Path(os.path.abspath(root))
+    if named.name == "HR":  # `Set5/HR` is Set5, too
+        named = named.parent
+    return Benchmark(named.name, scale, samples, lr_folder)
+
+
+def _images(folder: Path, key: str) -> list[Path]:
+    if not folder.is_dir():
+        raise UserError(f"{key} {folder}: no such folder")
+    files = list_images(folder, recursive=False)
+    if not files:
+        raise UserError(f"{key} {folder}: holds no images")
+    stems = [file.stem for file in files]
+    if twice := next((file for file in files if stems.count(file.stem) > 1), None):
+        raise UserError(f"{key} {folder}: holds two images called {twice.stem}")
+    return files
+
+
+def pair_by_name(
+    files: Sequence[Path], folder: Path, scale: int, key: str, *, exact: bool
+) -> dict[Path, Path]:
+    """Each file's partner in ``folder``, which ``key`` names; ``exact``: with none left over."""
+    partners = {file.stem: file for file in _images(folder, key)}
+    found = {}
+    for file in files:
+        names = partner_names(file.stem, partners, scale)
+        if len(names) != 1:
+            problem = f"{len(names)} of it ({', '.join(names)})" if names else "none of it"
+            raise UserError(
+                f"{file}: {key} {folder} has {problem}; expected one file called "
+                f"{file.stem} or {file.stem}x{scale}"
+            )
+        found[file] = partners[names[0]]
+    left = sorted(set(partners.values()) - set(found.values()))
+    if exact and left:
+        raise UserError(f"{left[0]}: has no HR image of its name")
+    return found
+
+
+def partner_names(stem: str, names: Mapping[str, Path] | Sequence[str], scale: int) -> list[str]:
+    """Those of ``names`` that belong to the image ``stem``, by the best kind of match there is.
+
+    Example:
+        >>> partner_names("img_1", ["img_1x4", "img_10x4", "img_1_final"], 4)
+        ['img_1x4']
+        >>> partner_names("img_1", ["img_1_SRResNet", "img_10_SRResNet"], 4)
+        ['img_1_SRResNet']
+    """
+    kinds = (
+        re.escape(stem),
+        rf"{re.escape(stem)}[-_]?[xX]{scale}",
+        rf"{re.escape(stem)}[-_.][^\d].*",
+    )
+    for kind in kinds:
+        if found := [name for name in names if re.fullmatch(kind, name)]:
+            return found
+    return []
+
+
+def _check_sizes(sample: Sample, scale: int) -> None:
+    height, width = (side // scale for side in read_size(sample.hr))
+    if min(height, width) == 0:
+        raise UserError(f"{sample.hr}: smaller than scale={scale} pixels")
+    if sample.lr is not None and read_size(sample.lr) != (height, width):
+        raise UserError(
+            f"{sample.hr} {size_text(sample.hr)} and {sample.lr} {size_text(sample.lr)}: "
+            f"LR must be {height}×{width} at scale={scale}"
+        )
+
+
+def size_text(path: Path) -> str:
+    return "×".join(str(side) for side in read_size(path))
+
+
+def read_pair(
+    sample: Sample,
+    scale: int,
+    channels: int = 3,
+    measurement: Measurement | None = None,
+    index: int = 0,
+) -> tuple[Tensor, Tensor]:
+    """LR and HR as uint8, (C, h, w) and (C, scale·h, scale·w).
+
+    Args:
+        measurement: makes LR even where the sample has one; by default, bicubic as MATLAB has it.
+        index: what random parameters of the measurement are drawn for.
+    """
+    hr = read_image(sample.hr, channels)
+    height, width = (side // scale * scale for side in hr.shape[-2:])
+    hr = hr[:, :height, :width]
+    if measurement is not None:
+        return to_uint8(measurement(to_float(hr)[None], index)[0]), hr
+    if sample.lr is not None:
+        return read_image(sample.lr, channels), hr
+    return imresize_uint8(hr, 1 / scale), hr

@@ -1,0 +1,223 @@
+"""Metrics of every image and system of a benchmark, and their means."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from tmd.errors import UserError
+from tmd.evaluation.benchmarks import Benchmark, PathLike, Sample, read_pair
+from tmd.evaluation.systems import System
+from tmd.images import read_size, to_float
+from tmd.measurements import Measurement
+from tmd.metrics import (
+    MetricSettings,
+    TooSmallError,
+    find_lpips_weights,
+    is_flat,
+    metric,
+    metric_function,
+)
+from tmd.metrics.functions import MetricFunction, value_of_image
+
+Report = Callable[[Sample, str, Tensor, dict[str, float | None]], None]
+#: Pixels of an image's side, within the border, of which every metric can be computed.
+ENOUGH = 64
+
+
+def metrics_at_hand(lpips_weights: PathLike | None = None) -> list[str]:
+    """PSNR, SSIM, LPIPS (alex) where its weights are, the spectral distance."""
+    lpips_too = find_lpips_weights("alex", lpips_weights) is not None
+    return ["psnr", "ssim", *(["lpips_alex"] if lpips_too else []), "spectral"]
+
+
+@dataclass
+class Table:
+    """Metrics of one benchmark: an image a row, a system's metric a column.
+
+    Attributes:
+        title: the benchmark and the convention.
+        systems: their names.
+        metrics: their names, in the order of the columns.
+        rows: image -> {(system, metric): value}, None where the image is too small for the metric.
+        flat: images that hold nothing and are left out of the means, unless all are.
+    """
+
+    title: str
+    systems: list[str]
+    metrics: list[str]
+    rows: dict[str, dict[tuple[str, str], float | None]] = field(default_factory=dict)
+    flat: set[str] = field(default_factory=set)
+
+    @property
+    def columns(self) -> list[tuple[str, str]]:
+        """(system, metric), the systems of one metric side by side."""
+        return [(system, metric) for metric in self.metrics for system in self.systems]
+
+    @property
+    def rated(self) -> list[str]:
+        """Images that the means are over."""
+        return [name for name in self.rows if name not in self.flat] or list(self.rows)
+
+    def mean(self, system: str, metric: str) -> float | None:
+        """Mean over the rated images that are large enough for the metric; None without any."""
+        values = [self.rows[name][system, metric] for name in self.rated]
+        known = [value for value in values if value is not None]
+        return fmean(known) if known else None
+
+    def means(self) -> dict[str, dict[str, float | None]]:
+        """system -> metric -> mean."""
+        return {s: {m: self.mean(s, m) for m in self.metrics} for s in self.systems}
+
+    def left_out(self) -> dict[str, str]:
+        """Images that are not in every mean -> reason."""
+        reasons = {}
+        for name, row in self.rows.items():
+            missing = {metric(key).label for (_, key), value in row.items() if value is None}
+            if name not in self.rated:
+                reasons[name] = "of one level, nothing to restore: left out of the means"
+            elif missing:
+                labels = ", ".join(sorted(missing))
+                reasons[name] = f"too small for {labels}: left out of that mean"
+        return reasons
+
+    def _lines(self, text: Callable[[str, float], str]) -> list[list[str]]:
+        """A line of column names, one an image, and the last, ``mean``."""
+        mean = {column: self.mean(*column) for column in self.columns}
+        head = [
+            metric(m).label + (f" {s}" if len(self.systems) > 1 else "") for s, m in self.columns
+        ]
+        cells = {
+            name: ["" if (v := row[c]) is None else text(c[1], v) for c in self.columns]
+            for name, row in {**self.rows, "mean": mean}.items()
+        }
+        return [["image", *head], *([name, *line] for name, line in cells.items())]
+
+    def to_csv(self) -> str:
+        """Text for programs: six decimals."""
+        file = io.StringIO()
+        csv.writer(file, lineterminator="\n").writerows(self._lines(lambda _, v: f"{v:.6f}"))
+        return file.getvalue()
+
+    def to_markdown(self) -> str:
+        """Text for people: the decimals that papers give, columns aligned; what is left out."""
+        lines = self._lines(lambda name, value: metric(name).text(value))
+        lines = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+
+        def row(cells: list[str]) -> str:
+            first, *rest = (
+                cell.rjust(width) if i else cell.ljust(width)
+                for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+            )
+            return f"| {' | '.join([first, *rest])} |"
+
+        rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+        table = [f"### {self.title}", "", *map(row, [lines[0], rule, *lines[1:]])]
+        if left_out := self.left_out():
+            table += ["", *(f"{name}: {reason}" for name, reason in left_out.items())]
+        return "\n".join(table) + "\n"
+
+
+def evaluate(
+    benchmark: Benchmark,
+    systems: Mapping[str, System],
+    metrics: Sequence[str],
+    settings: MetricSettings,
+    *,
+    channels: int = 3,
+    measurement: Measurement | None = None,
+    report: Report | None = None,
+) -> Table:
+    """Upscale a benchmark with every system and compare the results with HR.
+
+    Args:
+        metrics: names of registered metrics.
+        channels: 3, or 1 to evaluate on grey images.
+        measurement: how LR is made, for other measurements than the benchmark's own.
+        report: told of each result: the sample, the system's name, SR (C, H, W) uint8 and its
+            values by metric, None where the image is too small for it.
+
+    Raises:
+        UserError: an image that can't be read, upscaled or compared, by name; a metric that lacks
+            something, its weights say.
+    """
+    enough = ENOUGH + 2 * settings.border
+    _try_metrics(metrics, settings, (enough, enough))
+    functions = {name: metric_function(name, settings) for name in metrics}
+    title = f"{benchmark.name} ×{benchmark.scale}"
+    convention = f"{'grey' if channels == 1 else settings.channel}, border {settings.border}"
+    table = Table(f"{title} ({convention})", list(systems), list(metrics))
+    for index, sample in enumerate(benchmark.samples):
+        row = table.rows[sample.name] = {}
+        try:
+            lr, hr = read_pair(sample, benchmark.scale, channels, measurement, index)
+            if is_flat(to_float(hr)):
+                table.flat.add(sample.name)
+            for name, system in systems.items():
+                sr = system(sample, lr)[:, : hr.shape[1], : hr.shape[2]]
+                values = compare(sr, hr, functions, settings.device)
+                row.update({(name, key): value for key, value in values.items()})
+                if report is not None:
+                    report(sample, name, sr, values)
+        except UserError as problem:
+            raise UserError(f"{benchmark.name}, image {sample.name}: {problem}") from None
+    return table
+
+
+def check_images_suffice(
+    benchmarks: Sequence[Benchmark], metrics: Sequence[str], settings: MetricSettings
+) -> None:
+    """Compare a blank no larger than the largest image, so that what fails does so at once.
+
+    Raises:
+        UserError: even that image is too small for a metric or the border, or a metric lacks
+            something, its weights say.
+    """
+    sizes = {
+        sample.hr: [side // benchmark.scale * benchmark.scale for side in read_size(sample.hr)]
+        for benchmark in benchmarks
+        for sample in benchmark.samples
+    }
+    largest = max(sizes, key=lambda path: min(sizes[path]))
+    height, width = (min(side, 2 * settings.border + ENOUGH) for side in sizes[largest])
+    try:
+        _try_metrics(metrics, settings, (height, width))
+    except TooSmallError as problem:
+        raise UserError(f"{largest}, the largest image: {problem}") from None
+
+
+def _try_metrics(metrics: Sequence[str], settings: MetricSettings, size: tuple[int, int]) -> None:
+    """Raise `UserError` for a metric that can't be computed of images of ``size``."""
+    blank = torch.zeros(1, 3, *size, device=settings.device)
+    for name in metrics:
+        function = metric_function(name, settings)
+        try:
+            function(blank, blank)
+        except TooSmallError:
+            raise
+        except UserError as problem:
+            raise UserError(f"metrics={name}: {problem}") from None
+
+
+@torch.no_grad()
+def compare(
+    sr: Tensor,
+    hr: Tensor,
+    functions: Mapping[str, MetricFunction],
+    device: str | torch.device = "cpu",
+) -> dict[str, float | None]:
+    """Metrics of one image by name; None where it is too small.
+
+    Args:
+        sr, hr: (C, H, W) uint8.
+        functions: see `tmd.metrics.metric_function`.
+    """
+    a, b = (to_float(image.to(device))[None] for image in (sr, hr))
+    return {name: value_of_image(function, a, b) for name, function in functions.items()}
