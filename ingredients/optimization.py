@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import nn
 
 from ingredients.base import Ingredient
-from tmd.errors import UserError, check_choice, check_number
-from tmd.handlers.learning_rate import DECAYS, LearningRate
-from tmd.optim.muon import Muon
-from tmd.training import Phases, Updater, parse_length
-from tmd.training.steps import GradientRule, clip_norm, clip_value, normalize
+from ingredients.options import capture_options
+from tmd.handlers.learning_rate import LearningRate
+from tmd.session.optimization import OptimizationOptions
+from tmd.training import Phases, Updater
 
 ingredient = Ingredient("optimization")
-
-
-def adam(network: nn.Module, lr: float, betas: tuple[float, float]) -> torch.optim.Optimizer:
-    """Adam in one fused kernel instead of dozens of small ones."""
-    return torch.optim.Adam(network.parameters(), lr, betas, fused=True)
-
-
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": adam, "muon": Muon}
-
-CLIPPING: dict[str, Callable[[float], GradientRule]] = {
-    "norm": clip_norm,
-    "value": clip_value,
-    "normalize": normalize,
-}
 
 
 @ingredient.config
@@ -67,97 +49,33 @@ def paper():
     ema = 0
 
 
-@ingredient.capture
-def check(
-    optimizer_g: str,
-    lr_g: float,
-    lr_d: float,
-    adversarial_lr: float,
-    lr_rise: Any,
-    betas: list[float],
-    decay: str,
-    decay_ratio: float,
-    decay_over: str,
-    decay_steps: list[Any],
-    clip: float | None,
-    clip_by: str,
-    d_steps: int,
-    ema: float,
-) -> None:
+options = capture_options(ingredient, OptimizationOptions)
+
+
+# Until the scripts ask `options` themselves.
+def check() -> None:
     """Raise `UserError` for values that can't be."""
-    check_choice("optimization.optimizer_g", optimizer_g, OPTIMIZERS)
-    check_number("optimization.lr_g", lr_g, above=0)
-    check_number("optimization.lr_d", lr_d, above=0)
-    check_number("optimization.adversarial_lr", adversarial_lr, above=0)
-    parse_length("optimization.lr_rise", lr_rise, 1)
-    if not isinstance(betas, (list, tuple)) or len(betas) != 2:
-        raise UserError(f"optimization.betas={betas!r}: must be two numbers, like [0.9, 0.999]")
-    for beta in betas:
-        check_number("optimization.betas", beta, 0, below=1)
-    check_choice("optimization.decay", decay, [*DECAYS, "steps"])
-    check_number("optimization.decay_ratio", decay_ratio, above=0, maximum=1)
-    check_choice("optimization.decay_over", decay_over, ("phase", "run"))
-    if not isinstance(decay_steps, (list, tuple)):
-        raise UserError(
-            f"optimization.decay_steps={decay_steps!r}: must be a list, like [4, '500it']"
-        )
-    for step in decay_steps:
-        parse_length("optimization.decay_steps", step, 1)
-    if clip is not None:
-        check_number("optimization.clip", clip, above=0)
-    check_choice("optimization.clip_by", clip_by, CLIPPING)
-    check_number("optimization.d_steps", d_steps, 1, integer=True)
-    check_number("optimization.ema", ema, 0, below=1)
+    options().check()
 
 
-@ingredient.capture
-def build_updaters(
-    generator: nn.Module,
-    discriminator: nn.Module,
-    optimizer_g: str,
-    lr_g: float,
-    lr_d: float,
-    betas: list[float],
-    clip: float | None,
-    clip_by: str,
-) -> tuple[Updater, Updater]:
-    """An optimiser for each network, Adam for D, with the gradients' limit."""
-    rule = None if clip is None else CLIPPING[clip_by](clip)
-    moments = (betas[0], betas[1])
-    return (
-        Updater(generator, OPTIMIZERS[optimizer_g](generator, lr_g, moments), rule),
-        Updater(discriminator, adam(discriminator, lr_d, moments), rule),
-    )
+def build_updaters(generator: nn.Module, discriminator: nn.Module) -> tuple[Updater, Updater]:
+    """Updater of each network."""
+    updaters = options().updaters({"g": generator, "d": discriminator})
+    return updaters["g"], updaters["d"]
 
 
-@ingredient.capture
 def build_learning_rate(
-    optimizers: dict[str, torch.optim.Optimizer],
-    phases: Phases,
-    epoch_length: int,
-    adversarial_lr: float,
-    lr_rise: Any,
-    decay: str,
-    decay_ratio: float,
-    decay_over: str,
-    decay_steps: list[Any],
+    optimizers: dict[str, torch.optim.Optimizer], phases: Phases, epoch_length: int
 ) -> LearningRate:
-    """The handler that decays the learning rates of ``optimizers``."""
-    steps = [parse_length("optimization.decay_steps", step, epoch_length) for step in decay_steps]
-    adversarial = {"lr_g": adversarial_lr}
-    rise = parse_length("optimization.lr_rise", lr_rise, epoch_length)
-    return LearningRate(
-        optimizers, decay, decay_ratio, phases, decay_over, steps, adversarial, rise
-    )
+    """Handler that decays the learning rates of ``optimizers``."""
+    return options().learning_rate(optimizers, phases, epoch_length)
 
 
-@ingredient.capture
-def discriminator_updates(d_steps: int) -> int:
+def discriminator_updates() -> int:
     """Updates of D for one of G."""
-    return d_steps
+    return options().d_steps
 
 
-@ingredient.capture
-def average_decay(ema: float) -> float:
-    """The decay of the average of G's weights; 0: there is none."""
-    return ema
+def average_decay() -> float:
+    """Decay of the average of G's weights; 0: there is none."""
+    return options().ema

@@ -26,6 +26,7 @@ from tmd.measurements import create_measurement
 from tmd.models import create_discriminator, create_generator
 from tmd.models.features import VGGFeatures
 from tmd.models.layers import PReLU
+from tmd.optim.gradients import clip_norm
 from tmd.optim.muon import Muon
 from tmd.training import (
     Discriminators,
@@ -35,7 +36,6 @@ from tmd.training import (
     create_srgan_trainer,
 )
 from tmd.training.ambientgan import Weights
-from tmd.training.steps import clip_norm
 
 
 class NoNumbersAsked(TorchDispatchMode):

@@ -3,14 +3,12 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from tmd.optim.gradients import clip_norm, clip_value, normalize
 from tmd.training.steps import (
     Updater,
     all_finite,
-    clip_norm,
-    clip_value,
     discriminate,
     frozen,
-    normalize,
     without_gradients,
 )
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
+from tmd.optim.registry import OPTIMIZERS
+
 #: The polynomial of Keller Jordan's Muon, which takes singular values in (0, 1] to around 1.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 #: The root of an update's mean square, in learning rates: Adam's usual one, so that both take the
@@ -16,6 +18,7 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 UPDATE_SIZE = 0.2
 
 
+@OPTIMIZERS.register("muon")
 class Muon(torch.optim.Optimizer):
     """Muon for the convolutions between a network's first and its last, Adam for all else.
 

@@ -5,7 +5,7 @@ Nothing here waits for the device: what a step returns are detached scalars on i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tmd.distributed import ALONE, Share, unwrapped
-
-GradientRule = Callable[[list[nn.Parameter]], None]
+from tmd.optim import GradientRule
 
 
 @contextmanager
@@ -40,35 +39,6 @@ def frozen(module: nn.Module) -> Iterator[None]:
             yield
     finally:
         module.train(was_training)
-
-
-def clip_norm(limit: float) -> GradientRule:
-    """Scale all gradients together so that their norm is at most ``limit``."""
-
-    def rule(parameters: list[nn.Parameter]) -> None:
-        torch.nn.utils.clip_grad_norm_(parameters, limit)
-
-    return rule
-
-
-def clip_value(limit: float) -> GradientRule:
-    """Clamp every gradient component to [-limit, limit]."""
-
-    def rule(parameters: list[nn.Parameter]) -> None:
-        torch.nn.utils.clip_grad_value_(parameters, limit)
-
-    return rule
-
-
-def normalize(norm: float) -> GradientRule:
-    """Scale all gradients together so that their norm is ``norm``."""
-
-    def rule(parameters: list[nn.Parameter]) -> None:
-        total = torch.nn.utils.clip_grad_norm_(parameters, float("inf"))
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        torch._foreach_mul_(gradients, norm / (total + 1e-12))
-
-    return rule
 
 
 class Updater:

@@ -1,0 +1,117 @@
+"""Optimisers, learning rates and gradient limits as a config says them, checked and built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from tmd.errors import UserError, check_choice, check_number
+from tmd.handlers.learning_rate import DECAYS, LearningRate
+from tmd.optim import GRADIENT_RULES, OPTIMIZERS
+from tmd.training.phases import Phases, parse_length
+from tmd.training.steps import Updater
+
+
+@dataclass(frozen=True)
+class OptimizationOptions:
+    """Options of the updates.
+
+    Attributes:
+        optimizer_g: name in `tmd.optim.OPTIMIZERS`; D has Adam.
+        lr_g, lr_d: learning rates.
+        adversarial_lr: factor of ``lr_g`` in the adversarial phase.
+        lr_rise: length, in epochs or as ``"500it"``, over which the rates rise at the start.
+        betas: of Adam, for both.
+        decay: name in `tmd.handlers.learning_rate.DECAYS`, or ``steps``.
+        decay_ratio: last learning rate over the first; with ``steps``, the factor at each.
+        decay_over: ``phase``, anew in each, or ``run``.
+        decay_steps: with ``steps``, when: lengths as ``lr_rise``.
+        clip: limit of the gradients, or None.
+        clip_by: name in `tmd.optim.GRADIENT_RULES`.
+        d_steps: updates of D, each on a batch of its own, for one of G.
+        ema: decay of the average of G's weights; 0: there is none.
+
+    Example:
+        >>> OptimizationOptions(lr_g=-1).check()
+        Traceback (most recent call last):
+        tmd.errors.UserError: optimization.lr_g=-1: must be a number above 0
+    """
+
+    optimizer_g: str = "adam"
+    lr_g: float = 1e-3
+    lr_d: float = 1e-4
+    adversarial_lr: float = 0.2
+    lr_rise: Any = 0
+    betas: Sequence[float] = (0.9, 0.999)
+    decay: str = "cosine"
+    decay_ratio: float = 0.1
+    decay_over: str = "phase"
+    decay_steps: Sequence[Any] = ()
+    clip: float | None = None
+    clip_by: str = "norm"
+    d_steps: int = 1
+    ema: float = 0.995
+
+    def check(self) -> None:
+        """Raise `UserError` for values that can't be."""
+        check_choice("optimization.optimizer_g", self.optimizer_g, list(OPTIMIZERS))
+        for key in ("lr_g", "lr_d", "adversarial_lr"):
+            check_number(f"optimization.{key}", getattr(self, key), above=0)
+        parse_length("optimization.lr_rise", self.lr_rise, 1)
+        if not isinstance(self.betas, (list, tuple)) or len(self.betas) != 2:
+            raise UserError(
+                f"optimization.betas={self.betas!r}: must be two numbers, like [0.9, 0.999]"
+            )
+        for beta in self.betas:
+            check_number("optimization.betas", beta, 0, below=1)
+        check_choice("optimization.decay", self.decay, [*DECAYS, "steps"])
+        check_number("optimization.decay_ratio", self.decay_ratio, above=0, maximum=1)
+        check_choice("optimization.decay_over", self.decay_over, ("phase", "run"))
+        if not isinstance(self.decay_steps, (list, tuple)):
+            raise UserError(
+                f"optimization.decay_steps={self.decay_steps!r}: must be a list, like [4, '500it']"
+            )
+        for step in self.decay_steps:
+            parse_length("optimization.decay_steps", step, 1)
+        if self.clip is not None:
+            check_number("optimization.clip", self.clip, above=0)
+        check_choice("optimization.clip_by", self.clip_by, list(GRADIENT_RULES))
+        check_number("optimization.d_steps", self.d_steps, 1, integer=True)
+        check_number("optimization.ema", self.ema, 0, below=1)
+
+    def updaters(self, networks: Mapping[str, nn.Module]) -> dict[str, Updater]:
+        """Updater of each network, with the gradients' limit.
+
+        Args:
+            networks: ``g`` and, where there is one, ``d``.
+        """
+        rule = None if self.clip is None else GRADIENT_RULES[self.clip_by](self.clip)
+        betas = (self.betas[0], self.betas[1])
+        result = {}
+        for name, network in networks.items():
+            create = OPTIMIZERS[self.optimizer_g if name == "g" else "adam"]
+            optimizer = create(network, getattr(self, f"lr_{name}"), betas)
+            result[name] = Updater(network, optimizer, rule)
+        return result
+
+    def learning_rate(
+        self,
+        optimizers: dict[str, torch.optim.Optimizer],
+        phases: Phases,
+        epoch_length: int,
+    ) -> LearningRate:
+        """Handler that sets the learning rates of ``optimizers``, by ``lr_g`` and ``lr_d``."""
+        return LearningRate(
+            optimizers,
+            self.decay,
+            self.decay_ratio,
+            phases,
+            self.decay_over,
+            [parse_length("optimization.decay_steps", s, epoch_length) for s in self.decay_steps],
+            {"lr_g": self.adversarial_lr},
+            parse_length("optimization.lr_rise", self.lr_rise, epoch_length),
+        )
