@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import filecmp
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from tmd.data.aside import Aside
 from tmd.data.framing import Unusable
 from tmd.data.index import list_folder
 from tmd.data.paths import PackedStrings
@@ -29,7 +30,7 @@ def check_roots(roots: Sequence[str], key: str = "dataset.root") -> None:
     """Raise `UserError` unless each folder exists and holds an image, which ends the search."""
     check_folders(roots, key)
     for root in roots:
-        if next(scan_images(root), None) is None:
+        if next(_scan(root), None) is None:
             raise UserError(f"{key}={root}: holds no images")
 
 
@@ -39,7 +40,7 @@ def check_files(
     """Raise `UserError` unless there is an image that can be used, which ends the search."""
     if list_file is None:
         check_roots(roots)
-        paths: Iterable[str] = (path for root in roots for path in scan_images(root))
+        paths: Iterable[str] = (path for root in roots for path in _scan(root))
     else:
         check_folders(roots)
         paths = _paths_of_list(roots, list_file)
@@ -57,6 +58,11 @@ def check_files(
     raise UserError(
         f"dataset.{key}={value}: none of its {count} images can be used, for example {problem}"
     )
+
+
+def _scan(root: str) -> Iterator[str]:
+    """The images of a folder; what is left aside is told by `find_files`."""
+    return scan_images(root, on_aside=lambda path, reason: None)
 
 
 def find_files(
@@ -81,7 +87,8 @@ def find_files(
         raise UserError(f"{key}={', '.join(roots)}: holds no images")
     known = [listing.sizes for listing in listings if listing.sizes is not None]
     sizes = np.concatenate(known) if len(known) == len(listings) else None
-    return FileSource(paths, channels, common, sizes)
+    aside = Aside.joined(listing.aside for listing in listings)
+    return FileSource(paths, channels, common, sizes, aside)
 
 
 def named(files: FileSource, names: Collection[str]) -> FileSource:

@@ -27,6 +27,8 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from tmd.cache import cache_file, keep
+from tmd.data.aside import Aside
+from tmd.data.copies import smaller_copies
 from tmd.data.paths import BLOCK, PackedStrings, all_sizes, file_sizes
 from tmd.data.progress import progress
 from tmd.images import scan_images
@@ -36,21 +38,24 @@ _WORTHWHILE = 20_000
 _SECONDS = 5.0
 # Clocks of file systems tick: what changes right after the search may bear the time of before it.
 _COARSEST_TICK = 3_000_000_000
-_FORMAT = 1
+_FORMAT = 2
 _MOUNTS = Path("/proc/self/mountinfo")
 
 _log = logging.getLogger("tmd.data")
 
 
 class Listing(NamedTuple):
-    """Images in order, and how long each is in bytes if that is known already."""
+    """Images in order, how long each is in bytes if that is known already, and what is no image."""
 
     paths: PackedStrings
     sizes: np.ndarray | None
+    aside: Aside
 
 
 def list_folder(root: str) -> Listing:
     """The images below ``root``, sorted by their paths, from the index if it is still true.
+
+    Smaller copies of others are left aside (`tmd.data.copies`).
 
     Args:
         root: an absolute path.
@@ -70,14 +75,18 @@ def list_folder(root: str) -> Listing:
         folders.append(folder)
         stamps.append(_stamp(os.fsencode(folder)))
 
-    found = progress(scan_images(root, on_folder=before_search), None, "Finding images")
-    paths = PackedStrings.of(sorted(found))
+    aside = Aside()
+    scan = scan_images(root, on_folder=before_search, on_aside=aside.add)
+    paths = PackedStrings.of(sorted(progress(scan, None, "Finding images")))
+    copies = smaller_copies(paths, root, aside)
+    if len(copies):
+        paths = paths.take(np.delete(np.arange(len(paths)), copies))
     if place is None or len(paths) < _WORTHWHILE or _is_fuse(root):
-        return Listing(paths, None)
+        return Listing(paths, None, aside)
     sizes = all_sizes(paths)
     if began - max(max(times) for _, *times in stamps) > _COARSEST_TICK:
-        _keep(place, paths, sizes, PackedStrings.of(folders), np.array(stamps))
-    return Listing(paths, sizes)
+        _keep(place, Listing(paths, sizes, aside), PackedStrings.of(folders), np.array(stamps))
+    return Listing(paths, sizes, aside)
 
 
 def _remembered(root: str, place: Path) -> Listing | None:
@@ -92,6 +101,7 @@ def _remembered(root: str, place: Path) -> Listing | None:
                 return None
             paths = PackedStrings(stored["paths"].tobytes(), stored["path_limits"])
             sizes = stored["sizes"]
+            aside = Aside.decoded(str(stored["aside"]))
     except FileNotFoundError:
         return None
     except Exception as problem:  # a broken archive raises whatever its reader trips over
@@ -108,7 +118,7 @@ def _remembered(root: str, place: Path) -> Listing | None:
             unseen,
             len(paths),
         )
-    return Listing(paths, sizes)
+    return Listing(paths, sizes, aside)
 
 
 def _files_not_looked_at(paths: PackedStrings, sizes: np.ndarray) -> int | None:
@@ -125,16 +135,18 @@ def _files_not_looked_at(paths: PackedStrings, sizes: np.ndarray) -> int | None:
     return len(paths) - looked_at
 
 
-def _keep(
-    place: Path, paths: PackedStrings, sizes: np.ndarray, folders: PackedStrings, stamps: np.ndarray
-) -> None:
+def _keep(place: Path, listing: Listing, folders: PackedStrings, stamps: np.ndarray) -> None:
+    assert listing.sizes is not None
+    sizes = listing.sizes
+
     def write(file: IO[bytes]) -> None:
         np.savez(
             file,
             format=np.array(_FORMAT),
-            paths=np.frombuffer(paths.coded, dtype=np.uint8),
-            path_limits=paths.limits,
+            paths=np.frombuffer(listing.paths.coded, dtype=np.uint8),
+            path_limits=listing.paths.limits,
             sizes=sizes,
+            aside=np.array(listing.aside.coded()),
             folders=np.frombuffer(folders.coded, dtype=np.uint8),
             folder_limits=folders.limits,
             stamps=stamps,

@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 import torch
 
+from tmd.data.aside import Aside
 from tmd.data.paths import PackedStrings, all_sizes
 from tmd.images import read_pixels, read_size
 from tmd.resize import imresize
@@ -54,6 +56,10 @@ class FileSource:
         root: a folder that labels and the digest leave out of the paths, so that a set that moved
             to another folder is still the same set.
         sizes: the files' lengths in bytes if they are known already.
+        aside: what the search for them left aside.
+
+    Attributes:
+        root, aside: as given.
     """
 
     def __init__(
@@ -62,9 +68,11 @@ class FileSource:
         channels: int,
         root: str = "",
         sizes: np.ndarray | None = None,
+        aside: Aside | None = None,
     ) -> None:
+        self.aside = aside or Aside()
         self._paths = paths if isinstance(paths, PackedStrings) else PackedStrings.of(paths)
-        self._root = root
+        self.root = root
         self._sizes = sizes
         self.channels = channels
 
@@ -79,7 +87,15 @@ class FileSource:
         return list(self._paths)
 
     def label(self, index: int) -> str:
-        return self._paths[index].removeprefix(self._root).lstrip(os.sep)
+        return self._paths[index].removeprefix(self.root).lstrip(os.sep)
+
+    def folders(self) -> Counter[str]:
+        """How many images are in each folder below the root, through its levels; "." is itself."""
+        start = len(os.fsencode(self.root)) + 1
+        separator = os.fsencode(os.sep)
+        below = (path[start:].partition(separator) for path in self._paths.parts())
+        counts = Counter(folder if inside else b"." for folder, inside, _ in below)
+        return Counter({os.fsdecode(folder): count for folder, count in counts.items()})
 
     def size(self, index: int) -> tuple[int, int]:
         return read_size(self._paths[index])
@@ -90,7 +106,8 @@ class FileSource:
     def subset(self, indices: Sequence[int] | np.ndarray) -> FileSource:
         numbers = np.asarray(indices, dtype=np.int64)
         sizes = None if self._sizes is None else self._sizes[numbers]
-        return type(self)(self._paths.take(numbers), self.channels, self._root, sizes)
+        paths = self._paths.take(numbers)
+        return type(self)(paths, self.channels, self.root, sizes, self.aside)
 
     def bytes_each(self) -> np.ndarray:
         """(n,), int64: the files' lengths, looked up once; -1 for what is no file."""
@@ -100,7 +117,7 @@ class FileSource:
 
     def digest(self) -> str:
         """Of the names below the root and the files' lengths in bytes."""
-        root, separator = os.fsencode(self._root), os.fsencode(os.sep)
+        root, separator = os.fsencode(self.root), os.fsencode(os.sep)
         paths, sizes = self._paths.parts(), self.bytes_each().tolist()
         sum_ = hashlib.blake2b(digest_size=8)
         for path, size in zip(paths, sizes, strict=True):

@@ -2,107 +2,78 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from tmd.data.files import file_ending, find_files, without
+from tmd.data.aside import Aside
+from tmd.data.files import find_files, without
 from tmd.data.options import DatasetOptions, folders
-from tmd.data.sources import ArraySource, FileSource, ImageSource
-from tmd.data.storage import in_threads
+from tmd.data.sources import FileSource, ImageSource
+from tmd.data.trained_on import TrainedOn, identities
 from tmd.errors import UserError
 from tmd.seeding import generator
 
 # Of more images than this no byte is read at the start: they are known by name and length.
 _READ_AT_START = 20_000
+_FOLDERS_NAMED = 4
 
 _log = logging.getLogger("tmd.data")
 
 
-@dataclass(frozen=True)
-class TrainedOn:
-    """The images that a run and those before it learnt from, and those that it held out.
-
-    Eight bytes an image, so that a checkpoint can hold it.
-
-    Attributes:
-        by_content: whether images are known by their content, else by name and length.
-        images: (n,), int64, ascending: an identity of each that was learnt from.
-        held_out: (m,), int64: the same of those held out.
-        pool: digest of the set that they were taken from.
-        places: (m,), int64: which of ``pool`` were held out, ascending.
-    """
-
-    by_content: bool
-    images: Tensor
-    held_out: Tensor
-    pool: str
-    places: Tensor
-
-    def state_dict(self) -> dict[str, Any]:
-        """Flags, text and tensors."""
-        return dict(vars(self))
-
-    @classmethod
-    def of_state(cls, state: Mapping[str, Any]) -> TrainedOn:
-        """What `state_dict` was made of."""
-        return cls(**state)
-
-    def with_others(self, other: TrainedOn) -> TrainedOn:
-        """This, and the images that ``other`` learnt from."""
-        return TrainedOn(
-            self.by_content,
-            torch.unique(torch.cat([self.images, other.images])),
-            self.held_out,
-            self.pool,
-            self.places,
-        )
-
-
+@dataclass
 class Split:
     """Images to learn from and images to validate on, which share none.
 
-    Args:
+    Attributes:
         train, validation: the two.
         pool: what ``validation`` was taken from.
         places: (m,): which of ``pool`` they are, ascending.
         before: what the resumed run and those before it learnt from.
+        chosen_by: what decided on the images to validate on.
+        aside: what the search for the images left aside.
     """
 
-    def __init__(
-        self,
-        train: ImageSource,
-        validation: ImageSource,
-        pool: ImageSource,
-        places: np.ndarray,
-        before: TrainedOn | None,
-    ) -> None:
-        self.train = train
-        self.validation = validation
-        self._pool = pool
-        self._places = places
-        self._before = before
+    train: ImageSource
+    validation: ImageSource
+    pool: ImageSource
+    places: np.ndarray
+    before: TrainedOn | None
+    chosen_by: str
+    aside: Aside
+
+    @property
+    def summary(self) -> str:
+        """One line on what was found where, what is held out and what was left aside."""
+        line = f"{len(self.train)} images to learn from"
+        root = ""
+        if isinstance(self.train, FileSource):
+            root = self.train.root
+            line += f", in {_named(root, self.train.folders())}"
+        line += f"; {len(self.validation)} held out"
+        if len(self.validation):
+            line += f", {self.chosen_by}"
+        if self.aside.reasons:
+            line += f"; left aside: {self.aside.text(root)}"
+        return line
 
     @cached_property
     def trained_on(self) -> TrainedOn:
         """For a run that goes on from this one; it takes a look at each image."""
-        before = self._before
+        before = self.before
         by_content = len(self.train) <= _READ_AT_START if before is None else before.by_content
         images = np.unique(identities(self.train, by_content))
         record = TrainedOn(
             by_content,
             torch.from_numpy(images),
             torch.from_numpy(identities(self.validation, by_content)),
-            self._pool.digest(),
-            torch.from_numpy(self._places.astype(np.int64)),
+            self.pool.digest(),
+            torch.from_numpy(self.places.astype(np.int64)),
         )
         return record if before is None else record.with_others(before)
 
@@ -121,14 +92,19 @@ def split(chosen: DatasetOptions, seed: int, before: TrainedOn | None = None) ->
     """
     pools = chosen.kind.pools(chosen.request)
     train, held_out, count = pools.train, pools.validation, pools.validation_count
+    splits = held_out is None
+    chosen_by = "drawn by the seed" if splits else "of the dataset's own"
+    aside = [train.aside] if isinstance(train, FileSource) else []
     if chosen.val_root is not None:
         files = find_files(folders(chosen.val_root), train.channels, key="dataset.val_root")
-        train = _without(train, files)
+        train, again = _without(train, files)
         if not len(train):
             raise UserError("dataset: nothing to learn from: all is in dataset.val_root too")
-        held_out, count = files, None
+        held_out, count, splits = files, None, False
+        chosen_by = "of dataset.val_root"
+        aside += [files.aside, again]
     pool = train if held_out is None else held_out
-    count = _validation_count(chosen, len(pool), count, splits=held_out is None)
+    count = _validation_count(chosen, len(pool), count, splits)
     if not count and chosen.validation is None:
         _log.warning("A set of one image leaves none to validate on")
     order = torch.randperm(len(pool), generator=generator(seed, "split")).numpy()
@@ -136,33 +112,24 @@ def split(chosen: DatasetOptions, seed: int, before: TrainedOn | None = None) ->
         order, count = _never_trained_on(chosen, pool, order, count, before)
     places = np.sort(order[:count])
     picked = pool.subset(places) if count < len(pool) else pool
-    if held_out is None:
+    if splits:
         train = train.subset(np.sort(order[count:]))
-    # Where all images are equal, there is nothing to keep apart.
-    return Split(_without(train, picked) or train, picked, pool, places, before)
+    others, again = _without(train, picked)
+    if len(others):  # else all images are equal, and there is nothing to keep apart
+        train = others
+        aside.append(again)
+    return Split(train, picked, pool, places, before, chosen_by, Aside.joined(aside))
 
 
-def identities(source: ImageSource, by_content: bool) -> np.ndarray:
-    """(n,), int64: what tells the images of a set apart, and knows them again in another folder.
-
-    Args:
-        source: the images.
-        by_content: by the length and ending of a file, so that it may be renamed; else by its
-            length and its name below the set's folder, without opening it.
-    """
-    if isinstance(source, ArraySource):
-        return np.array([_hash(source.read(i).numpy().tobytes()) for i in range(len(source))], "i8")
-    if not isinstance(source, FileSource):
-        return np.array([_hash(source.name(i).encode()) for i in range(len(source))], dtype="i8")
-    lengths = source.bytes_each().tolist()
-
-    def identity(index: int) -> int:
-        told = file_ending(source.name(index)) if by_content else os.fsencode(source.label(index))
-        return _hash(b"%d\0%b" % (lengths[index], told))
-
-    if by_content:
-        return np.fromiter(in_threads(identity, range(len(source)), "Images before"), "i8")
-    return np.fromiter(map(identity, range(len(source))), "i8", len(source))
+def _named(root: str, folders: Mapping[str, int]) -> str:
+    """Where images are, with the folders that have the most of them."""
+    most = sorted(folders, key=lambda folder: -folders[folder])
+    if len(most) == 1:
+        return os.path.normpath(os.path.join(root, most[0]))
+    listed = [f"{folders[folder]} in {folder}" for folder in most[:_FOLDERS_NAMED]]
+    if rest := most[_FOLDERS_NAMED:]:
+        listed.append(f"{sum(folders[folder] for folder in rest)} in {len(rest)} more")
+    return f"{root} ({', '.join(listed)})"
 
 
 def _never_trained_on(
@@ -195,10 +162,16 @@ def _never_trained_on(
     return np.concatenate([order[kept], order[new], order[trained]]), min(count, allowed)
 
 
-def _without(train: ImageSource, held_out: ImageSource) -> ImageSource:
+def _without(train: ImageSource, held_out: ImageSource) -> tuple[ImageSource, Aside]:
+    """``train`` without copies of what is held out, and what they were."""
+    aside = Aside()
     if not isinstance(train, FileSource) or not isinstance(held_out, FileSource):
-        return train
-    return without(train, held_out)
+        return train, aside
+    others = without(train, held_out)
+    if len(others) < len(train):
+        example = min({*train.names()} - {*others.names()})
+        aside.add(example, "copies of held-out images", len(train) - len(others))
+    return others, aside
 
 
 def _validation_count(
@@ -217,7 +190,3 @@ def _validation_count(
             f"them from{left}"
         )
     return chosen.validation
-
-
-def _hash(content: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big", signed=True)

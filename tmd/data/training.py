@@ -17,7 +17,7 @@ from tmd.data.loading import endless_batches
 from tmd.data.options import DatasetOptions
 from tmd.data.sampling import Sampler
 from tmd.data.sources import ImageSource, ShrunkSource
-from tmd.data.splits import Split, TrainedOn, split
+from tmd.data.splits import Split, split
 from tmd.data.storage import (
     DeviceStorage,
     DiskStorage,
@@ -28,6 +28,7 @@ from tmd.data.storage import (
     available_memory,
     in_threads,
 )
+from tmd.data.trained_on import TrainedOn
 from tmd.distributed import ALONE, Share, processes_here
 from tmd.errors import UserError
 
@@ -50,6 +51,7 @@ class TrainingData:
         fingerprint: what the data is, JSON-able: counts and digests. Equal fingerprints, options
             and seeds give equal batches.
         resolved: what was left to us: storage, workers, patch size; JSON-able.
+        summary: one line on what was found where, what is held out and what was left aside.
         skipped: [path, reason] of each image that can't be used. It grows while batches are made if
             images are decoded when drawn.
     """
@@ -82,6 +84,9 @@ class TrainingData:
         self._sampler = sampler
         self._strict = strict
         self._split = apart
+        self.summary = apart.summary
+        for doubt in apart.aside.doubts:
+            _log.warning(doubt)
         self._streams: weakref.WeakSet[Generator] = weakref.WeakSet()
         self._report(validation.source, validation.skipped)
         self._report(train.source, train.storage.skipped)

@@ -2,34 +2,64 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tmd.errors import UserError
 
 PathLike = str | os.PathLike[str]
+#: Called with a path and the reason for which it is left aside.
+OnAside = Callable[[str, str], object]
 
-_RASTER = "png jpg jpeg jpe bmp tif tiff webp gif ppm pgm pnm jp2 tga"
+_RASTER = "png jpg jpeg jpe jfif bmp tif tiff webp gif ppm pgm pnm jp2 tga avif"
 IMAGE_SUFFIXES = frozenset(f".{suffix}" for suffix in _RASTER.split())
+
+HIDDEN = "hidden"
+OTHER_FILES = "files of other kinds"
+LINKS_TWICE = "links to folders that are searched anyway"
+LINKS_IN_A_CIRCLE = "links in a circle"
+_ODD = {
+    stat.S_IFIFO: "named pipes",
+    stat.S_IFSOCK: "sockets",
+    stat.S_IFBLK: "devices",
+    stat.S_IFCHR: "devices",
+}
+# Folders that systems put beside images, with resource forks and thumbnails.
+_SYSTEM_FOLDERS = ("__MACOSX", "@eaDir")
+
+_log = logging.getLogger("tmd.images")
 
 
 def list_images(root: PathLike, recursive: bool = True) -> list[Path]:
-    """The image files under a folder, sorted by path; hidden files and folders are left out."""
+    """The image files under a folder, sorted by path; hidden files and folders are left out.
+
+    So is what can't be read as a file, of which a warning tells.
+    """
     return [Path(path) for path in sorted(scan_images(root, recursive))]
 
 
 def scan_images(
-    root: PathLike, recursive: bool = True, on_folder: Callable[[str], object] | None = None
+    root: PathLike,
+    recursive: bool = True,
+    on_folder: Callable[[str], object] | None = None,
+    on_aside: OnAside | None = None,
 ) -> Iterator[str]:
     """The paths of `list_images`, in no order, as they are found; fit for millions of files.
 
     Args:
         root: the folder.
-        recursive: whether the folders in it are searched too.
+        recursive: whether the folders in it are searched too, whatever their names end in.
         on_folder: called with each folder before it is searched, and with links to folders that are
             left out as they lead to what is searched anyway.
+        on_aside: called with what is left aside, and why; None warns of what is odd.
+
+    Raises:
+        UserError: a folder can't be read.
     """
+    aside = on_aside or _warn_of_odd
     folders = [os.fspath(root)]
     seen = {os.path.realpath(root)}
     while folders:
@@ -42,16 +72,47 @@ def scan_images(
             raise UserError(f"{problem.filename}: {problem.strerror}") from None
         with entries:
             for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
-                    if not entry.is_dir():
-                        yield entry.path
-                elif recursive and entry.is_dir() and entry.name != "__MACOSX":
+                if entry.name.startswith(".") or entry.name in _SYSTEM_FOLDERS:
+                    aside(entry.path, HIDDEN)
+                elif _is_folder(entry):
+                    if not recursive:
+                        continue
                     if not entry.is_symlink() or _leads_to_new(entry.path, seen):
                         folders.append(entry.path)
-                    elif on_folder is not None:
-                        on_folder(entry.path)
+                    else:
+                        aside(entry.path, LINKS_TWICE)
+                        if on_folder is not None:
+                            on_folder(entry.path)
+                elif reason := _why_no_image(entry):
+                    aside(entry.path, reason)
+                else:
+                    yield entry.path
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False
+
+
+def _why_no_image(entry: os.DirEntry[str]) -> str:
+    """Why an entry is left aside; empty for an image, and for a link to nothing: reading tells."""
+    if os.path.splitext(entry.name)[1].lower() not in IMAGE_SUFFIXES:
+        return OTHER_FILES
+    try:
+        if entry.is_file():
+            return ""
+        return _ODD.get(stat.S_IFMT(entry.stat().st_mode), "")
+    except FileNotFoundError:
+        return ""
+    except OSError:
+        return LINKS_IN_A_CIRCLE
+
+
+def _warn_of_odd(path: str, reason: str) -> None:
+    if reason in _ODD.values() or reason == LINKS_IN_A_CIRCLE:
+        _log.warning("%s: left aside (%s)", path, reason)
 
 
 def _leads_to_new(link: str, seen: set[str]) -> bool:
