@@ -23,10 +23,10 @@ from reporting import add_outputs, report, surroundings
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
+from tmd.acceleration.layers import Dense, PReLU
 from tmd.acceleration.memory import keep_freed_memory
 from tmd.acceleration.rows import use_rows
 from tmd.acceleration.winograd import use_winograd
-from tmd.models.layers import Dense, PReLU
 
 #: Inputs, outputs, side of the image, of 3 × 3 convolutions.
 WINOGRADS = ((64, 128, 64), (128, 128, 64), (64, 256, 32), (256, 256, 32), (512, 512, 16))

@@ -10,10 +10,10 @@ import torch
 import torchvision
 from torch import nn
 
+from tmd.acceleration.layers import Dense, PReLU
 from tmd.losses.content import ContentLoss, parse_spec
 from tmd.models import create_discriminator, create_generator
 from tmd.models.features import VGGFeatures
-from tmd.models.layers import Dense, PReLU
 
 SCALE = 4
 ADVERSARIAL_WEIGHT = 1e-2

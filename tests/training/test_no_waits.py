@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from tmd.acceleration.layers import PReLU
 from tmd.handlers import (
     ImageHistory,
     LearningRate,
@@ -25,7 +26,6 @@ from tmd.losses.content import ContentLoss, create_content_loss, parse_spec
 from tmd.measurements import create_measurement
 from tmd.models import create_discriminator, create_generator
 from tmd.models.features import VGGFeatures
-from tmd.models.layers import PReLU
 from tmd.optim.gradients import clip_norm
 from tmd.optim.muon import Muon
 from tmd.training import (

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from tmd.acceleration.layers import Dense
 from tmd.errors import check_number
 from tmd.models.layers import (
-    Dense,
     block,
     convolution,
     initialise_kaiming,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tmd.acceleration.layers import PReLU
 from tmd.models.generators.srresnet import PRELU_SLOPE, ResidualBlock
 from tmd.models.layers import (
     BicubicUpsampling,
-    PReLU,
     convolution,
     initialise_residual,
     normalisation,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from tmd.acceleration.layers import PReLU
 from tmd.models.layers import (
     BicubicUpsampling,
-    PReLU,
     ShuffleStage,
     convolution,
     initialise_residual,
