@@ -187,10 +187,10 @@ def config_pages(probe: bool = True) -> dict[str, str]:
                     lines += ["## Settings that are one word", "", *settings, ""]
                 continue
             page = f"key-{ingredient.path}"
-            links.append(f"* [`{prefix}…`]({page}.md)")
+            links.append(f"* [{ingredient.path}]({page}.md)")
             if page not in shared:
                 doc = inspect.cleandoc(ingredient.doc or "")
-                text = [f"# {prefix}…", "", doc, "", table(module.ex, keys, probe), ""]
+                text = [f"# {ingredient.path}", "", doc, "", table(module.ex, keys, probe), ""]
                 if settings := named_configs(ingredient, prefix):
                     text += ["## Settings that are one word", "", *settings, ""]
                 shared[page] = "\n".join(text)

@@ -103,7 +103,6 @@ def listeners(port: int) -> set[str]:
     return found
 
 
-@pytest.mark.slow
 def test_omniboard_shows_our_runs_to_this_machine_and_its_user_only(
     address: str, tmp_path: Path
 ) -> None:

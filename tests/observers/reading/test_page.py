@@ -188,9 +188,8 @@ def test_listing_a_thousand_runs_takes_seconds_at_most(tmp_path: Path) -> None:
     assert seconds < 10
 
 
-@pytest.mark.slow
 def test_screenshot_to_look_at(tmp_path: Path) -> None:
-    """``TMD_SCREENSHOTS=DIR pytest -m slow`` leaves the picture there."""
+    """``TMD_SCREENSHOTS=DIR`` leaves the picture there."""
     folder = Path(os.environ.get("TMD_SCREENSHOTS", tmp_path))
     populate(tmp_path / "runs", 40, points=300, names=6)
     write_page(open_store(tmp_path / "runs"), tmp_path / "runs" / "index.html")
