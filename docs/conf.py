@@ -29,6 +29,7 @@ myst_enable_extensions = ["attrs_inline"]
 
 # Single backticks in docstrings are names or what is typed.
 default_role = "py:obj"
+suppress_warnings = ["ref.python"]  # that a short one, `hr` say, might be one of several
 autodoc_default_options = {
     "members": True,
     "member-order": "bysource",

@@ -8,7 +8,6 @@ import time
 from html.parser import HTMLParser
 from pathlib import Path
 
-import pytest
 from browser import page_after_its_script, screenshot
 from driver import Driver
 from mongo_server import MongoServer
