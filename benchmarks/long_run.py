@@ -22,7 +22,8 @@ from ignite.engine import Engine, Events
 from reporting import add_outputs, show, surroundings
 from simulated import simulate
 
-from experiments.support.session import Session
+from observers import run_folder
+from tmd.session import TrainingSession
 
 TENTHS = 10
 SMALL = {
@@ -37,9 +38,9 @@ SMALL = {
 class Watch:
     """A row at the first iteration and at each tenth of the run that it is attached to."""
 
-    def __init__(self, session: Session, iterations: int) -> None:
+    def __init__(self, session: TrainingSession, iterations: int) -> None:
         self.rows: list[dict[str, Any]] = []
-        self.record = session.folder()
+        self.record = run_folder(session.recorders[0].run)  # type: ignore[attr-defined]
         self._last = (0, 0.0, 0.0)
         session.trainer.add_event_handler(Events.ITERATION_COMPLETED(once=1), self._note)
         session.trainer.add_event_handler(

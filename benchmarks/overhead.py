@@ -25,7 +25,7 @@ from ignite.engine import Engine, Events
 from reporting import add_outputs, report, surroundings
 from simulated import Step, simulate, step
 
-from experiments.support.session import Session
+from tmd.session import TrainingSession
 
 REAL_STEPS = 5
 
@@ -37,7 +37,7 @@ class Rounds:
         costs: by what was run, its rounds: seconds an iteration (by the clock, of the processor).
     """
 
-    def __init__(self, session: Session, real: Step, iterations: int) -> None:
+    def __init__(self, session: TrainingSession, real: Step, iterations: int) -> None:
         self.session = session
         self.real = real
         self.iterations = iterations
@@ -51,7 +51,7 @@ class Rounds:
 
     def _end_of_round(self, trainer: Engine) -> None:
         self._note("run", now() - self._began, self.iterations)
-        self._time("beat", self.session.run._emit_heartbeat)
+        self._time("beat", self.session.recorders[0].run._emit_heartbeat)
         self._time("bare", lambda: self._loop(trainer))
         self._time("engine", self._engine_alone)
         for _ in range(REAL_STEPS):

@@ -17,7 +17,8 @@ from ignite.engine import Engine
 from torch import Tensor
 
 from experiments import srgan
-from experiments.support.session import Session
+from experiments.support import training
+from tmd.session import TrainingSession
 
 Step = Callable[[Engine, Any], dict[str, Tensor]]
 
@@ -42,7 +43,7 @@ class OneBatch:
         self.batch = next(stream)
         stream.close()
 
-    def batches(self, first: int = 0) -> Iterator[Tensor]:
+    def batches(self, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         return itertools.repeat(self.batch)
 
     def __getattr__(self, name: str) -> Any:
@@ -52,7 +53,7 @@ class OneBatch:
 def simulate(
     folder: Path,
     iterations: int,
-    prepare: Callable[[Session, Step], None],
+    prepare: Callable[[TrainingSession, Step], None],
     config: dict[str, Any],
     beat_interval: float = 10,
 ) -> None:
@@ -65,7 +66,7 @@ def simulate(
         beat_interval: seconds between two beats of Sacred's; 0 for none but the last.
     """
 
-    class Simulated(Session):
+    class Simulated(TrainingSession):
         def train(self) -> dict[str, float]:
             real, self.trainer._process_function = self.trainer._process_function, step
             self.data = OneBatch(self.data)
@@ -80,7 +81,7 @@ def simulate(
         "schedule.adversarial": f"{iterations}it",
         **config,
     }
-    whole, srgan.Session = srgan.Session, Simulated  # type: ignore[misc]
+    whole, training.TrainingSession = TrainingSession, Simulated  # type: ignore[misc]
     try:
         # The bar stays; what is printed of validations would hide the table.
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
@@ -90,4 +91,4 @@ def simulate(
                 options={"--file_storage": str(folder), "--beat-interval": beat_interval},
             )
     finally:
-        srgan.Session = whole  # type: ignore[misc]
+        training.TrainingSession = whole  # type: ignore[misc]

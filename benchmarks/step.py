@@ -44,6 +44,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tmd.acceleration.autotune import fastest
 from tmd.acceleration.speed import Speed
+from tmd.data import measured_batches
 from tmd.errors import UserError
 from tmd.handlers import (
     ImageHistory,
@@ -110,13 +111,11 @@ def ours(setting: Setting, batch: Tensor, device: torch.device, speed: Speed) ->
         generator,
         discriminator,
         *updaters,
-        create_measurement(["bicubic"], SCALE),
         content,
         F.l1_loss,
         create_adversarial_loss("bce", REAL_LABEL),
         phases,
         history=ImageHistory(64, 5, 0.25, device=device),
-        device=device,
         autocast=speed.autocast,
     )
     create_adversarial_weight(
@@ -128,9 +127,12 @@ def ours(setting: Setting, batch: Tensor, device: torch.device, speed: Speed) ->
     ScalarLog(READ_EVERY).attach(trainer)
     average_weights(trainer, generator, 0.995)
 
+    measure = create_measurement(["bicubic"], SCALE)
+
     def run(iterations: int) -> None:
         trainer.state.max_epochs = None  # each round is a fresh run of the engine
-        trainer.run([(batch,)] * iterations, max_epochs=1)
+        pairs = measured_batches(itertools.repeat(batch), measure, device)
+        trainer.run(zip(pairs), max_epochs=1, epoch_length=iterations)
 
     return run
 

@@ -22,17 +22,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from experiments.support import resume as resuming
 from experiments.support.checks import check_experiment, check_training, resolved
 from experiments.support.experiment import Experiment
-from experiments.support.session import (
-    Model,
-    Scoring,
-    Session,
-    fidelity_measures,
-    measured_pairs,
+from experiments.support.resume import (
+    Resumed,
+    check_same_networks,
+    check_unfinished,
+    find_resume_point,
+    trained_on,
 )
-from experiments.support.start import start
+from experiments.support.training import start, train_and_report
 from ingredients import (
     ambient,
     dataset,
@@ -46,11 +45,13 @@ from ingredients import (
     training,
     unpaired,
 )
-from tmd.data.unpaired import UnpairedData
-from tmd.handlers.validation import Measure, Pair, SetMeasure
+from tmd.data.unpaired import UnpairedData, create_unpaired_data
+from tmd.handlers.validation import MetricFunction, SetMetric
 from tmd.measurements import Measurement
 from tmd.metrics import UnpairedSpectrum, psnr
-from tmd.training import Phases, create_ambientgan_trainer
+from tmd.session import Scoring, fidelity
+from tmd.training import create_ambientgan_trainer
+from tmd.training.ambient_options import check_sizes
 
 PARTS = (
     dataset,
@@ -69,6 +70,8 @@ PARTS = (
 ex = Experiment("ambientgan", ingredients=[part.ingredient for part in PARTS])
 ex.starting_point = "unsupervised"
 
+#: What a loss can be a function of here: nobody has HR of what LR shows.
+GIVEN = ("sr", "lr")
 #: Unpaired images that the score knows the look of HR from.
 REFERENCES = 64
 #: Equal images have no finite PSNR; above this nobody sees or needs a difference.
@@ -158,38 +161,34 @@ def check(
     resume: Any,
 ) -> None:
     device = check_experiment(scale, adv_weight, seed, device, deterministic)
-    unpaired.check(options=dataset.chosen_options(), scale=scale)
-    measurement.check(scale=scale)
-    ambient.check(scale=scale)
-    channels = dataset.image_channels()
-    generator.check(scale=scale, channels=channels)
-    with torch.random.fork_rng(devices=[]):
-        networks = ambient.build_discriminators(build=discriminator.build, channels=channels)
-    options = dataset.chosen_options()
-    if options["mode"] == "patches":
-        ambient.check_sizes(networks, scale, options["patch_size"])
-    total = check_training(adv_weight, device)
-    for network in networks.values():
-        losses.check_discriminator(network)
+    images, model = dataset.options(), ambient.options()
+    unpaired.options().check(vars(images), scale)
+    measurement.options().check(scale)
+    model.check(scale)
+    network = generator.options().check(scale, images.image_channels)
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        discriminators = model.discriminators(discriminator.options(), images.image_channels)
+    if images.mode == "patches":
+        check_sizes(discriminators, scale, images.patch_side)
+    total = check_training(adv_weight, device, GIVEN)
+    for each in discriminators.values():
+        losses.options().check_discriminator(each)
     if resume is not None:
         _, state = resume_point(resume, ex.store)
-        with torch.device("meta"):
-            config = generator.build(scale=scale, channels=channels).config
-        resuming.check_same_networks(
-            resume, state, {"generator": config, "discriminator": networks.config}
-        )
-        resuming.check_unfinished(resume, state, total)
+        configs: Any = {"generator": network.config, "discriminator": discriminators.config}
+        check_same_networks(resume, state, configs)
+        check_unfinished(resume, state, total)
 
 
 @lru_cache(maxsize=1)
-def resume_point(resume: Any, store: str) -> Any:
-    """Read once, though both the check and the training need it."""
-    return resuming.resume_point(resume, store, str(ex.path))
+def resume_point(resume: Any, store: str) -> Resumed:
+    """The run to continue, read once, though both the check and the training need it."""
+    return find_resume_point(resume, store, str(ex.path))
 
 
 @ex.resolve
-def resolve(device: str) -> dict[str, Any]:
-    return resolved(device)
+def resolve(device: str, resume: Any) -> dict[str, Any]:
+    return resolved(device, resume is not None)
 
 
 @ex.main
@@ -202,113 +201,95 @@ def train(
     deterministic: bool,
     resume: Any,
 ) -> dict[str, float]:
+    resumed = None if resume is None else resume_point(resume, ex.store)
     place = start(seed, device, deterministic)
-    share = place.share
-    measure = measurement.build(scale=scale, seed=seed)
-    data = unpaired.build(
-        options=dataset.chosen_options(),
-        measure=measure.of_share(share),
-        scale=scale,
-        seed=seed,
-        device=place.device,
-        share=share,
+    share, loss = place.share, losses.options()
+    model, other = ambient.options(), unpaired.options()
+    data = create_unpaired_data(
+        vars(dataset.options()),
+        other.own,
+        measurement.options().create(scale, seed),
+        scale,
+        seed,
+        place.device,
+        other.lr_given,
+        share,
+        trained_on(resumed),
     )
-    settings = training.settings()
-    phases: Phases = schedule.phases(settings.epoch_length)
-    discriminators = ambient.build_discriminators(build=discriminator.build, channels=data.channels)
-    networks = (
-        place.prepared(generator.build(scale=scale, channels=data.channels)),
-        place.prepared(discriminators),
-    )
-    update_generator, update_discriminators = optimization.build_updaters(*networks)
-    model = Model(
-        generator=networks[0],
-        discriminator=networks[1],
-        update_generator=update_generator,
-        update_discriminator=update_discriminators,
-        measure=measure,
-        history=history.build(seed=seed, training_device=place.device, share=share),
-    )
+    built = generator.options().create(scale, data.channels)
+    discriminators = model.discriminators(discriminator.options(), data.channels)
+    networks = {
+        "generator": place.prepared(built),
+        "discriminator": place.prepared(discriminators),
+    }
+    update_generator, update_discriminators = optimization.build_updaters(*networks.values())
+    kept = history.options().create(seed, place.device, share)
     trainer = create_ambientgan_trainer(
-        place.trained(model.generator),
+        place.trained(networks["generator"]),
         {name: place.trained(network) for name, network in discriminators.items()},
-        model.update_generator,
-        model.update_discriminator,
+        update_generator,
+        update_discriminators,
         remeasurement(scale, seed, "training").of_share(share),
-        place.prepared(losses.build_content(channels=data.channels)),
-        losses.build_pixel(),
-        losses.build_adversarial(),
-        phases,
-        weights=ambient.weights(content_weight=losses.content_weight()),
-        view=ambient.build_view(scale=scale),
-        equivariant=ambient.is_equivariant(),
-        history=model.history,
+        place.prepared(loss.create_content(data.channels)),
+        loss.create_pixel(),
+        loss.create_adversarial(),
+        schedule.options().phases(training.options().epoch_length),
+        weights=model.weights(loss.content_weight),
+        terms=loss.create_extra(GIVEN),
+        view=model.shown(scale),
+        equivariant=model.equivariant,
+        history=kept,
         seed=seed,
-        device=place.device,
         autocast=place.speed.autocast,
         share=share,
     )
-    session = Session(
+    return train_and_report(
+        _run,
+        str(ex.path),
         trainer,
-        run=_run,
-        experiment=str(ex.path),
-        model=model,
-        data=data,
-        phases=phases,
+        networks,
+        {"g": update_generator, "d": update_discriminators},
+        data,
         scale=scale,
         adv_weight=adv_weight,
-        pairs=held_out(data, measure, place.device),
         scoring=Scoring(
-            measures_with_hr(scale, data, place.device),
-            measures_without_hr(data, scale, seed),
+            metrics_with_hr(scale, data, place.device),
+            metrics_without_hr(data, scale, seed),
             guard="consistency",
-            max_loss=ambient.allowed_consistency_loss(),
+            max_loss=model.max_consistency_loss,
         ),
         place=place,
-        settings=settings,
-        resumed=None if resume is None else resume_point(resume, ex.store),
+        measurement=measurement.options().create(scale, seed).spec,
+        handlers={} if kept is None else {"history": kept},
+        resumed=resumed,
     )
-    resume_point.cache_clear()
-    result = session.train()
-    session.print_report()
-    return result
 
 
 def remeasurement(scale: int, seed: int, stream: str) -> Measurement:
-    """What results are measured by, with draws of its own in each ``stream``."""
-    return ambient.build_measurement(
-        data_operators=measurement.operators(), scale=scale, seed=seed, stream=stream
-    )
+    """The measurement of results, with draws of its own in each ``stream``."""
+    return ambient.options().measurement(measurement.options().operators, scale, seed, stream)
 
 
-def held_out(data: UnpairedData, measure: Measurement, device: torch.device) -> list[Pair]:
-    """Images to validate on, with HR where anybody has it."""
-    images = data.validation_images()
-    if data.measure is not None:
-        return measured_pairs(images, measure, device)
-    return [Pair(name, lr[None].to(device).float().div(255), None) for name, lr in images]
+def metrics_with_hr(
+    scale: int, data: UnpairedData, device: torch.device
+) -> dict[str, MetricFunction]:
+    """Metrics that are only looked at."""
+    options = schedule.options()
+    score = options.scoring_function(scale, device, data.lr.validation_sizes())
+    return {**fidelity(scale), options.score: score}
 
 
-def measures_with_hr(scale: int, data: UnpairedData, device: torch.device) -> dict[str, Measure]:
-    """What is only looked at."""
-    name = schedule.reference_score()
-    return {
-        **fidelity_measures(scale),
-        name: schedule.build_score(scale=scale, device=device, images=data.validation_images()),
-    }
-
-
-def measures_without_hr(data: UnpairedData, scale: int, seed: int) -> dict[str, SetMeasure]:
-    """What decides which state is the best."""
+def metrics_without_hr(data: UnpairedData, scale: int, seed: int) -> dict[str, SetMetric]:
+    """Metrics that decide which state is the best."""
     measure = remeasurement(scale, seed, "validation")
     spectrum = UnpairedSpectrum(data.reference_images(REFERENCES, seed), scale)
 
     def consistency(results: Sequence[Tensor], inputs: Sequence[Tensor]) -> Tensor:
-        figures = [
+        values = [
             psnr(measure(sr, index), lr).clamp(max=MOST_CONSISTENT)
             for index, (sr, lr) in enumerate(zip(results, inputs, strict=True))
         ]
-        return torch.cat(figures).double().mean()
+        return torch.cat(values).double().mean()
 
     return {"consistency": consistency, "score": lambda results, inputs: spectrum(results)}
 

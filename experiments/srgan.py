@@ -12,21 +12,23 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from torch import nn
-
-from experiments.support import configs as srgan_configs
-from experiments.support import growing
-from experiments.support import resume as resuming
-from experiments.support.checks import check_experiment, check_training, resolved
-from experiments.support.experiment import Experiment
-from experiments.support.session import (
-    Model,
-    Scoring,
-    Session,
-    fidelity_measures,
-    measured_pairs,
+from experiments.support import configs
+from experiments.support.beginning import begin, check_beginning
+from experiments.support.checks import (
+    check_dataset,
+    check_experiment,
+    check_training,
+    resolved,
 )
-from experiments.support.start import start
+from experiments.support.experiment import Experiment
+from experiments.support.resume import (
+    Resumed,
+    check_same_networks,
+    check_unfinished,
+    find_resume_point,
+    trained_on,
+)
+from experiments.support.training import start, train_and_report
 from ingredients import (
     dataset,
     discriminator,
@@ -38,9 +40,10 @@ from ingredients import (
     schedule,
     training,
 )
+from tmd.data import MeasuredData, create_dataset
 from tmd.handlers import Freezing
-from tmd.models.growth import trained_after_growth
-from tmd.training import Phases, create_srgan_trainer
+from tmd.session import Scoring, fidelity
+from tmd.training import create_srgan_trainer
 
 PARTS = (
     dataset,
@@ -65,10 +68,11 @@ def config():
     device = "auto"  # cpu, cuda, cuda:1, ...; auto: a GPU if there is one
     deterministic = False  # the same bits again on a GPU, for some speed
     resume = None  # a run to continue: 3, runs/3, mongodb://host/db#3
+    start_from = None  # networks to begin with: a run, a checkpoint's file, photos_x4; their config
     grow_from = None  # a run, or a checkpoint's file, of half the scale to begin with
 
 
-for named_config in srgan_configs.NAMED_CONFIGS:
+for named_config in configs.NAMED_CONFIGS:
     ex.named_config(named_config)
 ex.named_configs["srgan_paper"] = ex.named_configs["paper"]
 
@@ -81,43 +85,37 @@ def check(
     device: str,
     deterministic: bool,
     resume: Any,
+    start_from: Any,
     grow_from: Any,
 ) -> None:
     device = check_experiment(scale, adv_weight, seed, device, deterministic)
-    dataset.check(scale=scale, device=device)
-    measurement.check(scale=scale)
-    channels = dataset.image_channels()
-    generator.check(scale=scale, channels=channels)
-    discriminator.check(scale=scale, channels=channels)
+    images = dataset.options()
+    check_dataset(images, scale)
+    measurement.options().check(scale)
+    networks = {
+        "generator": generator.options().check(scale, images.image_channels),
+        "discriminator": discriminator.options().check(images.image_channels),
+    }
     total = check_training(adv_weight, device)
-    losses.check_discriminator(discriminator.build(channels=channels))
+    losses.options().check_discriminator(networks["discriminator"])
+    wanted: Any = {name: network.config for name, network in networks.items()}
     if resume is not None:
         _, state = resume_point(resume, ex.store)
-        configs = {
-            "generator": generator.build(scale=scale, channels=channels).config,
-            "discriminator": discriminator.build(channels=channels).config,
-        }
-        resuming.check_same_networks(resume, state, configs)
-        resuming.check_unfinished(resume, state, total)
-    elif grow_from is not None:
-        wanted = generator.build(scale=scale, channels=channels).config
-        growing.check_parent(grow_from, parent(grow_from, ex.store), wanted)
-
-
-# Read once, though both the check and the training need them.
-@lru_cache(maxsize=1)
-def resume_point(resume: Any, store: str) -> Any:
-    return resuming.resume_point(resume, store, str(ex.path))
+        check_same_networks(resume, state, wanted)
+        check_unfinished(resume, state, total)
+    else:
+        check_beginning(start_from, grow_from, ex.store, wanted["generator"])
 
 
 @lru_cache(maxsize=1)
-def parent(grow_from: Any, store: str) -> growing.Parent:
-    return growing.open_parent(grow_from, store)
+def resume_point(resume: Any, store: str) -> Resumed:
+    """The run to continue, read once, though both the check and the training need it."""
+    return find_resume_point(resume, store, str(ex.path))
 
 
 @ex.resolve
-def resolve(device: str) -> dict[str, Any]:
-    return resolved(device)
+def resolve(device: str, resume: Any) -> dict[str, Any]:
+    return resolved(device, resume is not None)
 
 
 @ex.main
@@ -129,93 +127,72 @@ def train(
     device: str,
     deterministic: bool,
     resume: Any,
+    start_from: Any,
     grow_from: Any,
 ) -> dict[str, float]:
+    resumed = None if resume is None else resume_point(resume, ex.store)
     place = start(seed, device, deterministic)
-    share = place.share
-    data = dataset.build(scale=scale, seed=seed, device=place.device, share=share)
-    settings = training.settings()
-    phases: Phases = schedule.phases(settings.epoch_length)
-    networks = (
-        generator.build(scale=scale, channels=data.channels),
-        discriminator.build(channels=data.channels),
-    )
-    handlers = {}
-    if grow_from is not None:
-        freeze = schedule.freeze_length(settings.epoch_length)
-        if resume is None:
-            networks, trainable = begin_grown(_run, parent(grow_from, ex.store), networks)
-        else:  # the checkpoint has the weights, and says which are trained
-            trainable = []
-        handlers["freezing"] = Freezing(networks[0], trainable, freeze)
-    networks = (place.prepared(networks[0]), place.prepared(networks[1]))
-    update_generator, update_discriminator = optimization.build_updaters(*networks)
-    model = Model(
-        generator=networks[0],
-        discriminator=networks[1],
-        update_generator=update_generator,
-        update_discriminator=update_discriminator,
-        measure=measurement.build(scale=scale, seed=seed),
-        history=history.build(seed=seed, training_device=place.device, share=share),
-    )
-    trainer = create_srgan_trainer(
-        place.trained(model.generator, some_unused=bool(handlers)),
-        place.trained(model.discriminator),
-        model.update_generator,
-        model.update_discriminator,
-        model.measure.of_share(share),
-        place.prepared(losses.build_content(channels=data.channels)),
-        losses.build_pixel(),
-        losses.build_adversarial(),
-        phases,
-        content_weight=losses.content_weight(),
-        history=model.history,
+    share, loss = place.share, losses.options()
+    images = create_dataset(
+        **vars(dataset.options()),
+        scale=scale,
         seed=seed,
         device=place.device,
+        share=share,
+        trained_on=trained_on(resumed),
+    )
+    data = MeasuredData(images, measurement.options().create(scale, seed), place.device, share)
+    networks = {
+        "generator": generator.options().create(scale, data.channels),
+        "discriminator": discriminator.options().create(data.channels),
+    }
+    handlers: dict[str, Any] = {}
+    trainable: list[str] = []
+    if resume is None:  # else the checkpoint has the weights, and says which are trained
+        begun = begin(start_from, grow_from, ex.store, networks)
+        _run.info.update(begun.info)
+        networks = begun.networks
+        trainable = begun.trainable(not schedule.options().freeze_output)
+    if grow_from is not None:
+        length = schedule.options().freeze_length(training.options().epoch_length)
+        handlers["freezing"] = Freezing(networks["generator"], trainable, length)
+    networks = {name: place.prepared(network) for name, network in networks.items()}
+    update_generator, update_discriminator = optimization.build_updaters(*networks.values())
+    kept = history.options().create(seed, place.device, share)
+    trainer = create_srgan_trainer(
+        place.trained(networks["generator"], some_unused=bool(handlers)),
+        place.trained(networks["discriminator"]),
+        update_generator,
+        update_discriminator,
+        place.prepared(loss.create_content(data.channels)),
+        loss.create_pixel(),
+        loss.create_adversarial(),
+        schedule.options().phases(training.options().epoch_length),
+        content_weight=loss.content_weight,
+        terms=loss.create_extra(),
+        history=kept,
+        seed=seed,
         autocast=place.speed.autocast,
         share=share,
     )
-    score = schedule.build_score(scale=scale, device=place.device, images=data.validation_images())
-    session = Session(
+    score = schedule.options().scoring_function(scale, place.device, images.validation_sizes())
+    return train_and_report(
+        _run,
+        str(ex.path),
         trainer,
-        run=_run,
-        experiment=str(ex.path),
-        model=model,
-        data=data,
-        phases=phases,
+        networks,
+        {"g": update_generator, "d": update_discriminator},
+        data,
         scale=scale,
         adv_weight=adv_weight,
-        pairs=measured_pairs(data.validation_images(), model.measure, place.device),
         scoring=Scoring(
-            {**fidelity_measures(scale), "score": score}, max_loss=schedule.allowed_psnr_loss()
+            {**fidelity(scale), "score": score}, max_loss=schedule.options().max_psnr_loss
         ),
         place=place,
-        settings=settings,
-        resumed=None if resume is None else resume_point(resume, ex.store),
-        handlers=handlers,
+        measurement=data.measure.spec,
+        handlers=handlers if kept is None else {**handlers, "history": kept},
+        resumed=resumed,
     )
-    resume_point.cache_clear()
-    parent.cache_clear()
-    result = session.train()
-    session.print_report()
-    return result
-
-
-def begin_grown(
-    run: Any, origin: growing.Parent, fresh: tuple[nn.Module, nn.Module]
-) -> tuple[tuple[nn.Module, nn.Module], list[str]]:
-    """The networks grown from ``origin``, and the generator's parameters that are always trained.
-
-    Args:
-        fresh: generator and discriminator of the config.
-    """
-    grown = growing.grow_networks(origin, *fresh)
-    grown.print_summary(origin)
-    run.info["growth"] = {"from": origin.name, **grown.record()}
-    trainable = trained_after_growth(
-        grown.generator, grown.reports["generator"], schedule.trains_output_after_growth()
-    )
-    return (grown.generator, grown.discriminator), trainable
 
 
 if __name__ == "__main__":

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import torch
-
 from ingredients.base import Ingredient
-from tmd.data import DATASETS, DatasetOptions, TrainingData, create_dataset
-from tmd.distributed import ALONE, Share
+from ingredients.options import capture_options
+from tmd.data import DATASETS, DatasetOptions
 
 ingredient = Ingredient("dataset")
 
 
 def _default(name: str, attribute: str):
-    """What suits the kind of dataset; a name that is none is left to `check`."""
+    """What suits the kind of dataset; a name that is none is left to the check."""
     return getattr(DATASETS[name], attribute) if name in DATASETS else None
 
 
@@ -38,60 +36,4 @@ def config():
     download = False  # fetch what is absent, where the kind of dataset can be fetched
 
 
-def _options(
-    name,
-    root,
-    channels,
-    mode,
-    patch_size,
-    shrink,
-    crop,
-    augment,
-    batch_size,
-    val_root,
-    validation,
-    list_file,
-    storage,
-    workers,
-    strict,
-    download,
-) -> dict:
-    return dict(locals())
-
-
-_captured_options = ingredient.capture(_options)
-
-
-def check(scale: int, device: str | torch.device = "cpu") -> None:
-    """Raise `tmd.errors.UserError` for the first thing wrong that can be seen at a glance.
-
-    With ``strict``, every image is decoded: what is wrong with one must be known before the run.
-    """
-    options = _captured_options()
-    DatasetOptions(**options).check(scale)
-    if options["strict"]:
-        create_dataset(**{**options, "storage": "disk"}, scale=scale).close()
-
-
-def build(
-    scale: int, seed: int, device: str | torch.device = "cpu", share: Share = ALONE
-) -> TrainingData:
-    options = _captured_options()
-    return create_dataset(**options, scale=scale, seed=seed, device=device, share=share)
-
-
-def chosen_options() -> dict:
-    """The config as keyword arguments of `tmd.data.create_dataset`, for what varies them."""
-    return _captured_options()
-
-
-@ingredient.capture
-def image_channels(channels: int) -> int:
-    """Channels of every image: 1 or 3."""
-    return channels
-
-
-@ingredient.capture
-def images_per_batch(batch_size: int) -> int:
-    """HR patches in a batch."""
-    return batch_size
+options = capture_options(ingredient, DatasetOptions)

@@ -1,15 +1,10 @@
-"""Which discriminator: its config, its check before the run, its builder."""
+"""Which discriminator."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
-from torch import nn
-
 from ingredients.base import Ingredient
-from tmd.models import create_discriminator
-from tmd.models.registry import check_mapping
+from ingredients.options import capture_options
+from tmd.models.options import DiscriminatorOptions
 
 ingredient = Ingredient("discriminator")
 
@@ -56,34 +51,4 @@ def patch():
     spectral_norm = False
 
 
-@ingredient.capture
-def build(
-    channels: int,
-    name: str,
-    features: list[int],
-    strides: list[int],
-    norm: str,
-    spectral_norm: bool,
-    options: dict[str, Any],
-) -> nn.Module:
-    """The discriminator of the config for images of ``channels``."""
-    check_mapping("discriminator.options", options)
-    return create_discriminator(
-        name=name,
-        channels=channels,
-        features=features,
-        strides=strides,
-        spectral_norm=spectral_norm,
-        norm=norm,
-        **options,
-    )
-
-
-def check(scale: int, channels: int) -> None:
-    """Raise `UserError` for what can't be built, leaving the random numbers alone.
-
-    Args:
-        scale: the experiment's; a discriminator sees HR images of any scale.
-    """
-    with torch.random.fork_rng(devices=[]):
-        build(channels)
+options = capture_options(ingredient, DiscriminatorOptions)

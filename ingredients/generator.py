@@ -1,15 +1,10 @@
-"""Which generator: its config, its check before the run, its builder."""
+"""Which generator."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
-from torch import nn
-
 from ingredients.base import Ingredient
-from tmd.models import create_generator
-from tmd.models.registry import check_mapping
+from ingredients.options import capture_options
+from tmd.models.options import GeneratorOptions
 
 ingredient = Ingredient("generator")
 
@@ -47,34 +42,4 @@ def rrdb():
     global_skip = False
 
 
-@ingredient.capture
-def build(
-    scale: int,
-    channels: int,
-    name: str,
-    n_blocks: int,
-    n_features: int,
-    norm: str,
-    spectral_norm: bool,
-    global_skip: bool,
-    options: dict[str, Any],
-) -> nn.Module:
-    """The generator of the config for the experiment's ``scale`` and the data's ``channels``."""
-    check_mapping("generator.options", options)
-    return create_generator(
-        name=name,
-        scale=scale,
-        channels=channels,
-        n_blocks=n_blocks,
-        n_features=n_features,
-        norm=norm,
-        spectral_norm=spectral_norm,
-        global_skip=global_skip,
-        **options,
-    )
-
-
-def check(scale: int, channels: int) -> None:
-    """Raise `UserError` for what can't be built, leaving the random numbers alone."""
-    with torch.random.fork_rng(devices=[]):
-        build(scale, channels)
+options = capture_options(ingredient, GeneratorOptions)

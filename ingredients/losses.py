@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from torch import nn
-
 from ingredients.base import Ingredient
 from ingredients.options import capture_options
-from tmd.losses.adversarial import AdversarialLoss
-from tmd.losses.content import ContentLoss, ResolvedContent
 from tmd.losses.options import LossOptions
 
 ingredient = Ingredient("losses")
@@ -39,44 +33,3 @@ def paper():
 
 
 options = capture_options(ingredient, LossOptions)
-
-
-# Until the scripts ask `options` themselves.
-def check() -> None:
-    """Raise `UserError` for values that can't be."""
-    options().check()
-
-
-def check_discriminator(network: nn.Module) -> None:
-    """Raise `UserError` if the adversarial loss can't train such a discriminator."""
-    options().check_discriminator(network)
-
-
-def check_compilation() -> None:
-    """Raise `UserError` if the adversarial loss can't be trained with compiled networks."""
-    options().check_compilation()
-
-
-def resolve(device: str) -> ResolvedContent:
-    """Spec that ``content=auto`` stands for on this machine, and the line that says so."""
-    return options().resolve_content(device)
-
-
-def build_content(channels: int) -> ContentLoss:
-    """Content loss of the config."""
-    return options().create_content(channels)
-
-
-def build_pixel() -> Any:
-    """Pixel loss of the config."""
-    return options().create_pixel()
-
-
-def build_adversarial() -> AdversarialLoss:
-    """Adversarial loss of the config."""
-    return options().create_adversarial()
-
-
-def content_weight() -> float:
-    """Factor of the content loss."""
-    return options().content_weight

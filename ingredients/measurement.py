@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ingredients.base import Ingredient
-from tmd.measurements import Measurement, create_measurement
+from ingredients.options import capture_options
+from tmd.measurements import MeasurementOptions
 
 ingredient = Ingredient("measurement")
 
@@ -15,17 +16,4 @@ def config():
     operators = ["bicubic"]
 
 
-@ingredient.capture
-def check(operators, scale):
-    create_measurement(operators, scale)
-
-
-@ingredient.capture
-def operators(operators) -> list:
-    """How the data's LR images are made."""
-    return operators
-
-
-@ingredient.capture
-def build(operators, scale, seed, stream="measurement") -> Measurement:
-    return create_measurement(operators, scale, seed, stream)
+options = capture_options(ingredient, MeasurementOptions)

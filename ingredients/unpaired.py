@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
-
 from ingredients.base import Ingredient
-from tmd.data.unpaired import (
-    Measure,
-    UnpairedData,
-    check_unpaired_options,
-    create_unpaired_data,
-)
-from tmd.distributed import ALONE, Share
-from tmd.errors import check_flag
+from ingredients.options import capture_options
+from tmd.data.unpaired import UnpairedOptions
 
 ingredient = Ingredient("unpaired")
 
@@ -28,33 +18,4 @@ def config():
     lr_given = False  # dataset holds LR images, nobody has their HR; patch_size counts HR pixels
 
 
-@ingredient.capture
-def check(
-    options: dict[str, Any], scale: int, root: Any, name: Any, list_file: Any, crop: Any, lr_given
-) -> None:
-    """Raise `UserError` for what can't be.
-
-    Args:
-        options: what `dataset` says.
-    """
-    check_flag("unpaired.lr_given", lr_given)
-    own = {"root": root, "name": name, "list_file": list_file, "crop": crop}
-    check_unpaired_options(options, own, scale, lr_given)
-
-
-@ingredient.capture
-def build(
-    options: dict[str, Any],
-    measure: Measure,
-    scale: int,
-    seed: int,
-    device: str | torch.device,
-    root: Any,
-    name: Any,
-    list_file: Any,
-    crop: Any,
-    lr_given: bool,
-    share: Share = ALONE,
-) -> UnpairedData:
-    own = {"root": root, "name": name, "list_file": list_file, "crop": crop}
-    return create_unpaired_data(options, own, measure, scale, seed, device, lr_given, share)
+options = capture_options(ingredient, UnpairedOptions)

@@ -11,6 +11,7 @@ import copy
 import inspect
 import io
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -186,6 +187,25 @@ def _build(entry: dict[str, Any], scale: int) -> Operator:
             listed = ", ".join(allowed) or "nothing"
             raise UserError(f"measurement.operators: {name} takes {listed}, not {option!r}")
     return builder(scale=scale, **options)
+
+
+@dataclass(frozen=True)
+class MeasurementOptions:
+    """How LR images are made.
+
+    Attributes:
+        operators: see `create_measurement`.
+    """
+
+    operators: Sequence[Any] = field(default_factory=lambda: ["bicubic"])
+
+    def check(self, scale: int) -> None:
+        """Raise `UserError` for a list that can't be."""
+        create_measurement(self.operators, scale)
+
+    def create(self, scale: int, seed: int, stream: str = "measurement") -> Measurement:
+        """The measurement, whose draws in each ``stream`` are its own."""
+        return create_measurement(self.operators, scale, seed, stream)
 
 
 @MEASUREMENTS.register("bicubic")

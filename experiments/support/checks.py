@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from experiments.support.devices import available_device
 from ingredients import dataset, history, losses, optimization, schedule, training
+from tmd.acceleration.threads import AUTO, MOST, choose_threads
+from tmd.data import DatasetOptions, create_dataset
 from tmd.distributed import started_share
 from tmd.errors import UserError, check_choice, check_flag, check_number
+from tmd.losses.extra import IMAGES
 
 SCALES = (2, 3, 4, 8)
 
@@ -23,25 +27,39 @@ def check_experiment(
     return available_device(device)
 
 
-def check_training(adv_weight: float, device: str) -> int:
+def check_dataset(options: DatasetOptions, scale: int) -> None:
+    """Raise `UserError` for what is wrong with the images, as far as it can be seen at a glance.
+
+    With ``strict``, every image is decoded: what is wrong with one must be known before the run.
+    """
+    options.check(scale)
+    if options.strict:
+        create_dataset(**{**vars(options), "storage": "disk"}, scale=scale).close()
+
+
+def check_training(adv_weight: float, device: str, given: Collection[str] = IMAGES) -> int:
     """Raise `UserError` for what can't be in the parts that every trainer has.
+
+    Args:
+        given: the images that losses are given, of ``sr``, ``hr`` and ``lr``.
 
     Returns:
         The run's last iteration.
     """
     _check_processes()
-    losses.check()
-    schedule.check(adv_weight=adv_weight)
-    history.check()
+    options = training.options()
+    losses.options().check(given)
+    schedule.options().check(adv_weight)
+    history.options().check()
     optimization.check()
-    training.check(device=device)
-    if training.compiles():
-        losses.check_compilation()
-    return schedule.phases(training.settings().epoch_length).total
+    options.check(device)
+    if options.compiles:
+        losses.options().check_compilation()
+    return schedule.options().phases(options.epoch_length).total
 
 
 def _check_processes() -> None:
-    count, batch_size = started_share().count, dataset.images_per_batch()
+    count, batch_size = started_share().count, dataset.options().batch_size
     if batch_size % count:
         raise UserError(
             f"dataset.batch_size={batch_size}: must be a multiple of the {count} processes, "
@@ -49,16 +67,27 @@ def _check_processes() -> None:
         )
 
 
-def resolved(device: str) -> dict[str, Any]:
-    """What ``auto`` stands for on this machine, by the config's keys."""
+def resolved(device: str, resumed: bool) -> dict[str, Any]:
+    """What ``auto`` stands for on this machine, by the config's keys.
+
+    Args:
+        resumed: whether a run goes on, to the same bits.
+    """
     device = available_device(device)
-    content = losses.resolve(device=device)
-    speed = training.resolve_speed(device=device)
+    threads = training.options().threads
+    chosen = choose_threads(threads, device, resumed)
+    if chosen.message:
+        print(chosen.message)
+    if threads == AUTO and chosen.number < MOST:
+        threads = chosen.number  # the bits depend on it: a run that goes on from this one keeps it
+    content = losses.options().resolve_content(device)
+    speed = training.options().resolved_speed(device)
     print(content.message)
     print(speed.message)
     return {
         "device": device,
         "losses.content": content.spec,
-        "schedule.score": schedule.resolve_score(),
+        "schedule.score": schedule.options().resolved_score(),
         "training.speed": speed.speed,
+        "training.threads": threads,
     }

@@ -36,7 +36,7 @@ from sacred.utils import (
 
 from experiments.support.sources import ROOT, installed_requirements, loaded_sources, repositories
 from experiments.support.values import CONFIG_SUFFIXES, parse_updates, plain_config, read_config
-from observers import create_observers, open_run, record_output, without_credentials
+from observers import RunArtifacts, create_observers, open_run, record_output, without_credentials
 from tmd.distributed import started_share
 from tmd.errors import UserError
 from tmd.handlers.interruption import Interrupted, raise_interrupted
@@ -168,7 +168,7 @@ class Experiment(sacred.Experiment):
         try:
             with self._mistakes_in_a_line():
                 updates, names = parse_updates(options["UPDATE"])
-            return self.run(command, updates, names, info={}, meta_info={}, options=options)
+            run = self.run(command, updates, names, info={}, meta_info={}, options=options)
         except Exception:
             if options["--debug"]:
                 raise
@@ -176,6 +176,9 @@ class Experiment(sacred.Experiment):
             if options["--pdb"]:
                 pdb.post_mortem()
             sys.exit(1)
+        if RunArtifacts(run).undelivered():  # the run's last line says what, and where it is kept
+            sys.exit(1)
+        return run
 
     def _create_run(
         self,

@@ -15,8 +15,7 @@ from tmd.checkpoints import checkpoints_in, load_checkpoint
 from tmd.errors import UserError
 from tmd.hardware import device_name
 
-#: What has to be the same for the state of one network to be loaded into another.
-NETWORKS = ("generator", "discriminator")
+Resumed = tuple[RunRecord, dict[str, Any]]
 
 
 def newest_checkpoint(record: RunRecord) -> dict[str, Any]:
@@ -40,7 +39,7 @@ def newest_checkpoint(record: RunRecord) -> dict[str, Any]:
     raise AssertionError("unreachable")
 
 
-def resume_point(resume: Any, store: str, experiment: str) -> tuple[RunRecord, dict[str, Any]]:
+def find_resume_point(resume: Any, store: str, experiment: str) -> Resumed:
     """The run that ``resume`` names and its newest checkpoint.
 
     Raises:
@@ -53,7 +52,22 @@ def resume_point(resume: Any, store: str, experiment: str) -> tuple[RunRecord, d
             f"resume={resume}: run {record.id} is one of {state['experiment']}.py, "
             f"this is {experiment}.py"
         )
+    state.setdefault("judged_by", judged_by(record))
     return record, state
+
+
+def trained_on(resumed: Resumed | None) -> dict[str, Any] | None:
+    """What a continued run learnt from, as `tmd.data.create_dataset` takes it, if it is known."""
+    return None if resumed is None else resumed[1].get("trained_on")
+
+
+def judged_by(record: RunRecord) -> dict[str, Any] | None:
+    """What a run's best state was decided by, for checkpoints that do not say so themselves."""
+    validation = record.info.get("data", {}).get("validation", {})
+    score = record.config.get("schedule", {}).get("score")
+    if "digest" not in validation or score is None:
+        return None
+    return {"held_out": validation["digest"], "score": score}
 
 
 def check_same_networks(
@@ -62,17 +76,20 @@ def check_same_networks(
     """Raise `UserError` if a network's config differs from the checkpoint's.
 
     Args:
-        configs: the new run's, by the names in `NETWORKS`.
+        configs: the new run's, by the networks' names.
     """
-    for network in NETWORKS:
-        ours, theirs = configs[network], state[f"{network}_config"]
-        different = sorted(k for k in {*ours, *theirs} if ours.get(k) != theirs.get(k))
-        if different:
-            listed = ", ".join(f"{k} {theirs.get(k)} -> {ours.get(k)}" for k in different)
+    for network, ours in configs.items():
+        if listed := different(state[f"{network}_config"], ours):
             raise UserError(
                 f"resume={resume}: another {network} than the checkpoint's ({listed}); "
                 "a run is resumed with the networks it was started with"
             )
+
+
+def different(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    """The entries of two networks' configs that differ, for people; empty: none."""
+    keys = sorted(k for k in {*ours, *theirs} if ours.get(k) != theirs.get(k))
+    return ", ".join(f"{k} {theirs.get(k)} -> {ours.get(k)}" for k in keys)
 
 
 def check_unfinished(resume: Any, state: dict[str, Any], total: int) -> None:

@@ -43,9 +43,15 @@ def open_trained(run: Any, checkpoint: Any, store: str, device: str) -> Trained:
 def open_any(spec: Any, store: str, device: str) -> Trained:
     """The generator of a checkpoint's file or a shipped network where ``spec`` names one, else of a
     run."""
-    if Path(str(spec)).is_file() or str(spec) in shipped_networks():
+    if network_file(spec) is not None:
         return open_trained(None, spec, store, device)
     return open_trained(spec, None, store, device)
+
+
+def network_file(spec: Any) -> Path | None:
+    """The file that ``spec`` names, itself or as a network that comes with the package."""
+    path = Path(str(spec)).expanduser()
+    return path if path.is_file() else shipped_networks().get(str(spec))
 
 
 def best_checkpoint(record: RunRecord) -> Path:

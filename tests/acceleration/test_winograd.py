@@ -14,6 +14,7 @@ from torch.nn.utils import parametrizations
 from tmd.acceleration import winograd
 from tmd.acceleration.speed import Speed
 from tmd.acceleration.winograd import use_winograd
+from tmd.data import measured_batches
 from tmd.losses.adversarial import create_adversarial_loss
 from tmd.measurements import create_measurement
 from tmd.models import create_discriminator, create_generator
@@ -279,15 +280,14 @@ def trained(speed: str, spectral_norm: bool) -> list[torch.Tensor]:
         generator,
         discriminator,
         *updaters,
-        create_measurement(["bicubic"], 2),
         F.l1_loss,
         F.l1_loss,
         create_adversarial_loss("bce"),
         Phases(0, 0, 4),
-        device=torch.device("cpu"),
     )
-    batch = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     trainer.state.adv_weight = 1.0
+    batch = next(measured_batches([images], create_measurement(["bicubic"], 2)))
     trainer.run([(batch,)] * 4, max_epochs=1)
     return [p.detach() for network in (generator, discriminator) for p in network.parameters()]
 

@@ -79,7 +79,8 @@ def test_a_batch_depends_on_its_number_alone_and_lr_is_the_measurement_of_it(
     expected = create_measurement(["bicubic", {"name": "noise", "sigma": 0.02}], 2, 1)(seen, 2)
     assert torch.equal(again.lr, expected)
     assert (again.lr.shape, again.hr.shape) == ((3, 3, 8, 8), (3, 3, 16, 16))
-    assert again.hr.dtype == torch.uint8
+    assert again.hr.dtype == torch.float32
+    assert again.hr.max() <= 1
     data.close()
     hr.close()
 
@@ -92,7 +93,7 @@ def test_no_unpaired_patch_comes_from_an_image_of_the_lr_side(tmp_path: Path) ->
     colours: tuple[set[int], set[int]] = (set(), set())
     for _, batch in zip(range(12), data.batches(), strict=False):
         colours[0].update((batch.lr[:, 0].amax((1, 2)) * 255 / 20).round().int().tolist())
-        colours[1].update((batch.hr[:, 0].amax((1, 2)) / 20).int().tolist())
+        colours[1].update((batch.hr[:, 0].amax((1, 2)) * 255 / 20).round().int().tolist())
     assert len(colours[1]) == 4
     assert not colours[1] & {int(name.removesuffix(".png")) for name in names(data.lr.train)}
     assert not colours[1] & {int(name.removesuffix(".png")) for name in names(data.lr.validation)}
@@ -116,7 +117,9 @@ def test_given_lr_images_are_not_measured(tmp_path: Path) -> None:
     assert (batch.lr.shape, batch.hr.shape) == ((3, 3, 8, 8), (3, 3, 16, 16))
     levels = batch.lr * 255
     torch.testing.assert_close(levels, levels.round(), atol=1e-4, rtol=0)
-    assert data.validation_images()[0][1].shape == (3, 12, 12)
+    held_out = data.held_out()[0]
+    assert held_out.lr.shape == (1, 3, 12, 12)
+    assert held_out.hr is None
 
 
 def test_reference_images_are_unpaired_ones_the_same_each_time(tmp_path: Path) -> None:

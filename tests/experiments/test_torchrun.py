@@ -180,7 +180,7 @@ TIMING = """
 import os, sys
 from pathlib import Path
 import experiments.srgan as srgan
-from ingredients import training
+from tmd.acceleration import autotune
 from tmd.acceleration.speed import Speed
 
 rank, folder = os.environ["RANK"], Path(os.environ["TOLD"])
@@ -188,7 +188,7 @@ rank, folder = os.environ["RANK"], Path(os.environ["TOLD"])
 def fastest(device):
     (folder / f"timed-{rank}").touch()
     return Speed.parse("bfloat16+rows")
-training.fastest = fastest
+autotune.fastest = fastest
 
 begin = srgan.start
 def start(*arguments):

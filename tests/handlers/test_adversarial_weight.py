@@ -98,7 +98,7 @@ def test_a_better_score_that_costs_too_much_psnr_is_not_better() -> None:
     scores = {1: (30, 5.0), 2: (28.9, 1.0), 3: (29.0, 4.0)}
     *_, best = run(Phases(1, 0, 2), "adaptive", scores, patience=5)
     assert best.iteration == 3
-    assert best.figures == {"psnr": 29.0, "score": 4.0}
+    assert best.metrics == {"psnr": 29.0, "score": 4.0}
 
 
 def test_what_adaptive_hands_over_is_never_worse_than_the_pretrained() -> None:
@@ -107,7 +107,7 @@ def test_what_adaptive_hands_over_is_never_worse_than_the_pretrained() -> None:
         _, network, _, best = run(Phases(2, 0, 3), "adaptive", scores, patience=9)
         assert best.iteration == 2
         assert network.value == 2  # the state after the second update
-        assert best.figures == {"psnr": 30, "score": 5.0}
+        assert best.metrics == {"psnr": 30, "score": 5.0}
 
 
 def test_the_last_state_stays_if_it_is_the_best() -> None:

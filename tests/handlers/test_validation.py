@@ -8,8 +8,8 @@ from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounter
 
+from tmd.data import Pair
 from tmd.handlers import Validation
-from tmd.handlers.validation import Pair
 from tmd.images import as_8_bit
 from tmd.metrics import psnr
 from tmd.resize import imresize
@@ -39,8 +39,8 @@ def validated_at(phases: Phases, epoch_length: int) -> list[int]:
         Events.ITERATION_STARTED,
         lambda engine: setattr(engine.state, "phase", phases.at(engine.state.iteration)),
     )
-    measures = {"psnr": lambda sr, hr: psnr(sr, hr)}
-    Validation(Constant(), pairs(), measures, phases, epoch_length).attach(trainer)
+    metrics = {"psnr": lambda sr, hr: psnr(sr, hr)}
+    Validation(Constant(), pairs(), metrics, phases, epoch_length).attach(trainer)
     seen: list[int] = []
     trainer.add_event_handler(
         TrainingEvents.VALIDATED, lambda engine: seen.append(engine.state.iteration)
@@ -65,7 +65,7 @@ def test_the_mean_is_over_images_and_agrees_with_scikit_image() -> None:
             for pair in held_out
         ]
     )
-    figures = validation.figures(validation.super_resolve)
+    figures = validation.means(validation.super_resolve)
     assert abs(figures["psnr"] - expected) < 1e-4
 
 
@@ -75,7 +75,7 @@ def test_bicubics_figures_are_those_of_an_enlargement_by_bicubic() -> None:
         Constant(), held_out, {"psnr": lambda sr, hr: psnr(sr, hr)}, Phases(1, 0, 0), 1
     )
     expected = [psnr(as_8_bit(imresize(p.lr, p.hr.shape[-2:])), p.hr) for p in held_out]
-    assert abs(validation.bicubic_figures(2)["psnr"] - torch.cat(expected).mean().item()) < 1e-4
+    assert abs(validation.bicubic_means(2)["psnr"] - torch.cat(expected).mean().item()) < 1e-4
 
 
 def test_every_epoch_that_trains_the_generator_and_every_phases_end_are_validated() -> None:
@@ -110,7 +110,7 @@ def test_a_network_in_training_is_measured_as_it_will_be_used_and_stays_as_it_is
     validation = Validation(
         network, held_out, {"psnr": lambda sr, hr: psnr(sr, hr)}, Phases(1, 0, 0), 1
     )
-    measured = validation.figures(validation.super_resolve)["psnr"]
+    measured = validation.means(validation.super_resolve)["psnr"]
     assert network.training
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     network.eval()
@@ -128,6 +128,6 @@ def test_a_compiled_network_is_not_compiled_for_the_sizes_of_held_out_images() -
     validation = Validation(
         network, pairs(), {"psnr": lambda sr, hr: psnr(sr, hr)}, Phases(1, 0, 0), 1
     )
-    validation.figures(validation.super_resolve)
+    validation.means(validation.super_resolve)
     network(torch.rand(1, 1, 8, 8))
     assert compiled.frame_count == 1

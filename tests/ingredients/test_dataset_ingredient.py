@@ -7,8 +7,9 @@ import torch
 from sacred import Experiment
 from sacred.utils import ConfigAddedError
 
+from experiments.support.checks import check_dataset
 from ingredients import dataset
-from tmd.data import DATASETS
+from tmd.data import DATASETS, create_dataset
 from tmd.errors import UserError
 from tmd.images import write_image
 
@@ -18,8 +19,9 @@ def run(scale=4, **updates):
 
     @experiment.main
     def main():
-        dataset.check(scale=scale, device="cpu")
-        data = dataset.build(scale=scale, seed=1, device="cpu")
+        options = dataset.options()
+        check_dataset(options, scale)
+        data = create_dataset(**vars(options), scale=scale, seed=1)
         return next(data.batches()), data
 
     result = experiment.run(config_updates={"dataset": updates} if updates else {})
@@ -92,7 +94,7 @@ def test_strict_is_checked_before_the_run_starts(root):
     @experiment.main
     def main():
         try:
-            dataset.check(scale=4)
+            check_dataset(dataset.options(), 4)
         except UserError as problem:
             failed.append(str(problem))
 

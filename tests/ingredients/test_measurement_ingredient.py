@@ -15,8 +15,8 @@ def run(**updates):
 
     @experiment.main
     def main():
-        measurement.check(scale=2)
-        measure = measurement.build(scale=2, seed=1)
+        measurement.options().check(scale=2)
+        measure = measurement.options().create(scale=2, seed=1)
         return measure.spec, measure(torch.rand(1, 3, 8, 8)).shape
 
     return experiment.run(config_updates={"measurement": updates} if updates else {}).result

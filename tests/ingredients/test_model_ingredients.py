@@ -33,7 +33,7 @@ def run(function, named_configs=(), **updates):
 
 
 def build_both(scale):
-    return generator.build(scale, 3), discriminator.build(3)
+    return generator.options().create(scale, 3), discriminator.options().create(3)
 
 
 def test_the_config_reaches_the_networks():
@@ -122,8 +122,8 @@ def test_options_of_one_architecture_go_through_options():
 )
 def test_bad_config_is_one_line_before_the_run_starts(updates, message):
     def check(scale):
-        generator.check(scale, 3)
-        discriminator.check(scale, 3)
+        generator.options().check(scale, 3)
+        discriminator.options().check(3)
 
     with pytest.raises(UserError) as error:
         run(check, **updates)
@@ -134,8 +134,8 @@ def test_bad_config_is_one_line_before_the_run_starts(updates, message):
 def test_checks_leave_the_random_numbers_alone():
     def check(scale):
         before = torch.get_rng_state()
-        generator.check(scale, 3)
-        discriminator.check(scale, 3)
+        generator.options().check(scale, 3)
+        discriminator.options().check(3)
         return torch.equal(before, torch.get_rng_state())
 
     assert run(check, **FEATURES, **{"generator.n_blocks": 1})

@@ -361,7 +361,11 @@ def test_another_discriminator_carries_nothing():
         (2, 8, "scale=8: a ×2 network grows to 4: use scale=4, and that to 8"),
         (2, 3, "scale=3: a ×2 network grows to 4: use scale=4"),
         (4, 2, "scale=2: a ×4 network grows to 8: use scale=8"),
-        (4, 4, "scale=4: a ×4 network need not grow; resume it to train on"),
+        (
+            4,
+            4,
+            "scale=4: a ×4 network need not grow; start_from= begins with it, resume= goes on",
+        ),
     ],
 )
 def test_scales_that_cannot_be_are_refused_with_what_would_work(scale, wanted, message):

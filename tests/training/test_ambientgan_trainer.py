@@ -24,7 +24,7 @@ def unpaired_batches(count: int, size: int = 4) -> list[tuple[tuple[Tensor, Tens
         (
             (
                 torch.randint(0, 256, (size, 1, 8, 8), generator=random).float() / 255,
-                torch.randint(0, 256, (size, 1, 16, 16), generator=random, dtype=torch.uint8),
+                torch.randint(0, 256, (size, 1, 16, 16), generator=random).float() / 255,
             ),
         )
         for _ in range(count)
@@ -77,8 +77,7 @@ def plain_loop(toy: Toy, weights: Weights, adv_weight: float) -> None:
     g, d = toy.generator, toy.discriminators
     opt_g, opt_d = toy.update_generator.optimizer, toy.update_discriminators.optimizer
     loss = LogisticLoss()
-    for i, ((lr, unpaired),) in enumerate(unpaired_batches(toy.phases.total)):
-        hr = unpaired.float() / 255
+    for i, ((lr, hr),) in enumerate(unpaired_batches(toy.phases.total)):
         draw = [len(PURPOSES) * i + purpose for purpose in range(3)]
         phase = toy.phases.at(i + 1)
         if phase == "pretrain":
@@ -149,7 +148,7 @@ def test_the_generator_learns_from_lr_and_from_unpaired_hr() -> None:
     batches = unpaired_batches(7)
     reference = final_generator(batches)
     other_lr = final_generator(changed(batches, lambda lr, hr: (1 - lr, hr)))
-    other_hr = final_generator(changed(batches, lambda lr, hr: (lr, 255 - hr)))
+    other_hr = final_generator(changed(batches, lambda lr, hr: (lr, 1 - hr)))
     for other in (other_lr, other_hr):
         assert not all(torch.equal(a, b) for a, b in zip(reference, other, strict=True))
 
@@ -303,6 +302,6 @@ def test_a_pattern_locked_to_the_lr_lattice_shows_when_sr_is_moved(equivariant: 
         lambda engine: losses.append(engine.state.output["reconstruction"].item()),
     )
     flat = torch.full((2, 1, 8, 8), 0.5)
-    trainer.run([((flat, torch.zeros(2, 1, 16, 16, dtype=torch.uint8)),)] * 24, max_epochs=1)
+    trainer.run([((flat, torch.zeros(2, 1, 16, 16)),)] * 24, max_epochs=1)
     # Moved by an odd number of pixels the pattern is its own negative: off by 2 · 0.2.
     assert {round(loss, 4) for loss in losses} == ({0.0, 0.16} if equivariant else {0.0})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 
 import pytest
@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tmd.acceleration.layers import PReLU
+from tmd.data import measured_batches
 from tmd.handlers import (
     ImageHistory,
     LearningRate,
@@ -62,13 +63,11 @@ def trainer(device: str, penalty: bool = False):
         generator,
         discriminator,
         *updaters,
-        create_measurement(["bicubic", {"name": "noise", "sigma": [0.01, 0.02]}], 2),
         create_content_loss("l1"),
         torch.nn.functional.l1_loss,
         create_adversarial_loss("wgan-gp" if penalty else "bce"),
         phases,
         history=ImageHistory(4, 1, 0.5, device=device),
-        device=device,
     )
     create_adversarial_weight("linear", 1e-2, phases, dict, lambda state: None).attach(engine)
     rates = {"lr_g": updaters[0].optimizer, "lr_d": updaters[1].optimizer}
@@ -77,8 +76,19 @@ def trainer(device: str, penalty: bool = False):
     return engine
 
 
-def batches(count: int) -> list[tuple[torch.Tensor]]:
-    return [(torch.randint(0, 256, (4, 3, 24, 24), dtype=torch.uint8),)] * count
+NOISY = ["bicubic", {"name": "noise", "sigma": [0.01, 0.02]}]
+
+
+def batches(
+    count: int, device: str = "cpu", operators: Sequence = NOISY
+) -> Iterator[tuple[tuple[Tensor, Tensor]]]:
+    """One (LR, HR) an update, measured when it is asked for."""
+    images = torch.randint(0, 256, (4, 3, 24, 24), dtype=torch.uint8)
+    if device == "cuda":
+        images = images.pin_memory()
+    measure = create_measurement(operators, 2)
+    for pair in measured_batches([images] * count, measure, device):
+        yield (pair,)
 
 
 @pytest.mark.parametrize("penalty", [False, True])
@@ -90,7 +100,7 @@ def test_steps_of_all_phases_ask_for_no_number(
     engine = trainer("cpu", penalty)
     ScalarLog(100).attach(engine)
     with NoNumbersAsked():
-        engine.run(batches(9), max_epochs=1)
+        engine.run(batches(9), max_epochs=1, epoch_length=9)
     assert all(isinstance(value, torch.Tensor) for value in engine.state.output.values())
 
 
@@ -100,7 +110,7 @@ def test_a_number_that_is_read_is_noticed() -> None:
         Events.ITERATION_COMPLETED, lambda: engine.state.output["pixel"].item()
     )
     with NoNumbersAsked(), pytest.raises(AssertionError, match="a number was read"):
-        engine.run(batches(1), max_epochs=1)
+        engine.run(batches(1), max_epochs=1, epoch_length=1)
 
 
 @pytest.mark.gpu
@@ -108,12 +118,12 @@ def test_a_number_that_is_read_is_noticed() -> None:
 def test_on_a_gpu_nothing_synchronises() -> None:
     engine = trainer("cuda")
     ScalarLog(100).attach(engine)
-    data = [(batch.pin_memory(),) for (batch,) in batches(9)]
-    engine.run(data[:6], max_epochs=1)  # kernels are chosen, with synchronisations
+    # Kernels are chosen, with synchronisations.
+    engine.run(batches(6, "cuda"), max_epochs=1, epoch_length=6)
     torch.cuda.set_sync_debug_mode("error")
     try:
         engine.state.max_epochs = None
-        engine.run(data, max_epochs=1)
+        engine.run(batches(9, "cuda"), max_epochs=1, epoch_length=9)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -161,13 +171,13 @@ def elsewhere(network: nn.Module) -> Updater:
     return Updater(network, optimizer, clip_norm(1.0))
 
 
-def run_elsewhere(engine: Engine, batches: Sequence) -> None:
+def run_elsewhere(engine: Engine, batches: Iterable, count: int) -> None:
     engine.add_event_handler(
         Events.ITERATION_STARTED, lambda: setattr(engine.state, "adv_weight", 1e-2)
     )
     ScalarLog(100).attach(engine)
     with OneDevice():
-        engine.run(batches, max_epochs=1)
+        engine.run(batches, max_epochs=1, epoch_length=count)
     assert {value.device.type for value in engine.state.output.values()} == {"meta"}
 
 
@@ -212,16 +222,15 @@ def test_on_another_device_nothing_is_waited_for(meta, generator, discriminator,
         d,
         elsewhere(g),
         elsewhere(d),
-        create_measurement([{"name": "blur", "sigma": [0.5, 2.0]}, "decimate", "quantize"], 2),
         vgg_loss().to(meta),
         nn.functional.l1_loss,
         create_adversarial_loss(loss),
         Phases(1, 1, 100),
         history=ImageHistory(4, 1, 0.5, device=meta),
-        device=meta,
     )
     average_weights(engine, g, 0.9)
-    run_elsewhere(engine, batches(4))
+    operators = [{"name": "blur", "sigma": [0.5, 2.0]}, "decimate", "quantize"]
+    run_elsewhere(engine, batches(4, meta, operators), 4)
 
 
 def test_without_hr_nothing_is_waited_for_on_another_device(meta) -> None:
@@ -239,10 +248,8 @@ def test_without_hr_nothing_is_waited_for_on_another_device(meta) -> None:
         Phases(1, 1, 100),
         weights=Weights(reconstruction=0.5),
         history=ImageHistory(4, 1, 0.5, device=meta),
-        device=meta,
     )
-    unpaired = [((torch.rand(4, 3, 12, 12), hr),) for (hr,) in batches(4)]
-    run_elsewhere(engine, unpaired)
+    run_elsewhere(engine, batches(4, meta, ["bicubic"]), 4)
 
 
 def test_muon_waits_for_nothing_on_another_device(meta) -> None:

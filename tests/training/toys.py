@@ -53,12 +53,14 @@ def measure(hr: Tensor, index: int) -> Tensor:
     return imresize(hr, 1 / SCALE).clamp(0, 1)
 
 
-def batches(count: int, size: int = 4) -> list[tuple[Tensor]]:
+def batches(count: int, size: int = 4) -> list[tuple[tuple[Tensor, Tensor]]]:
+    """One (LR, HR) an update."""
     random = torch.Generator().manual_seed(7)
-    return [
-        (torch.randint(0, 256, (size, 1, 12, 12), generator=random, dtype=torch.uint8),)
+    images = [
+        torch.randint(0, 256, (size, 1, 12, 12), generator=random, dtype=torch.uint8)
         for _ in range(count)
     ]
+    return [((measure(hr, 0), hr),) for hr in (image.float() / 255 for image in images)]
 
 
 class Toy:
@@ -80,7 +82,6 @@ class Toy:
             self.discriminator,
             self.update_generator,
             self.update_discriminator,
-            measure,
             options.pop("content_loss", nn.functional.l1_loss),
             nn.functional.mse_loss,
             options.pop("adversarial_loss", LogisticLoss()),

@@ -1,66 +1,64 @@
 """Contents of checkpoints: what evaluation reads, and what training needs to go on exactly.
 
 Every one says of itself what `about` lists, then ``iteration``, ``phase``, ``generator`` (a state
-dict) and ``ema`` (the average of its weights, or None). One that training goes on from also has
-``discriminator`` and ``trainer``, the state of all else that changes; the best one has ``figures``,
-its metrics.
+dict) and ``ema`` (the average of its weights, or None). One that training goes on from also has the
+other networks, a ``discriminator`` usually, and ``trainer``, the state of all else that changes;
+the best one has ``figures``, its metrics.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from torch import Tensor
 
 FORMAT = "tmd-checkpoint"
 VERSION = 1
-#: State dicts that stand beside ``trainer`` and not in it.
-NETWORKS = ("generator", "discriminator")
 
 
-def about(
-    experiment: str,
-    scale: int,
-    channels: int,
-    configs: Mapping[str, Any],
-    measurement: Any,
-) -> dict[str, Any]:
+def about(scale: int, channels: int, configs: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """Description of a run that each of its checkpoints carries.
 
     Args:
-        experiment: the script's name.
         scale: HR pixels per LR pixel.
         channels: of the images.
-        configs: by the names in `NETWORKS`, the arguments that build each again.
-        measurement: the operators that make LR from HR.
+        configs: by network, the arguments that build it again.
+        more: the ``experiment``, the ``measurement`` that makes LR from HR, ...
     """
     return {
-        "experiment": experiment,
+        **more,
         "scale": scale,
         "channels": channels,
-        **{f"{network}_config": configs.get(network) for network in NETWORKS},
-        "measurement": measurement,
+        **{f"{network}_config": config for network, config in configs.items()},
     }
 
 
 def training_contents(
-    described: Mapping[str, Any], iteration: int, phase: str, parts: Mapping[str, Any]
+    described: Mapping[str, Any],
+    iteration: int,
+    phase: str,
+    parts: Mapping[str, Any],
+    networks: Collection[str],
+    exact: bool = True,
 ) -> dict[str, Any]:
     """Contents that training goes on from.
 
     Args:
         described: by `about`.
         parts: what `tmd.training.state.TrainingState.snapshot` returned.
+        networks: names of those parts that stand beside ``trainer`` and not in it.
+        exact: whether all is as an iteration's end leaves it.
     """
     trainer = dict(parts)
-    networks = {network: trainer.pop(network, None) for network in NETWORKS}
+    weights = {network: trainer.pop(network) for network in networks}
     average = trainer.get("average")
     return {
         **described,
         "iteration": iteration,
         "phase": phase,
-        **networks,
+        "exact": exact,
+        **weights,
         # The same tensors as in trainer["average"]: stored once.
         "ema": average and _without_prefix(average, "module."),
         "trainer": trainer,

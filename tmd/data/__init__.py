@@ -4,6 +4,7 @@ A new kind of dataset is a file in `tmd.data.kinds` with a class registered in `
 """
 
 from tmd.data import kinds as _kinds  # noqa: F401  (registers them)
+from tmd.data.measured import MeasuredData, Pair, measured_batches
 from tmd.data.options import DatasetOptions
 from tmd.data.registry import DATASETS, Dataset, Pools, Request
 from tmd.data.training import TrainingData, create_dataset
@@ -12,8 +13,11 @@ __all__ = [
     "DATASETS",
     "Dataset",
     "DatasetOptions",
+    "MeasuredData",
+    "Pair",
     "Pools",
     "Request",
     "TrainingData",
     "create_dataset",
+    "measured_batches",
 ]

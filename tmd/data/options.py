@@ -83,6 +83,11 @@ class DatasetOptions:
         return list(self.shrink) if isinstance(self.shrink, (list, tuple)) else [self.shrink]
 
     @property
+    def image_channels(self) -> int:
+        """Channels of every image."""
+        return self.request.channels
+
+    @property
     def patch_side(self) -> int:
         return self.kind.patch_size if self.patch_size is None else self.patch_size
 

@@ -48,6 +48,7 @@ class TrainingData:
     Attributes:
         train, validation: the two sets of images (`tmd.data.sources.ImageSource`).
         channels: 1 or 3.
+        batch_size: images in a batch, those of all processes together.
         fingerprint: what the data is, JSON-able: counts and digests. Equal fingerprints, options
             and seeds give equal batches.
         resolved: what was left to us: storage, workers, patch size; JSON-able.
@@ -79,6 +80,7 @@ class TrainingData:
             "patch": list(train.storage.framing.shape),
         }
         self.skipped: list[list[str]] = []
+        self.batch_size = sampler.batch_size
         self._validation = validation
         self._train = train
         self._sampler = sampler
@@ -125,6 +127,10 @@ class TrainingData:
         Text and tensors, eight bytes an image; the first look at it takes a look at each.
         """
         return self._split.trained_on.state_dict()
+
+    def validation_sizes(self) -> list[tuple[str, tuple[int, int]]]:
+        """(name, (H, W)) of each image to validate on."""
+        return [(n, (image.shape[-2], image.shape[-1])) for n, image in self._validation.images]
 
     def close(self) -> None:
         """End the worker processes of all streams of batches."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -15,21 +16,54 @@ from torch import Tensor
 
 from tmd.data.files import without
 from tmd.data.framing import centre
+from tmd.data.measured import Pair, measured_pairs, on_device
 from tmd.data.options import DatasetOptions
 from tmd.data.sources import FileSource, ImageSource
 from tmd.data.training import TrainingData, create_dataset
 from tmd.distributed import ALONE, Share
-from tmd.errors import UserError, check_number
+from tmd.errors import UserError, check_flag, check_number
+from tmd.measurements import Measurement
 from tmd.seeding import derive_seed, generator
-
-Measure = Callable[[Tensor, int], Tensor]
 
 #: What of the unpaired HR images is said apart from ``dataset``; the rest is common to both.
 OWN_OPTIONS = ("name", "root", "list_file", "crop")
 
 
+@dataclass(frozen=True)
+class UnpairedOptions:
+    """HR images of other scenes than those of the LR images.
+
+    Attributes:
+        root: a folder, or several; None: the images of the dataset are split in two halves.
+        name: kind of dataset; None: folder.
+        list_file: text file that names the images of ``root`` to use.
+        crop: side, or [height, width], of a centre crop of every image of ``root``.
+        lr_given: whether the dataset holds LR images of which nobody has HR.
+    """
+
+    root: str | Sequence[str] | None = None
+    name: str | None = None
+    list_file: str | None = None
+    crop: int | Sequence[int] | None = None
+    lr_given: bool = False
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The entries that the HR side has of its own."""
+        return {name: getattr(self, name) for name in OWN_OPTIONS}
+
+    def check(self, dataset: Mapping[str, Any], scale: int) -> None:
+        """Raise `UserError` for the first thing wrong that can be seen without decoding images.
+
+        Args:
+            dataset: options of the LR side.
+        """
+        check_flag("unpaired.lr_given", self.lr_given)
+        check_unpaired_options(dataset, self.own, scale, self.lr_given)
+
+
 class UnpairedBatch(NamedTuple):
-    """``lr`` (N, C, h, w), float in [0, 1], and ``hr`` (N, C, H, W), uint8, of other scenes."""
+    """``lr`` (N, C, h, w) and ``hr`` (N, C, H, W) of other scenes, float in [0, 1]."""
 
     lr: Tensor
     hr: Tensor
@@ -41,11 +75,13 @@ class UnpairedData:
     Args:
         lr: the images that LR ones are measured from, or LR images where ``measure`` is None.
         hr: the unpaired ones.
-        measure: (HR in [0, 1], number of the batch) -> LR.
-        device: where LR images are made.
+        measure: what LR images are made by.
+        device: of the batches.
+        share: of this process.
 
     Attributes:
         channels: 1 or 3.
+        batch_size: LR images in a batch, and HR images, those of all processes together.
         fingerprint: of both sets.
     """
 
@@ -53,14 +89,17 @@ class UnpairedData:
         self,
         lr: TrainingData,
         hr: TrainingData,
-        measure: Measure | None,
+        measure: Measurement | None,
         device: torch.device | str = "cpu",
+        share: Share = ALONE,
     ) -> None:
         self.lr = lr
         self.hr = hr
         self.measure = measure
+        self._measure_rows = None if measure is None else measure.of_share(share)
         self.device = torch.device(device)
         self.channels = lr.channels
+        self.batch_size = lr.batch_size
         self.fingerprint = {**lr.fingerprint, "unpaired": hr.fingerprint["train"]}
 
     @property
@@ -68,19 +107,26 @@ class UnpairedData:
         """[path, reason] of each image of either set that can't be used."""
         return self.lr.skipped + self.hr.skipped
 
+    @property
+    def trained_on(self) -> dict[str, Any]:
+        """The images that LR was made of, in this run and those before it."""
+        return self.lr.trained_on
+
     def batches(self, first: int = 0) -> Iterator[UnpairedBatch]:
         """Batches ``first``, ``first`` + 1, ... without an end; batch i depends on (seed, i)."""
         streams = zip(self.lr.batches(first), self.hr.batches(first), strict=True)
         for index, (seen, unpaired) in zip(itertools.count(first), streams, strict=False):
-            yield UnpairedBatch(self._measured(seen, index), unpaired)
+            lr = on_device(seen, self.device)
+            if self._measure_rows is not None:
+                lr = self._measure_rows(lr, index)
+            yield UnpairedBatch(lr, on_device(unpaired, self.device))
 
-    def _measured(self, images: Tensor, index: int) -> Tensor:
-        images = images.to(self.device, non_blocking=True).float().div_(255)
-        return images if self.measure is None else self.measure(images, index)
-
-    def validation_images(self) -> list[tuple[str, Tensor]]:
-        """(name, (C, H, W) uint8) of held-out images: HR ones, or LR where ``measure`` is None."""
-        return self.lr.validation_images()
+    def held_out(self) -> list[Pair]:
+        """The images to validate on, with HR where anybody has it."""
+        images = self.lr.validation_images()
+        if self.measure is not None:
+            return measured_pairs(images, self.measure, self.device)
+        return [Pair(name, on_device(lr[None], self.device), None) for name, lr in images]
 
     def reference_images(self, count: int, seed: int, side: int = 512) -> list[Tensor]:
         """Up to ``count`` of the unpaired images, at most their central square of ``side`` pixels.
@@ -99,10 +145,11 @@ class UnpairedData:
             except UserError:
                 continue  # counted among the skipped when a batch wants it
             image = torch.from_numpy(centre(pixels, (side, side)).copy())
-            images.append(image[None].to(self.device).float().div(255))
+            images.append(on_device(image[None], self.device))
         return images
 
     def close(self) -> None:
+        """End the worker processes of both sets."""
         self.lr.close()
         self.hr.close()
 
@@ -144,12 +191,13 @@ def _apart(source: ImageSource, other: ImageSource) -> ImageSource:
 def create_unpaired_data(
     options: Mapping[str, Any],
     unpaired: Mapping[str, Any],
-    measure: Measure,
+    measure: Measurement,
     scale: int,
     seed: int,
     device: torch.device | str = "cpu",
     lr_given: bool = False,
     share: Share = ALONE,
+    trained_on: Mapping[str, Any] | None = None,
 ) -> UnpairedData:
     """Find, check and prepare both sets.
 
@@ -164,6 +212,7 @@ def create_unpaired_data(
         lr_given: the images of ``options`` are LR images themselves, of which nobody has HR;
             ``patch_size`` still counts HR pixels.
         share: which rows of each batch are made: those of this process.
+        trained_on: of the LR side of a run that this one goes on from; see `create_dataset`.
 
     Raises:
         UserError: an option that makes no sense, or no images that can be used.
@@ -183,6 +232,7 @@ def create_unpaired_data(
         device=device,
         choose=None if separate else keep_half,
         share=share,
+        trained_on=trained_on,
     )
 
     def hr_images(source: ImageSource) -> ImageSource:
@@ -201,7 +251,7 @@ def create_unpaired_data(
     except UserError as problem:
         raise _said_of_unpaired(problem) if separate else problem from None
     _check_shapes(lr, hr, scale if lr_given else 1)
-    return UnpairedData(lr, hr, None if lr_given else measure, device)
+    return UnpairedData(lr, hr, None if lr_given else measure, device, share)
 
 
 def is_separate(unpaired: Mapping[str, Any]) -> bool:

@@ -8,13 +8,15 @@ from tmd.handlers.adversarial_weight import (
 from tmd.handlers.background import Background
 from tmd.handlers.best import Best
 from tmd.handlers.checkpoint import Checkpoints
-from tmd.handlers.ema import average_weights
+from tmd.handlers.ema import WeightAverage, average_weights
+from tmd.handlers.follow_load import FollowLoad
 from tmd.handlers.freezing import Freezing
 from tmd.handlers.image_history import ImageHistory
 from tmd.handlers.interruption import Interrupted, Interruption
 from tmd.handlers.learning_rate import LearningRate
 from tmd.handlers.preview import Preview
 from tmd.handlers.progress import Progress
+from tmd.handlers.recording import Recording
 from tmd.handlers.scalars import NonFiniteError, ScalarLog
 from tmd.handlers.tensorboard import TensorBoard
 from tmd.handlers.throughput import Throughput
@@ -26,6 +28,7 @@ __all__ = [
     "Background",
     "Best",
     "Checkpoints",
+    "FollowLoad",
     "Freezing",
     "ImageHistory",
     "Interrupted",
@@ -34,10 +37,12 @@ __all__ = [
     "NonFiniteError",
     "Preview",
     "Progress",
+    "Recording",
     "ScalarLog",
     "TensorBoard",
     "Throughput",
     "Validation",
+    "WeightAverage",
     "average_weights",
     "create_adversarial_weight",
 ]

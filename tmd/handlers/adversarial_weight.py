@@ -113,7 +113,7 @@ class AdaptiveWeight(AdversarialWeight):
         target: float,
         phases: Phases,
         capture: Callable[[], Any],
-        restore: Callable[[Any], None],
+        restore: Callable[[Any], Any],
         start: float = 0.1,
         raise_by: float = 1.5,
         lower_by: float = 0.5,
@@ -171,7 +171,7 @@ def create_adversarial_weight(
     target: float,
     phases: Phases,
     capture: Callable[[], Any],
-    restore: Callable[[Any], None],
+    restore: Callable[[Any], Any],
     **settings: Any,
 ) -> AdversarialWeight:
     """The schedule called ``name``.

@@ -18,16 +18,18 @@ class Best:
     While it is pretrained, the higher PSNR is better. In the adversarial phase the lower
     ``score`` is, among states whose PSNR is at most ``max_psnr_loss`` below the pretrained
     generator's, which is itself the first of them: the best is never worse than it. Where there is
-    no HR, another figure in dB takes PSNR's place.
+    no HR, another metric in dB takes PSNR's place. Where nothing is validated, the newest is the
+    best.
 
     Args:
         generator: the network that is validated.
         phases: of the run.
         max_psnr_loss: in dB.
-        guard: the figure that stands for fidelity.
+        guard: the metric that stands for fidelity.
 
     Attributes:
-        figures: the best state's measures, or None before the first validation.
+        metrics: the best state's, or None before the first validation.
+        pretrained: the metrics with which the adversarial phase began.
         iteration: after which it was reached.
         weights: its ``state_dict``, on the CPU.
     """
@@ -39,7 +41,7 @@ class Best:
         self.phases = phases
         self.max_psnr_loss = max_psnr_loss
         self.guard = guard
-        self.figures: dict[str, float] | None = None
+        self.metrics: dict[str, float] | None = None
         self.pretrained: dict[str, float] | None = None
         self.iteration = 0
         self.weights: dict[str, Any] | None = None
@@ -49,33 +51,34 @@ class Best:
         trainer.add_event_handler(TrainingEvents.VALIDATED, self)
 
     def __call__(self, trainer: Engine) -> None:
-        iteration, figures = trainer.state.iteration, trainer.state.validation
-        trainer.state.is_best = self._is_best(iteration, figures)
+        iteration, metrics = trainer.state.iteration, trainer.state.validation
+        trainer.state.is_best = self._is_best(iteration, metrics)
         if trainer.state.is_best:
-            self.figures = dict(figures)
+            self.metrics = dict(metrics)
             self.iteration = iteration
             self.weights = copied_to_cpu(self.generator.state_dict())
 
-    def _is_best(self, iteration: int, figures: dict[str, float]) -> bool:
-        if iteration < self.phases.start("adversarial") or not self.phases.adversarial:
-            return self.figures is None or figures[self.guard] > self.figures[self.guard]
-        if self.pretrained is None:
-            self.pretrained = dict(figures)
+    def _is_best(self, iteration: int, metrics: dict[str, float]) -> bool:
+        if self.guard not in metrics:
             return True
-        assert self.figures is not None
-        allowed = figures[self.guard] >= self.pretrained[self.guard] - self.max_psnr_loss
-        return allowed and figures["score"] < self.figures["score"]
+        if iteration < self.phases.start("adversarial") or not self.phases.adversarial:
+            return not self.metrics or metrics[self.guard] > self.metrics[self.guard]
+        if not self.pretrained or not self.metrics:
+            self.pretrained = dict(metrics)
+            return True
+        allowed = metrics[self.guard] >= self.pretrained[self.guard] - self.max_psnr_loss
+        return allowed and metrics["score"] < self.metrics["score"]
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "figures": self.figures,
+            "figures": self.metrics,  # the key of earlier builds' checkpoints
             "pretrained": self.pretrained,
             "iteration": self.iteration,
             "weights": self.weights,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.figures = state["figures"]
+        self.metrics = state["figures"]
         self.pretrained = state["pretrained"]
         self.iteration = state["iteration"]
         self.weights = state["weights"]

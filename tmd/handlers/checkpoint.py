@@ -17,7 +17,8 @@ class Checkpoints:
     Args:
         contents: () -> a copy of everything an exact resume needs, or None where nothing is kept;
             raises rather than hand over a state that is broken, in which case nothing is saved and
-            the older checkpoints stay.
+            the older checkpoints stay. With ``completed=N``: of a state that an error left near
+            iteration N.
         best: () -> the best generator, or None.
         save: writes the named checkpoint and says whether it is durable; while it is not, no older
             one is removed.
@@ -30,7 +31,7 @@ class Checkpoints:
 
     def __init__(
         self,
-        contents: Callable[[], dict[str, Any] | None],
+        contents: Callable[..., dict[str, Any] | None],
         best: Callable[[], dict[str, Any] | None],
         save: Callable[[str, dict[str, Any]], bool],
         remove: Callable[[str], None],
@@ -71,13 +72,29 @@ class Checkpoints:
 
     def save(self, trainer: Engine) -> None:
         """Save now, unless this iteration's checkpoint is there already."""
-        name = checkpoint_name(trainer.state.iteration)
-        if name == self._newest:
-            return
-        contents = self.contents()
+        self._save(trainer.state.iteration)
+
+    def rescue(self, trainer: Engine, completed: int | None) -> str | None:
+        """Save what an error has left, and return the checkpoint's name; None: there is no need.
+
+        Args:
+            completed: updates made, where the error came within one or after it; None: all is as
+                at the end of the last iteration.
+        """
+        if completed is None:
+            return self._save(trainer.state.iteration)
+        return self._save(completed, completed=completed)
+
+    def _save(self, iteration: int, **state: int) -> str | None:
+        name = checkpoint_name(iteration)
+        if name == self._newest or not iteration:
+            return None
+        contents = self.contents(**state)
         self._newest = name
-        if contents is not None:
-            self.background(self._replace_oldest, name, contents)
+        if contents is None:
+            return None
+        self.background(self._replace_oldest, name, contents)
+        return name
 
     def _replace_oldest(self, name: str, contents: dict[str, Any]) -> None:
         if not self.save_file(name, contents):

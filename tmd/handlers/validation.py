@@ -1,79 +1,90 @@
-"""Measures the generator on held-out images while it is trained."""
+"""Metrics of the generator on held-out images while it is trained."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 import torch
 from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
+from tmd.data.measured import Pair
 from tmd.distributed import ALONE, Share
 from tmd.images import as_8_bit
+from tmd.metrics.registry import metric
 from tmd.resize import imresize
 from tmd.training.events import TrainingEvents
 from tmd.training.phases import Phases
 from tmd.training.steps import frozen
+from tmd.upscale import super_resolve
 
-Measure = Callable[[Tensor, Tensor], Tensor]
-SetMeasure = Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor]
+MetricFunction = Callable[[Tensor, Tensor], Tensor]
+SetMetric = Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor]
+
+#: dB that one image can add to a mean. SR is rounded to 8 bits, an error of 58.9 dB: beyond that,
+#: of an image with next to nothing in it, a level here or there would decide which state is best.
+CEILING = 60.0
 
 
-class Pair(NamedTuple):
-    """A held-out image: ``lr`` (1, C, h, w) and ``hr`` (1, C, H, W), both in [0, 1].
+def is_flat(image: Tensor) -> bool:
+    """Whether each channel of an image (1, C, H, W) is of one value: there is nothing to restore.
 
-    ``hr`` is None where nobody has it.
+    Its PSNR is infinite or says which level it was rounded to, its SSIM is 0/0 or 1.
     """
-
-    name: str
-    lr: Tensor
-    hr: Tensor | None
+    pixels = image.flatten(2)
+    return bool((pixels.amax(-1) == pixels.amin(-1)).all())
 
 
 class Validation:
     """Fires `TrainingEvents.VALIDATED` with ``engine.state.validation``.
 
     After each epoch in which the generator was trained, and wherever a phase ends; before the
-    first update if training is adversarial from the start.
+    first update if training is adversarial from the start, or if ``at_start`` is set.
 
     Args:
-        generator: the network that is measured (the averaged one, usually).
-        pairs: held-out images.
-        measures: by name, functions (SR, HR) -> (N,); SR has been rounded to 8 bits.
+        generator: the network that is validated (the averaged one, usually).
+        pairs: held-out images; those that are flat are left out of every mean.
+        metrics: by name, functions (SR, HR) -> (N,); SR has been rounded to 8 bits.
         phases: of the run.
         epoch_length: iterations between two validations.
         autocast: the precision of the generator's arithmetic.
-        without_hr: by name, functions (all SR, all LR) -> scalar that need no HR.
-        share: of this process; each takes some of the images, all get the same figures.
+        set_metrics: by name, functions (all SR, all LR) -> scalar that need no HR.
+        share: of this process; each takes some of the images, all get the same means.
+
+    Attributes:
+        rated: the pairs that are not flat.
     """
 
     def __init__(
         self,
         generator: nn.Module,
         pairs: Sequence[Pair],
-        measures: dict[str, Measure],
+        metrics: Mapping[str, MetricFunction],
         phases: Phases,
         epoch_length: int,
         autocast: torch.dtype | None = None,
-        without_hr: Mapping[str, SetMeasure] | None = None,
+        set_metrics: Mapping[str, SetMetric] | None = None,
         share: Share = ALONE,
     ) -> None:
         self.generator = generator
         self.pairs = pairs
-        self.measures = measures
+        self.rated = [p for p in pairs if not is_flat(p.lr if p.hr is None else p.hr)]
+        self.metrics = dict(metrics)
         self.phases = phases
         self.epoch_length = epoch_length
         self.autocast = autocast
-        self.without_hr = dict(without_hr or {})
+        self.set_metrics = dict(set_metrics or {})
         self.share = share
+        self.at_start = False
 
     def attach(self, trainer: Engine) -> None:
+        """Attach after the handlers whose result is validated."""
         trainer.add_event_handler(Events.STARTED, self._before_the_first)
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self._if_due)
 
     def _before_the_first(self, trainer: Engine) -> None:
-        if trainer.state.iteration == 0 and self.phases.start("adversarial") == 0:
+        adversarial_at_once = trainer.state.iteration == 0 and self.phases.start("adversarial") == 0
+        if adversarial_at_once or self.at_start:
             self.validate(trainer)
 
     def _if_due(self, trainer: Engine) -> None:
@@ -83,45 +94,67 @@ class Validation:
             self.validate(trainer)
 
     def validate(self, trainer: Engine) -> None:
-        trainer.state.validation = self.figures(self.super_resolve)
+        """Leave the metrics on the state and announce them."""
+        trainer.state.validation = self.means(self.super_resolve)
         trainer.fire_event(TrainingEvents.VALIDATED)
 
     def super_resolve(self, lr: Tensor) -> Tensor:
-        """G(LR) in evaluation mode, (N, C, scale·h, scale·w), rounded to 8 bits."""
+        """G(LR) in evaluation mode, (N, C, scale·h, scale·w), rounded to 8 bits.
+
+        A large image goes through in tiles where the network says how far it sees.
+        """
         with (
             frozen(self.generator),
             # Held-out images have many sizes; compiling for each takes longer than it saves.
             torch.compiler.set_stance("force_eager"),
             torch.autocast(lr.device.type, self.autocast, self.autocast is not None),
         ):
-            return as_8_bit(self.generator(lr).float())
+            if getattr(self.generator, "receptive_field", None) is None:
+                return as_8_bit(self.generator(lr).float())
+            return as_8_bit(super_resolve(self.generator, lr))
 
-    def figures(self, method: Callable[[Tensor], Tensor]) -> dict[str, float]:
-        """The measures' means over the held-out images for any LR -> SR function."""
-        inputs = [pair.lr for pair in self.pairs]
-        if not self.without_hr:
+    def means(self, method: Callable[[Tensor], Tensor]) -> dict[str, float]:
+        """The metrics' means over the held-out images for any LR -> SR function.
+
+        A metric that no image has, all being too small for it, is left out.
+        """
+        inputs = [pair.lr for pair in self.rated]
+        if not self.set_metrics or not inputs:
             return self._means(lambda index: method(inputs[index]))
         results = [method(lr) for lr in inputs]
-        figures = self._means(lambda index: results[index])
-        for name, measure in self.without_hr.items():
-            value = torch.as_tensor(measure(results, inputs), dtype=torch.float64)
+        means = self._means(lambda index: results[index])
+        for name, function in self.set_metrics.items():
+            value = torch.as_tensor(function(results, inputs), dtype=torch.float64)
             # A last bit that differs from process to process must not decide anything.
-            figures[name] = float(self.share.sent(value, 0))
-        return figures
+            means[name] = float(self.share.sent(value, 0))
+        return means
 
     def _means(self, result: Callable[[int], Tensor]) -> dict[str, float]:
-        """The measures' means over the images with HR, each process having measured some."""
-        with_hr = [(i, pair.hr) for i, pair in enumerate(self.pairs) if pair.hr is not None]
-        if not with_hr or not self.measures:
+        """Means over the images with HR, each process having computed those of some."""
+        with_hr = [(i, pair.hr) for i, pair in enumerate(self.rated) if pair.hr is not None]
+        if not with_hr or not self.metrics:
             return {}
-        rows = [torch.zeros(len(self.measures), device=hr.device) for _, hr in with_hr]
+        rows = [torch.zeros(len(self.metrics), device=hr.device) for _, hr in with_hr]
         for row in range(self.share.rank, len(rows), self.share.count):
             index, hr = with_hr[row]
             sr = result(index)
-            rows[row] = torch.stack([m(sr, hr).mean().float() for m in self.measures.values()])
-        means = self.share.total(torch.stack(rows)).double().mean(0).tolist()
-        return dict(zip(self.measures, means, strict=True))
+            rows[row] = torch.stack([_of_image(n, f, sr, hr) for n, f in self.metrics.items()])
+        table = self.share.total(torch.stack(rows)).double()
+        means = (table.mean(0) if table.isfinite().all() else table.nanmean(0)).tolist()
+        named = zip(self.metrics, means, strict=True)
+        return {name: mean for name, mean in named if mean == mean}
 
-    def bicubic_figures(self, scale: int) -> dict[str, float]:
-        """The measures' means for bicubic enlargement by ``scale``."""
-        return self.figures(lambda lr: as_8_bit(imresize(lr, scale)))
+    def bicubic_means(self, scale: int) -> dict[str, float]:
+        """The metrics' means for bicubic enlargement by ``scale``."""
+        return self.means(lambda lr: as_8_bit(imresize(lr, scale)))
+
+
+def _of_image(name: str, function: MetricFunction, sr: Tensor, hr: Tensor) -> Tensor:
+    """One metric of one image, a scalar; NaN where the image is too small for it."""
+    try:
+        value = function(sr, hr).mean().float()
+    except ValueError:
+        return torch.full((), torch.nan, device=hr.device)
+    described = metric(name)
+    is_ratio = described.unit == "dB" and described.higher_is_better
+    return value.clamp(max=CEILING) if is_ratio else value

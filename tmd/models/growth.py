@@ -104,7 +104,7 @@ def _config_key(argument: str) -> str:
 def _ways_on(old: int, new: int) -> str:
     """How a message about growing from ×``old`` to ×``new`` ends."""
     if new == old:
-        return "need not grow; resume it to train on"
+        return "need not grow; start_from= begins with it, resume= goes on"
     grown = 2 * old
     if grown in SCALES:
         further = f", and that to {new}" if new == 2 * grown else ""

@@ -28,6 +28,8 @@ class Folder:
         >>> recorder.metrics("validation", {"psnr": 28.43}, 400)
     """
 
+    keeps_artifacts = True
+
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)

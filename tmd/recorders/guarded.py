@@ -70,6 +70,11 @@ class Guarded:
         self._scratch = tempfile.TemporaryDirectory(prefix="tmd-")
         self._thread = threading.Thread(target=self._work, name=f"tracker {name}", daemon=True)
 
+    @property
+    def keeps_artifacts(self) -> bool:
+        """Does the tracker keep files?"""
+        return self.artifacts
+
     # Called by the training -----------------------------------------------------------------------
 
     def info(self, values: Mapping[str, Any]) -> None:

@@ -35,6 +35,8 @@ class MLflow:
         config: nested; recorded with dotted names.
     """
 
+    keeps_artifacts = True
+
     def __init__(self, folder: Path, name: str, config: Mapping[str, Any]) -> None:
         self.folder = folder
         self.name = name

@@ -17,6 +17,10 @@ from tmd.registry import Registry
 class Recorder(Protocol):
     """A record of a run in the making: Sacred's, TensorBoard's, a folder's."""
 
+    @property
+    def keeps_artifacts(self) -> bool:
+        """Do checkpoints have to be made for this one?"""
+
     def info(self, values: Mapping[str, Any]) -> None:
         """Add what was resolved at run time; a key that comes again replaces the former one."""
 

@@ -31,6 +31,8 @@ class TensorBoard:
         OSError: from any method: nothing of this call has been written.
     """
 
+    keeps_artifacts = False
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         unique = f"{time.time():.0f}.{socket.gethostname()}.{os.getpid()}.{id(self)}"

@@ -28,6 +28,8 @@ class WandB:
         config: of the run.
     """
 
+    keeps_artifacts = True
+
     def __init__(self, folder: Path, name: str, config: Mapping[str, Any]) -> None:
         self.folder = folder
         self.name = name

@@ -5,6 +5,7 @@ from tmd.training.events import TrainingEvents
 from tmd.training.phases import PHASES, Phases, parse_length
 from tmd.training.srgan import create_srgan_trainer
 from tmd.training.steps import Updater
+from tmd.training.supervised import create_supervised_trainer
 
 __all__ = [
     "PHASES",
@@ -14,5 +15,6 @@ __all__ = [
     "Updater",
     "create_ambientgan_trainer",
     "create_srgan_trainer",
+    "create_supervised_trainer",
     "parse_length",
 ]

@@ -7,7 +7,6 @@ by discriminators: of images, against HR images of other scenes, and of measurem
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -16,14 +15,20 @@ from torch import Tensor, nn
 
 from tmd import seeding
 from tmd.distributed import ALONE, Share
+from tmd.losses.extra import Terms
 from tmd.resize import imresize
 from tmd.training.engines import phased_engine
 from tmd.training.phases import Phases
 from tmd.training.steps import (
+    NO_TERMS,
+    Batch,
     Updater,
     discriminator_losses,
     frozen,
     generator_adversarial_loss,
+    precision,
+    super_resolution,
+    with_terms,
 )
 
 Scalars = dict[str, Tensor]
@@ -79,17 +84,17 @@ def create_ambientgan_trainer(
     phases: Phases,
     *,
     weights: Weights = Weights(),  # noqa: B008  # immutable
+    terms: Terms = NO_TERMS,
     view: Callable[[Tensor], Tensor] | None = None,
     equivariant: bool = False,
     history: Any = None,
     seed: int = 0,
-    device: str | torch.device = "cpu",
     autocast: torch.dtype | None = None,
     share: Share = ALONE,
 ) -> Engine:
     """An engine whose data are sequences of (LR, unpaired HR), one for each discriminator update.
 
-    LR is float in [0, 1], HR is uint8; no HR of what LR shows gets here.
+    Both are float in [0, 1], on the networks' device; no HR of what LR shows gets here.
 
     Args:
         generator: LR (N, C, h, w) in [0, 1] -> SR (N, C, scale·h, scale·w).
@@ -102,13 +107,13 @@ def create_ambientgan_trainer(
         adversarial_loss: see `tmd.losses.adversarial`.
         phases: when which networks are trained.
         weights: the factors of the generator's losses.
+        terms: further terms of the generator's loss, of ``sr`` and ``lr``.
         view: images -> what D on images is shown of them, for example their `detail`.
         equivariant: for the reconstruction, SR is moved by part of an LR pixel before it is
             measured again (equivariant imaging, arXiv:2103.14756, with UNIR's term): what SR shows
             beyond LR must then not depend on where the LR pixels lie.
         history: an `ImageHistory`; some of its images take the place of new ones before D.
         seed: of the draws a gradient penalty makes.
-        device: where the batches go; the networks are there already.
         autocast: the reduced precision of the networks' arithmetic, or None for float32.
         share: of this process, where several train together: batches, ``measure`` and ``history``
             are of its rows, and the networks `tmd.distributed.parallel`.
@@ -117,22 +122,11 @@ def create_ambientgan_trainer(
         An engine with ``state.phase`` and ``state.adv_weight`` (0 until a handler says otherwise).
         Its output is a dictionary of detached scalars on the device.
     """
-    device = torch.device(device)
     shown = view or (lambda images: images)
 
-    def precision() -> AbstractContextManager:
-        return torch.autocast(device.type, autocast) if autocast else nullcontext()
-
-    def numbered(engine: Engine, batches: Sequence[Any]) -> list[tuple[int, Tensor, Tensor]]:
+    def numbered(engine: Engine, batches: Sequence[Batch]) -> list[tuple[int, Tensor, Tensor]]:
         first = (engine.state.iteration - 1) * len(batches)
-        return [
-            (
-                index,
-                lr.to(device, non_blocking=True),
-                hr.to(device, non_blocking=True).float().div(255),
-            )
-            for index, (lr, hr) in enumerate(batches, start=first)
-        ]
+        return [(index, lr, hr) for index, (lr, hr) in enumerate(batches, start=first)]
 
     def measured(sr: Tensor, index: int, purpose: str) -> Tensor:
         return measure(sr, len(PURPOSES) * index + PURPOSES.index(purpose))
@@ -147,8 +141,7 @@ def create_ambientgan_trainer(
         return result
 
     def generate(lr: Tensor) -> Tensor:
-        with precision():
-            return generator(lr).float()
+        return super_resolution(generator, lr, autocast)
 
     def train_discriminators(
         engine: Engine, index: int, sr: Tensor, lr: Tensor, hr: Tensor
@@ -156,11 +149,11 @@ def create_ambientgan_trainer(
         fake = sr.detach()
         if history is not None:
             fake = history.mix(fake)
-        total, log = torch.zeros((), device=device), {}
+        total, log = torch.zeros((), device=sr.device), {}
         pairs = sides(fake, measured(fake, index, "discriminators"), lr, hr)
         for name, (real, generated) in pairs.items():
             rng = seeding.generator(seed, "penalty", engine.state.iteration, name)
-            with precision():
+            with precision(sr, autocast):
                 loss, entries = discriminator_losses(
                     discriminators[name], adversarial_loss, real, generated, rng, share
                 )
@@ -175,7 +168,7 @@ def create_ambientgan_trainer(
     ) -> dict[str, Tensor]:
         remeasured = measured(sr, index, "generator")
         losses = {}
-        with precision():
+        with precision(sr, autocast):
             losses["content"] = content_loss(measured(sr, index, "content"), lr).float()
             for name, (real, generated) in sides(sr, remeasured, lr, hr).items():
                 losses[name] = generator_adversarial_loss(
@@ -197,7 +190,7 @@ def create_ambientgan_trainer(
         height, width = (side - scale for side in sr.shape[-2:])
         return sr[..., top : top + height, left : left + width]
 
-    def pretrain(engine: Engine, batches: Sequence[Any]) -> Scalars:
+    def pretrain(engine: Engine, batches: Sequence[Batch]) -> Scalars:
         index, lr, _ = numbered(engine, batches)[-1]
         sr = generate(lr)
         loss = pixel_loss(measured(sr, index, "content"), lr)
@@ -206,10 +199,11 @@ def create_ambientgan_trainer(
             again = reconstruction_loss(engine, index, sr, lr)
             loss = loss + weights.reconstruction * again
             log["reconstruction"] = again.detach()
+        loss, of_terms = with_terms(loss, terms, "pretrain", sr=sr, lr=lr)
         update_generator(loss)
-        return log
+        return {**log, **of_terms}
 
-    def warmup(engine: Engine, batches: Sequence[Any]) -> Scalars:
+    def warmup(engine: Engine, batches: Sequence[Batch]) -> Scalars:
         log: Scalars = {}
         for index, lr, hr in numbered(engine, batches):
             with frozen(generator):
@@ -217,7 +211,7 @@ def create_ambientgan_trainer(
             log = train_discriminators(engine, index, sr, lr, hr)
         return log
 
-    def adversarial(engine: Engine, batches: Sequence[Any]) -> Scalars:
+    def adversarial(engine: Engine, batches: Sequence[Batch]) -> Scalars:
         *extra, (index, lr, hr) = numbered(engine, batches)
         for extra_index, extra_lr, extra_hr in extra:
             with frozen(generator):
@@ -227,8 +221,9 @@ def create_ambientgan_trainer(
         log = train_discriminators(engine, index, sr, lr, hr)
         losses = generator_losses(engine, index, sr, lr, hr)
         loss = _total(losses, weights, engine.state.adv_weight)
+        loss, of_terms = with_terms(loss, terms, "adversarial", sr=sr, lr=lr)
         update_generator(loss)
-        return {"loss_g": loss.detach(), **_as_logged(losses), **log}
+        return {"loss_g": loss.detach(), **_as_logged(losses), **of_terms, **log}
 
     return phased_engine(
         {"pretrain": pretrain, "warmup": warmup, "adversarial": adversarial}, phases

@@ -6,14 +6,48 @@ Nothing here waits for the device: what a step returns are detached scalars on i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tmd.distributed import ALONE, Share, unwrapped
+from tmd.losses.extra import Terms
 from tmd.optim import GradientRule
+
+#: (LR, HR): (N, C, h, w) and (N, C, scale·h, scale·w), float in [0, 1], on the networks' device.
+Batch = tuple[Tensor, Tensor]
+
+NO_TERMS: Terms = {}
+
+
+def with_terms(
+    loss: Tensor, terms: Terms, phase: str, **images: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """``loss`` with the terms that are added in ``phase``, and what to log of each.
+
+    Args:
+        images: ``sr``, ``lr`` and, where there is one, ``hr``.
+    """
+    log = {}
+    for name, (weight, term) in terms.items():
+        if phase in term.phases:
+            value = term(**images)
+            loss = loss + weight * value
+            log[name] = value.detach().float()
+    return loss, log
+
+
+def precision(images: Tensor, autocast: torch.dtype | None) -> AbstractContextManager:
+    """The context in which networks work on ``images``: ``autocast``, or float32 for None."""
+    return torch.autocast(images.device.type, autocast) if autocast else nullcontext()
+
+
+def super_resolution(generator: nn.Module, lr: Tensor, autocast: torch.dtype | None) -> Tensor:
+    """SR = G(LR), float32: (N, C, h, w) -> (N, C, scale·h, scale·w)."""
+    with precision(lr, autocast):
+        return generator(lr).float()
 
 
 @contextmanager

@@ -1,0 +1,115 @@
+"""How the training scripts make a session of what Sacred's config says, and report on it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine
+from sacred.run import Run
+from torch import nn
+
+from experiments.support.experiment import DEFAULT_STORE
+from experiments.support.recorder import SacredRecorder
+from experiments.support.report import print_report
+from experiments.support.resume import note_of_place
+from ingredients import optimization, schedule, training
+from observers import RunRecord, run_folder
+from tmd.acceleration.threads import AUTO, choose_threads
+from tmd.recorders import Recorder, create_recorder
+from tmd.session import Data, Scoring, SessionOptions, TrainingSession
+from tmd.training import Updater
+from tmd.training.place import Place, take_place
+
+Resumed = tuple[RunRecord, dict[str, Any]]
+
+
+def start(seed: int, device: str, deterministic: bool) -> Place:
+    """Meet the other processes, seed the weights' initialisation, choose the kernels."""
+    options = training.options()
+    if options.threads != AUTO:
+        torch.set_num_threads(choose_threads(options.threads, device).number)
+    return take_place(seed, device, deterministic, options.speed, options.sync_batch_norm)
+
+
+def train_and_report(
+    run: Run,
+    script: str,
+    trainer: Engine,
+    networks: Mapping[str, nn.Module],
+    updaters: Mapping[str, Updater],
+    data: Data,
+    *,
+    scale: int,
+    adv_weight: float,
+    scoring: Scoring,
+    place: Place,
+    measurement: list[Any],
+    handlers: Mapping[str, Any],
+    resumed: Resumed | None,
+) -> dict[str, float]:
+    """Train to the end with everything recorded, print the report, return the best's metrics.
+
+    Args:
+        run: Sacred's ``_run``.
+        script: the experiment's name, which a checkpoint remembers.
+        measurement: how LR is made, for the checkpoint.
+        resumed: the run that this one continues, and its checkpoint.
+        The rest: see `TrainingSession`.
+    """
+    session = TrainingSession(
+        trainer,
+        networks,
+        updaters,
+        data,
+        SessionOptions(scale, adv_weight, schedule.options(), _Shim(), training.options()),
+        recorders(run, place),
+        scoring=scoring,
+        place=place,
+        handlers=handlers,
+        frame={"experiment": script, "measurement": measurement},
+    )
+    if resumed is not None:
+        go_on(session, run, resumed, place)
+    result = session.train()
+    print_report(session, run, script)
+    return result
+
+
+def recorders(run: Run, place: Place) -> list[Recorder]:
+    """Sacred's record and, of the first process of a recorded run, the trackers of the config."""
+    result: list[Recorder] = [SacredRecorder(run)]
+    if run._id is None or not place.share.is_main:
+        return result
+    options, folder = training.options(), run_folder(run)
+    asked = list(options.trackers)
+    if options.tensorboard and folder is not None and "tensorboard" not in asked:
+        asked.append("tensorboard")
+    # A run of a database alone has no folder of its own; what is sent later lies there too.
+    place_of_files = folder or Path(DEFAULT_STORE) / "_trackers" / str(run._id)
+    name = f"{run.experiment_info['name']} {run._id}"
+    result += [create_recorder(each, place_of_files, name, run.config) for each in asked]
+    return result
+
+
+def go_on(session: TrainingSession, run: Run, resumed: Resumed, place: Place) -> None:
+    """Load the checkpoint of the run that is continued, and say what is other here."""
+    record, checkpoint = resumed
+    session.load(checkpoint)
+    run.info["resumed_from"] = {"run": record.spec, "iteration": checkpoint["iteration"]}
+    if place.share.is_main:  # the others need not time what they train as
+        began = record.info.get("device", {})
+        note = note_of_place(began, place.device, place.speed, torch.cuda.is_available())
+        if note:
+            print(note, file=sys.stderr)
+
+
+class _Shim:
+    ema = property(lambda self: optimization.average_decay())
+    d_steps = property(lambda self: optimization.discriminator_updates())
+
+    def learning_rate(self, optimizers, phases, epoch_length):
+        return optimization.build_learning_rate(optimizers, phases, epoch_length)

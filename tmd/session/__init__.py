@@ -1,0 +1,20 @@
+"""A training run as a room of the library: it trains, records, stops anywhere and goes on."""
+
+from tmd.session.options import (
+    HistoryOptions,
+    ScheduleOptions,
+    SessionOptions,
+    TrainingOptions,
+)
+from tmd.session.session import Data, Scoring, TrainingSession, fidelity
+
+__all__ = [
+    "Data",
+    "HistoryOptions",
+    "ScheduleOptions",
+    "Scoring",
+    "SessionOptions",
+    "TrainingOptions",
+    "TrainingSession",
+    "fidelity",
+]

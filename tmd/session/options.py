@@ -1,0 +1,294 @@
+"""What a session is told: lengths, schedules, how often it logs, validates and saves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from tmd.acceleration import autotune
+from tmd.acceleration.speed import Speed
+from tmd.acceleration.threads import check_threads
+from tmd.distributed import ALONE, Share, started_share
+from tmd.errors import UserError, check_choice, check_flag, check_number
+from tmd.handlers.adversarial_weight import (
+    ADVERSARIAL_WEIGHTS,
+    AdversarialWeight,
+    create_adversarial_weight,
+)
+from tmd.handlers.image_history import ImageHistory
+from tmd.metrics import LPIPS, find_lpips_weights, spectral_distance
+from tmd.recorders import TRACKERS, check_trackers
+from tmd.training.phases import Phases, parse_length
+
+Score = Callable[[Tensor, Tensor], Tensor]
+
+
+class ResolvedSpeed(NamedTuple):
+    """What ``training.speed`` stands for on a machine, and the line that says so."""
+
+    speed: str
+    message: str
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How a run proceeds: epochs, log points, checkpoints, arithmetic.
+
+    Attributes:
+        epoch_length: iterations; the held-out images are validated on after each epoch.
+        log_interval: iterations over which scalars are averaged.
+        checkpoint_every: iterations.
+        preview_images: held-out images on the sheet that is drawn after each validation.
+        tensorboard: whether TensorBoard's events are written.
+        trackers: further names in `tmd.recorders.TRACKERS`, in whose form the run is recorded too.
+        sync_batch_norm: whether batch statistics are taken over all GPUs.
+        speed: see `tmd.acceleration.speed.Speed`, or ``auto``.
+        threads: see `tmd.acceleration.threads`.
+    """
+
+    epoch_length: int = 400
+    log_interval: int = 10
+    checkpoint_every: int = 400
+    preview_images: int = 2
+    tensorboard: bool = False
+    trackers: Sequence[str] = ()
+    sync_batch_norm: bool = False
+    speed: str = "float32"
+    threads: int | str = "auto"
+
+    def check(self, device: str = "cpu") -> None:
+        """Raise `UserError` for values that can't be."""
+        check_number("training.epoch_length", self.epoch_length, 1, integer=True)
+        check_number("training.log_interval", self.log_interval, 1, integer=True)
+        check_number("training.checkpoint_every", self.checkpoint_every, 1, integer=True)
+        check_number("training.preview_images", self.preview_images, 0, integer=True)
+        check_flag("training.tensorboard", self.tensorboard)
+        if isinstance(self.trackers, str) or not isinstance(self.trackers, Sequence):
+            raise UserError(
+                f"training.trackers={self.trackers!r}: must be a list of {', '.join(TRACKERS)}"
+            )
+        check_trackers(self.trackers)
+        check_flag("training.sync_batch_norm", self.sync_batch_norm)
+        if self.sync_batch_norm and device == "cpu":
+            raise UserError("training.sync_batch_norm=True: needs GPUs, the device is cpu")
+        check_threads(self.threads)
+        if self.speed != "auto":
+            Speed.parse(self.speed)
+
+    @property
+    def compiles(self) -> bool:
+        """Whether the networks are compiled; ``auto`` never does."""
+        return self.speed != "auto" and Speed.parse(self.speed).compile
+
+    def resolved_speed(self, device: str) -> ResolvedSpeed:
+        """What ``speed=auto`` stands for on ``device``."""
+        if self.speed != "auto":
+            return ResolvedSpeed(str(Speed.parse(self.speed)), f"speed: {self.speed}, as asked for")
+        # The other processes train as the first one does; see `tmd.training.place`.
+        is_main = started_share().is_main
+        chosen = str(autotune.fastest(torch.device(device)) if is_main else Speed())
+        until = ", as busy as it is (timed again at the next start)"
+        return ResolvedSpeed(
+            chosen,
+            f"speed: auto chose {chosen}, the fastest on this machine"
+            f"{until if autotune.is_provisional(torch.device(device)) else ''}; "
+            "choose with training.speed=float32, ...",
+        )
+
+
+#: Settings of `ScheduleOptions.adv`, and what each may be; None means the schedule's own default.
+_ADV_BOUNDS: dict[str, dict[str, Any]] = {
+    "start": {"above": 0, "maximum": 1},
+    "length": {"above": 0, "maximum": 1},
+    "raise_by": {"minimum": 1},
+    "lower_by": {"above": 0, "below": 1},
+    "patience": {"minimum": 1, "integer": True},
+}
+
+
+@dataclass(frozen=True)
+class ScheduleOptions:
+    """The phases' lengths, how the adversarial weight changes, and what decides which is the best.
+
+    Lengths are numbers of epochs, or iterations as text (``"500it"``).
+
+    Attributes:
+        pretrain: G alone, by a pixel loss.
+        warmup: D alone, against the frozen G.
+        adversarial: both.
+        adv: a name in `tmd.handlers.adversarial_weight.ADVERSARIAL_WEIGHTS`, or its settings with
+            its ``name`` among them.
+        freeze: how long, from the start, only what is new in a grown network learns.
+        freeze_output: whether the carried output layer, too, is frozen so long.
+        score: ``lpips`` or ``spectral``, lower is better; ``auto``: lpips where it can be had.
+        lpips_weights: folder with AlexNet's weights and LPIPS's heads; None: torch's cache.
+        max_psnr_loss: dB below the pretrained G that a better score may cost.
+    """
+
+    pretrain: Any = 6
+    warmup: Any = "200it"
+    adversarial: Any = 5
+    adv: Any = "adaptive"
+    freeze: Any = "100it"
+    freeze_output: bool = True
+    score: str = "auto"
+    lpips_weights: str | None = None
+    max_psnr_loss: float = 1.5
+
+    def phases(self, epoch_length: int) -> Phases:
+        """The phases in iterations.
+
+        Raises:
+            UserError: a length that is none, or all of them 0.
+        """
+        lengths = {name: getattr(self, name) for name in ("pretrain", "warmup", "adversarial")}
+        phases = Phases(
+            **{k: parse_length(f"schedule.{k}", v, epoch_length) for k, v in lengths.items()}
+        )
+        if not phases.total:
+            raise UserError(
+                "schedule: pretrain, warmup and adversarial are all 0; at least one must be longer"
+            )
+        return phases
+
+    def check(self, adv_weight: float) -> None:
+        """Raise `UserError` for values that can't be."""
+        parse_length("schedule.freeze", self.freeze, 1)
+        check_flag("schedule.freeze_output", self.freeze_output)
+        if not isinstance(self.adv, (dict, str)):
+            raise UserError(
+                f"schedule.adv={self.adv!r}: must be a name ({', '.join(ADVERSARIAL_WEIGHTS)}) "
+                "or settings with one"
+            )
+        _, settings = self._named_adv()
+        for key, bounds in _ADV_BOUNDS.items():
+            if settings.get(key) is not None:
+                check_number(f"schedule.adv.{key}", settings[key], **bounds)
+        if unknown := set(settings) - set(_ADV_BOUNDS):
+            raise UserError(
+                f"schedule.adv.{unknown.pop()}: no such setting; there are name, "
+                f"{', '.join(_ADV_BOUNDS)}"
+            )
+        self.adversarial_weight(adv_weight, Phases(0, 0, 1), dict, lambda state: None)
+        check_choice("schedule.score", self.score, ("auto", "lpips", "spectral"))
+        check_number("schedule.max_psnr_loss", self.max_psnr_loss, 0)
+
+    def _named_adv(self) -> tuple[str, dict[str, Any]]:
+        """``schedule.adv=constant`` says the same as ``schedule.adv.name=constant``."""
+        settings = {"name": self.adv} if isinstance(self.adv, str) else dict(self.adv)
+        return settings.pop("name", "constant"), settings
+
+    def adversarial_weight(
+        self,
+        target: float,
+        phases: Phases,
+        capture: Callable[[], Any],
+        restore: Callable[[Any], Any],
+    ) -> AdversarialWeight:
+        """The schedule of the adversarial weight up to ``target``; see `AdaptiveWeight`."""
+        name, settings = self._named_adv()
+        return create_adversarial_weight(name, target, phases, capture, restore, **settings)
+
+    def freeze_length(self, epoch_length: int) -> int:
+        """Iterations for which a grown network's carried layers are frozen."""
+        return parse_length("schedule.freeze", self.freeze, epoch_length)
+
+    def resolved_score(self) -> str:
+        """The score that ``auto`` stands for on this machine.
+
+        Raises:
+            UserError: ``lpips`` was asked for and can't be had.
+        """
+        if self.score == "spectral":
+            return self.score
+        at_hand = find_lpips_weights("alex", self.lpips_weights) is not None
+        if not at_hand and self.score == "lpips":
+            raise UserError(
+                "schedule.score=lpips: AlexNet's weights or LPIPS's heads are not at hand; ways "
+                "out: schedule.lpips_weights=FOLDER, or schedule.score=spectral"
+            )
+        return "lpips" if at_hand else "spectral"
+
+    def scoring_function(
+        self, scale: int, device: torch.device, sizes: Iterable[tuple[str, tuple[int, int]]] = ()
+    ) -> Score:
+        """(SR, HR) -> (N,), lower is better.
+
+        Args:
+            scale: pixels of the border that are left out of the spectral distance.
+            sizes: (name, (H, W)) of the images that are scored.
+
+        Raises:
+            UserError: one of them is too small for the score.
+        """
+        if self.resolved_score() == "spectral":
+            return lambda sr, hr: spectral_distance(sr, hr, border=scale)
+        weights = find_lpips_weights("alex", self.lpips_weights)
+        assert weights is not None, "resolved_score has found them"
+        score = LPIPS(weights).to(device)
+        for name, (height, width) in sizes:
+            if min(height, width) < score.minimum_size:
+                raise UserError(
+                    f"schedule.score=lpips: needs images of at least {score.minimum_size} pixels, "
+                    f"{name} is {width}×{height}; schedule.score=spectral"
+                )
+        return score
+
+
+@dataclass(frozen=True)
+class HistoryOptions:
+    """Old generated images shown again to the discriminator; see `ImageHistory`.
+
+    Attributes:
+        capacity: images kept; 0: off.
+        every: iterations between two stored images.
+        ratio: share of D's generated images that come from the history.
+        device: ``auto``, where the training is, or ``cpu``.
+    """
+
+    capacity: int = 64
+    every: int = 5
+    ratio: float = 0.25
+    device: str = "auto"
+
+    def check(self) -> None:
+        """Raise `UserError` for values that can't be."""
+        check_number("history.capacity", self.capacity, 0, integer=True)
+        check_number("history.every", self.every, 1, integer=True)
+        check_number("history.ratio", self.ratio, 0, 1)
+        check_choice("history.device", self.device, ("auto", "cpu"))
+
+    def create(
+        self, seed: int, training_device: str | torch.device, share: Share = ALONE
+    ) -> ImageHistory | None:
+        """The history, or None where it is off."""
+        if not self.capacity or not self.ratio:
+            return None
+        place = training_device if self.device == "auto" else self.device
+        return ImageHistory(self.capacity, self.every, self.ratio, seed, place, share)
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """All that a `TrainingSession` is told.
+
+    Attributes:
+        scale: between LR and HR.
+        adv_weight: weight of the adversarial loss, the highest where it is scheduled.
+        schedule, optimization, training: see there.
+    """
+
+    scale: int
+    adv_weight: float = 0.0
+    schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
+    optimization: Any = None
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+
+    @property
+    def phases(self) -> Phases:
+        """The phases in iterations."""
+        return self.schedule.phases(self.training.epoch_length)
