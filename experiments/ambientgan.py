@@ -31,7 +31,7 @@ from experiments.support.resume import (
     find_resume_point,
     trained_on,
 )
-from experiments.support.training import start, train_and_report
+from experiments.support.training import metrics_with_hr, start, train_and_report
 from ingredients import (
     ambient,
     dataset,
@@ -46,10 +46,11 @@ from ingredients import (
     unpaired,
 )
 from tmd.data.unpaired import UnpairedData, create_unpaired_data
-from tmd.handlers.validation import MetricFunction, SetMetric
+from tmd.handlers.validation import SetMetric
 from tmd.measurements import Measurement
 from tmd.metrics import UnpairedSpectrum, psnr
-from tmd.session import Scoring, fidelity
+from tmd.metrics.functions import MetricFunction
+from tmd.session import Scoring
 from tmd.training import create_ambientgan_trainer
 from tmd.training.ambient_options import check_sizes
 
@@ -253,7 +254,7 @@ def train(
         scale=scale,
         adv_weight=adv_weight,
         scoring=Scoring(
-            metrics_with_hr(scale, data, place.device),
+            metrics_to_look_at(scale, data, place.device),
             metrics_without_hr(data, scale, seed),
             guard="consistency",
             max_loss=model.max_consistency_loss,
@@ -270,13 +271,13 @@ def remeasurement(scale: int, seed: int, stream: str) -> Measurement:
     return ambient.options().measurement(measurement.options().operators, scale, seed, stream)
 
 
-def metrics_with_hr(
+def metrics_to_look_at(
     scale: int, data: UnpairedData, device: torch.device
 ) -> dict[str, MetricFunction]:
     """Metrics that are only looked at."""
     options = schedule.options()
     score = options.scoring_function(scale, device, data.lr.validation_sizes())
-    return {**fidelity(scale), options.score: score}
+    return {**metrics_with_hr(scale, device), options.score: score}
 
 
 def metrics_without_hr(data: UnpairedData, scale: int, seed: int) -> dict[str, SetMetric]:

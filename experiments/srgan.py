@@ -28,7 +28,7 @@ from experiments.support.resume import (
     find_resume_point,
     trained_on,
 )
-from experiments.support.training import start, train_and_report
+from experiments.support.training import metrics_with_hr, start, train_and_report
 from ingredients import (
     dataset,
     discriminator,
@@ -42,7 +42,7 @@ from ingredients import (
 )
 from tmd.data import MeasuredData, create_dataset
 from tmd.handlers import Freezing
-from tmd.session import Scoring, fidelity
+from tmd.session import Scoring
 from tmd.training import create_srgan_trainer
 
 PARTS = (
@@ -186,7 +186,8 @@ def train(
         scale=scale,
         adv_weight=adv_weight,
         scoring=Scoring(
-            {**fidelity(scale), "score": score}, max_loss=schedule.options().max_psnr_loss
+            {**metrics_with_hr(scale, place.device), "score": score},
+            max_loss=schedule.options().max_psnr_loss,
         ),
         place=place,
         measurement=data.measure.spec,

@@ -14,6 +14,10 @@ def config():
     epoch_length = 400  # iterations; after each epoch the held-out images are measured
     log_interval = 10  # iterations over which scalars are averaged
     checkpoint_every = 400  # iterations
+    metrics = [
+        "psnr",
+        "ssim",
+    ]  # of the held-out images, beside the score: lpips_alex, spectral, ...
     preview_images = 2  # held-out images on the sheet
     tensorboard = True  # also write events for TensorBoard
     trackers = []  # further ones: mlflow, wandb

@@ -26,7 +26,8 @@ LAYERS = [
         "tmd.models tmd.data tmd.metrics tmd.measurements tmd.losses tmd.photos",
         "tmd.training tmd.evaluation tmd.checkpoints tmd.export tmd.upscale tmd.figures",
         "tmd.recorders tmd.handlers",
-        "tmd.session ingredients observers",
+        "tmd.session observers",
+        "ingredients",  # whose configs are dataclasses of all that is below, the session's too
         "experiments.support",
         "experiments",
     )
@@ -34,7 +35,6 @@ LAYERS = [
 #: What stands side by side and must not know each other.
 STRANGERS = (
     ("ingredients", "observers"),
-    ("tmd.session", "ingredients"),
     ("tmd.session", "observers"),
 )
 #: The parts of the library that may be imported from `observers`.

@@ -19,8 +19,9 @@ from experiments.support.resume import note_of_place
 from ingredients import optimization, schedule, training
 from observers import RunRecord, run_folder
 from tmd.acceleration.threads import AUTO, choose_threads
+from tmd.metrics.functions import MetricFunction
 from tmd.recorders import Recorder, create_recorder
-from tmd.session import Data, Scoring, SessionOptions, TrainingSession
+from tmd.session import Data, Scoring, SessionOptions, TrainingSession, validated_metrics
 from tmd.training import Updater
 from tmd.training.place import Place, take_place
 
@@ -77,6 +78,12 @@ def train_and_report(
     result = session.train()
     print_report(session, run, script)
     return result
+
+
+def metrics_with_hr(scale: int, device: torch.device) -> dict[str, MetricFunction]:
+    """The config's metrics of the held-out images."""
+    lpips_weights = schedule.options().lpips_weights
+    return validated_metrics(training.options().metrics, scale, device, lpips_weights)
 
 
 def recorders(run: Run, place: Place) -> list[Recorder]:

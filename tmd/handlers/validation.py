@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from tmd.data.measured import Pair
 from tmd.distributed import ALONE, Share
 from tmd.images import as_8_bit
+from tmd.metrics.fidelity import TooSmallError, is_flat
+from tmd.metrics.functions import MetricFunction
 from tmd.metrics.registry import metric
 from tmd.resize import imresize
 from tmd.training.events import TrainingEvents
@@ -18,21 +20,11 @@ from tmd.training.phases import Phases
 from tmd.training.steps import frozen
 from tmd.upscale import super_resolve
 
-MetricFunction = Callable[[Tensor, Tensor], Tensor]
 SetMetric = Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor]
 
 #: dB that one image can add to a mean. SR is rounded to 8 bits, an error of 58.9 dB: beyond that,
 #: of an image with next to nothing in it, a level here or there would decide which state is best.
 CEILING = 60.0
-
-
-def is_flat(image: Tensor) -> bool:
-    """Whether each channel of an image (1, C, H, W) is of one value: there is nothing to restore.
-
-    Its PSNR is infinite or says which level it was rounded to, its SSIM is 0/0 or 1.
-    """
-    pixels = image.flatten(2)
-    return bool((pixels.amax(-1) == pixels.amin(-1)).all())
 
 
 class Validation:
@@ -153,7 +145,7 @@ def _of_image(name: str, function: MetricFunction, sr: Tensor, hr: Tensor) -> Te
     """One metric of one image, a scalar; NaN where the image is too small for it."""
     try:
         value = function(sr, hr).mean().float()
-    except ValueError:
+    except TooSmallError:
         return torch.full((), torch.nan, device=hr.device)
     described = metric(name)
     is_ratio = described.unit == "dB" and described.higher_is_better

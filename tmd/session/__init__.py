@@ -6,7 +6,7 @@ from tmd.session.options import (
     SessionOptions,
     TrainingOptions,
 )
-from tmd.session.session import Data, Scoring, TrainingSession, fidelity
+from tmd.session.session import Data, Scoring, TrainingSession, validated_metrics
 
 __all__ = [
     "Data",
@@ -16,5 +16,5 @@ __all__ = [
     "SessionOptions",
     "TrainingOptions",
     "TrainingSession",
-    "fidelity",
+    "validated_metrics",
 ]

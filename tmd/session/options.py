@@ -21,6 +21,8 @@ from tmd.handlers.adversarial_weight import (
 )
 from tmd.handlers.image_history import ImageHistory
 from tmd.metrics import LPIPS, find_lpips_weights, spectral_distance
+from tmd.metrics import functions as _functions  # noqa: F401  (registers them)
+from tmd.metrics.registry import FUNCTIONS
 from tmd.recorders import TRACKERS, check_trackers
 from tmd.training.phases import Phases, parse_length
 
@@ -42,6 +44,7 @@ class TrainingOptions:
         epoch_length: iterations; the held-out images are validated on after each epoch.
         log_interval: iterations over which scalars are averaged.
         checkpoint_every: iterations.
+        metrics: registered ones that the held-out images are validated by; PSNR always is.
         preview_images: held-out images on the sheet that is drawn after each validation.
         tensorboard: whether TensorBoard's events are written.
         trackers: further names in `tmd.recorders.TRACKERS`, in whose form the run is recorded too.
@@ -53,6 +56,7 @@ class TrainingOptions:
     epoch_length: int = 400
     log_interval: int = 10
     checkpoint_every: int = 400
+    metrics: Sequence[str] = ("psnr", "ssim")
     preview_images: int = 2
     tensorboard: bool = False
     trackers: Sequence[str] = ()
@@ -66,6 +70,12 @@ class TrainingOptions:
         check_number("training.log_interval", self.log_interval, 1, integer=True)
         check_number("training.checkpoint_every", self.checkpoint_every, 1, integer=True)
         check_number("training.preview_images", self.preview_images, 0, integer=True)
+        if isinstance(self.metrics, str) or not isinstance(self.metrics, Sequence):
+            raise UserError(
+                f"training.metrics={self.metrics!r}: must be a list of {', '.join(FUNCTIONS)}"
+            )
+        for name in self.metrics:
+            check_choice("training.metrics", name, list(FUNCTIONS))
         check_flag("training.tensorboard", self.tensorboard)
         if isinstance(self.trackers, str) or not isinstance(self.trackers, Sequence):
             raise UserError(

@@ -6,7 +6,7 @@ import itertools
 import math
 import platform
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,9 +40,10 @@ from tmd.handlers import (
     Validation,
     WeightAverage,
 )
-from tmd.handlers.validation import MetricFunction, SetMetric
+from tmd.handlers.validation import SetMetric
 from tmd.hardware import device_name
-from tmd.metrics import described, psnr, ssim
+from tmd.metrics import described
+from tmd.metrics.functions import MetricFunction, MetricSettings, metric_function
 from tmd.metrics.registry import INFO_KEY
 from tmd.recorders import Recorder, recording
 from tmd.session.options import SessionOptions
@@ -98,12 +99,18 @@ class Scoring:
     max_loss: float = 0.0
 
 
-def fidelity(scale: int) -> dict[str, MetricFunction]:
-    """PSNR and SSIM by the field's convention: on Y, a border of ``scale`` pixels left out."""
-    return {
-        "psnr": lambda sr, hr: psnr(sr, hr, border=scale),
-        "ssim": lambda sr, hr: ssim(sr, hr, border=scale),
-    }
+def validated_metrics(
+    names: Iterable[str],
+    scale: int,
+    device: torch.device | str = "cpu",
+    lpips_weights: str | None = None,
+) -> dict[str, MetricFunction]:
+    """Registered metrics by the field's convention: on Y, a border of ``scale`` pixels left out.
+
+    PSNR is always one of them: it decides which state is the best while G is pretrained.
+    """
+    settings = MetricSettings(scale, lpips_weights=lpips_weights, device=device)
+    return {name: metric_function(name, settings) for name in dict.fromkeys(["psnr", *names])}
 
 
 class TrainingSession:
@@ -155,7 +162,9 @@ class TrainingSession:
         self.frame = dict(frame or {})
         self.background = Background()
         self.pairs = data.held_out()
-        scoring = scoring or Scoring(fidelity(options.scale))
+        scoring = scoring or Scoring(
+            validated_metrics(options.training.metrics, options.scale, self.place.device)
+        )
 
         training, optimization = options.training, options.optimization
         share, extra = self.place.share, dict(handlers or {})
