@@ -223,13 +223,15 @@ def train(
         "generator": place.prepared(built),
         "discriminator": place.prepared(discriminators),
     }
-    update_generator, update_discriminators = optimization.build_updaters(*networks.values())
+    updaters = optimization.options().updaters(
+        {"g": networks["generator"], "d": networks["discriminator"]}
+    )
     kept = history.options().create(seed, place.device, share)
     trainer = create_ambientgan_trainer(
         place.trained(networks["generator"]),
         {name: place.trained(network) for name, network in discriminators.items()},
-        update_generator,
-        update_discriminators,
+        updaters["g"],
+        updaters["d"],
         remeasurement(scale, seed, "training").of_share(share),
         place.prepared(loss.create_content(data.channels)),
         loss.create_pixel(),
@@ -249,7 +251,7 @@ def train(
         str(ex.path),
         trainer,
         networks,
-        {"g": update_generator, "d": update_discriminators},
+        updaters,
         data,
         scale=scale,
         adv_weight=adv_weight,

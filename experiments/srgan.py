@@ -157,13 +157,15 @@ def train(
         length = schedule.options().freeze_length(training.options().epoch_length)
         handlers["freezing"] = Freezing(networks["generator"], trainable, length)
     networks = {name: place.prepared(network) for name, network in networks.items()}
-    update_generator, update_discriminator = optimization.build_updaters(*networks.values())
+    updaters = optimization.options().updaters(
+        {"g": networks["generator"], "d": networks["discriminator"]}
+    )
     kept = history.options().create(seed, place.device, share)
     trainer = create_srgan_trainer(
         place.trained(networks["generator"], some_unused=bool(handlers)),
         place.trained(networks["discriminator"]),
-        update_generator,
-        update_discriminator,
+        updaters["g"],
+        updaters["d"],
         place.prepared(loss.create_content(data.channels)),
         loss.create_pixel(),
         loss.create_adversarial(),
@@ -181,7 +183,7 @@ def train(
         str(ex.path),
         trainer,
         networks,
-        {"g": update_generator, "d": update_discriminator},
+        updaters,
         data,
         scale=scale,
         adv_weight=adv_weight,

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import torch
-from torch import nn
-
 from ingredients.base import Ingredient
 from ingredients.options import capture_options
-from tmd.handlers.learning_rate import LearningRate
 from tmd.session.optimization import OptimizationOptions
-from tmd.training import Phases, Updater
 
 ingredient = Ingredient("optimization")
 
@@ -50,32 +45,3 @@ def paper():
 
 
 options = capture_options(ingredient, OptimizationOptions)
-
-
-# Until the scripts ask `options` themselves.
-def check() -> None:
-    """Raise `UserError` for values that can't be."""
-    options().check()
-
-
-def build_updaters(generator: nn.Module, discriminator: nn.Module) -> tuple[Updater, Updater]:
-    """Updater of each network."""
-    updaters = options().updaters({"g": generator, "d": discriminator})
-    return updaters["g"], updaters["d"]
-
-
-def build_learning_rate(
-    optimizers: dict[str, torch.optim.Optimizer], phases: Phases, epoch_length: int
-) -> LearningRate:
-    """Handler that decays the learning rates of ``optimizers``."""
-    return options().learning_rate(optimizers, phases, epoch_length)
-
-
-def discriminator_updates() -> int:
-    """Updates of D for one of G."""
-    return options().d_steps
-
-
-def average_decay() -> float:
-    """Decay of the average of G's weights; 0: there is none."""
-    return options().ema

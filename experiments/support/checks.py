@@ -51,7 +51,7 @@ def check_training(adv_weight: float, device: str, given: Collection[str] = IMAG
     losses.options().check(given)
     schedule.options().check(adv_weight)
     history.options().check()
-    optimization.check()
+    optimization.options().check()
     options.check(device)
     if options.compiles:
         losses.options().check_compilation()

@@ -66,7 +66,9 @@ def train_and_report(
         networks,
         updaters,
         data,
-        SessionOptions(scale, adv_weight, schedule.options(), _Shim(), training.options()),
+        SessionOptions(
+            scale, adv_weight, schedule.options(), optimization.options(), training.options()
+        ),
         recorders(run, place),
         scoring=scoring,
         place=place,
@@ -112,11 +114,3 @@ def go_on(session: TrainingSession, run: Run, resumed: Resumed, place: Place) ->
         note = note_of_place(began, place.device, place.speed, torch.cuda.is_available())
         if note:
             print(note, file=sys.stderr)
-
-
-class _Shim:
-    ema = property(lambda self: optimization.average_decay())
-    d_steps = property(lambda self: optimization.discriminator_updates())
-
-    def learning_rate(self, optimizers, phases, epoch_length):
-        return optimization.build_learning_rate(optimizers, phases, epoch_length)

@@ -24,6 +24,7 @@ from tmd.metrics import LPIPS, find_lpips_weights, spectral_distance
 from tmd.metrics import functions as _functions  # noqa: F401  (registers them)
 from tmd.metrics.registry import FUNCTIONS
 from tmd.recorders import TRACKERS, check_trackers
+from tmd.session.optimization import OptimizationOptions
 from tmd.training.phases import Phases, parse_length
 
 Score = Callable[[Tensor, Tensor], Tensor]
@@ -295,7 +296,7 @@ class SessionOptions:
     scale: int
     adv_weight: float = 0.0
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
-    optimization: Any = None
+    optimization: OptimizationOptions = field(default_factory=OptimizationOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
 
     @property
