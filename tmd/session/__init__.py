@@ -1,5 +1,6 @@
 """A training run as a room of the library: it trains, records, stops anywhere and goes on."""
 
+from tmd.session.optimization import OptimizationOptions
 from tmd.session.options import (
     HistoryOptions,
     ScheduleOptions,
@@ -11,6 +12,7 @@ from tmd.session.session import Data, Scoring, TrainingSession, validated_metric
 __all__ = [
     "Data",
     "HistoryOptions",
+    "OptimizationOptions",
     "ScheduleOptions",
     "Scoring",
     "SessionOptions",
