@@ -29,7 +29,15 @@ from tmd.figures import (
     telling_regions,
     to_pil,
 )
-from tmd.figures.curves import COLOURS, Curve, axis_range, draw_curves, overlay_curves, smoothed
+from tmd.figures.curves import (
+    COLOURS,
+    Curve,
+    Panel,
+    axis_range,
+    draw_curves,
+    overlay_curves,
+    smoothed,
+)
 from tmd.figures.drawing import CELL, GAP, MARGIN, TITLE_SIZE
 from tmd.figures.sheets import cut, psnr_notes
 from tmd.resize import imresize
@@ -234,6 +242,31 @@ def test_curves_of_any_length(count):
     )
     assert picture.mode == "RGB"
     assert picture.width <= 1600
+
+
+@pytest.mark.parametrize(
+    ("name", "recorded", "heading", "reference"),
+    [
+        ("validation.psnr", None, "PSNR on the held-out images, dB", "psnr"),
+        (
+            "validation.score",
+            None,
+            "Perceptual score on the held-out images, lower is better",
+            "score",
+        ),
+        ("train.images_per_second", None, "Training speed, images/s", ""),
+        (
+            "validation.sharpness",
+            {"sharpness": {"label": "sharpness", "unit": "lp/mm", "higher_is_better": True}},
+            "Sharpness on the held-out images, lp/mm",
+            "sharpness",
+        ),
+    ],
+)
+def test_a_panel_says_what_its_curve_is(name, recorded, heading, reference):
+    panel = Panel((name,))
+    assert panel.heading(recorded) == heading
+    assert panel.reference == reference
 
 
 def colours_in(picture: Image.Image) -> list[int]:

@@ -14,6 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
+from tmd.metrics.registry import metric
+
+Recorded = Mapping[str, Any] | None
+VALIDATION = "validation"
 COLUMNS = 2
 PANEL_SIZE = (7.6, 3.1)
 DPI = 100
@@ -42,28 +46,46 @@ class Panel:
 
     Attributes:
         names: of the curves, as far as a run has them.
-        reference: the name of a level to compare with.
+        title: by default, what the first of them is.
         exact: they are set, not measured: nothing to smooth.
     """
 
-    title: str
     names: tuple[str, ...]
+    title: str = ""
     logarithmic: bool = False
-    reference: str = ""
     exact: bool = False
 
+    def heading(self, recorded: Recorded = None) -> str:
+        """Title, or the first curve's label, unit and better direction."""
+        if self.title:
+            return self.title
+        group, _, leaf = self.names[0].rpartition(".")
+        described = metric(leaf, recorded)
+        words = described.label[:1].upper() + described.label[1:]
+        if group == VALIDATION:
+            words += " on the held-out images"
+        words += f", {described.unit}" if described.unit else ""
+        return words + (", lower is better" if described.higher_is_better is False else "")
 
+    @property
+    def reference(self) -> str:
+        """Name of the level to compare with, bicubic's value of the same metric."""
+        group, _, leaf = self.names[0].rpartition(".")
+        return leaf if group == VALIDATION else ""
+
+
+#: The first panels, in their order; every other curve gets one of its own.
 PANELS = (
-    Panel("PSNR on the held-out images, dB", ("validation.psnr",), reference="psnr"),
-    Panel("SSIM on the held-out images", ("validation.ssim",), reference="ssim"),
-    Panel("Perceptual score, lower is better", ("validation.score",), reference="score"),
-    Panel("Adversarial weight", ("train.adv_weight",), exact=True),
-    Panel("Pixel loss", ("train.pixel",), logarithmic=True),
-    Panel("Generator's losses", ("train.loss_g", "train.content"), logarithmic=True),
-    Panel("Adversarial loss of G, loss of D", ("train.adversarial", "train.loss_d")),
-    Panel("What D says", ("train.d_real", "train.d_fake")),
-    Panel("Learning rates", ("train.lr_g", "train.lr_d"), logarithmic=True, exact=True),
-    Panel("Training images a second", ("train.images_per_second",)),
+    Panel(("validation.psnr",)),
+    Panel(("validation.ssim",)),
+    Panel(("validation.score",)),
+    Panel(("train.adv_weight",), exact=True),
+    Panel(("train.pixel",), logarithmic=True),
+    Panel(("train.loss_g", "train.content"), "Generator's losses", logarithmic=True),
+    Panel(("train.adversarial", "train.loss_d"), "Adversarial loss of G, loss of D"),
+    Panel(("train.d_real", "train.d_fake"), "What D says"),
+    Panel(("train.lr_g", "train.lr_d"), "Learning rates", logarithmic=True, exact=True),
+    Panel(("train.images_per_second",)),
 )
 
 
@@ -73,44 +95,44 @@ def draw_curves(
     title: str = "",
     references: Mapping[str, float] | None = None,
     phases: Mapping[str, int] | None = None,
+    recorded: Recorded = None,
 ) -> Image.Image:
     """A picture with a panel for each group of curves.
 
     Args:
         curves: by name; the names in `PANELS` come first and together, each other in a panel of
             its own.
-        references: levels by the names of `PANELS`, bicubic's PSNR say; drawn as dashed lines.
+        references: bicubic's values by metric; drawn as dashed lines.
         phases: their lengths in iterations, in order; drawn as shades.
+        recorded: the run's own description of its metrics; see `tmd.metrics.metric`.
     """
     panels = [panel for panel in PANELS if any(name in curves for name in panel.names)]
     grouped = {name for panel in PANELS for name in panel.names}
-    panels += [Panel(name, (name,)) for name in curves if name not in grouped]
+    panels += [Panel((name,)) for name in curves if name not in grouped]
     labelled = [
-        {name.rpartition(".")[2]: curves[name] for name in panel.names if name in curves}
+        {metric(name, recorded).label: curves[name] for name in panel.names if name in curves}
         for panel in panels
     ]
-    return _draw(panels, labelled, title, references or {}, phases or {})
+    return _draw(panels, labelled, title, references or {}, phases or {}, recorded)
 
 
 def overlay_curves(
     runs: Mapping[str, Mapping[str, Curve]],
     *,
     references: Mapping[str, float] | None = None,
+    recorded: Recorded = None,
 ) -> Image.Image:
     """A picture with a panel for each measured value, in which every run has a curve.
 
     Args:
         runs: the curves of each by its label, as `draw_curves` takes them.
         references: levels that are the same for all.
+        recorded: the runs' own descriptions of their metrics.
     """
-    panels = []
-    for panel in PANELS:
-        for name in panel.names:
-            leaf = f": {name.rpartition('.')[2]}" if len(panel.names) > 1 else ""
-            panels.append(replace(panel, title=panel.title + leaf, names=(name,)))
-    grouped = {name for panel in PANELS for name in panel.names}
+    panels = [replace(panel, names=(name,), title="") for panel in PANELS for name in panel.names]
+    grouped = {panel.names[0] for panel in panels}
     others = dict.fromkeys(name for curves in runs.values() for name in curves)
-    panels += [Panel(name, (name,)) for name in others if name not in grouped]
+    panels += [Panel((name,)) for name in others if name not in grouped]
     panels = [panel for panel in panels if panel.names[0] in others]
     labelled = [
         {
@@ -120,7 +142,7 @@ def overlay_curves(
         }
         for panel in panels
     ]
-    return _draw(panels, labelled, "", references or {}, {}, one_legend=list(runs))
+    return _draw(panels, labelled, "", references or {}, {}, recorded, one_legend=list(runs))
 
 
 def _draw(
@@ -129,6 +151,7 @@ def _draw(
     title: str,
     references: Mapping[str, float],
     phases: Mapping[str, int],
+    recorded: Recorded,
     one_legend: Sequence[str] = (),
 ) -> Image.Image:
     """The picture of ``panels``, each with its curves by label; ``one_legend``: labels of all."""
@@ -144,6 +167,7 @@ def _draw(
     steps = [step for curves in labelled for curve in curves.values() for step in curve.steps]
     shown_range = axis_range(min(steps, default=0), max(steps, default=0))
     for axis, panel, shown in zip(axes, panels, labelled, strict=False):
+        axis.set_title(panel.heading(recorded), loc="left", size=11)
         _draw_panel(axis, panel, shown, references.get(panel.reference), colours)
         _shade(axis, phases, *shown_range)
     for axis in axes[len(panels) :]:
@@ -164,7 +188,6 @@ def _draw_panel(
     reference: float | None,
     colours: Mapping[str, str],
 ) -> None:
-    axis.set_title(panel.title, loc="left", size=11)
     for other, (label, curve) in zip(itertools.cycle(COLOURS), curves.items(), strict=False):
         colour = colours.get(label, other)
         steps = np.asarray(curve.steps, float)

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from tmd.figures.drawing import CELL, Picture, Row, draw_rows, fitting_cell
 from tmd.images import as_8_bit
-from tmd.metrics import psnr
+from tmd.metrics.fidelity import psnr
+from tmd.metrics.registry import metric
 from tmd.resize import imresize
 from tmd.upscale import upscale
 
@@ -110,7 +111,7 @@ def psnr_notes(lr: Tensor, sr: Tensor, hr: Tensor | None) -> dict[str, str]:
         return {}
     results = {"bicubic": imresize(lr[None], (hr.shape[-2], hr.shape[-1])), "SR": sr[None]}
     return {
-        name: f"{psnr(as_8_bit(x), hr[None], border=scale).item():.2f} dB"
+        name: metric("psnr").text(psnr(as_8_bit(x), hr[None], border=scale).item(), unit=True)
         for name, x in results.items()
     }
 

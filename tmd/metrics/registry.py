@@ -32,6 +32,7 @@ class Metric:
         decimals: after the point; None for four significant digits.
         higher_is_better: None where neither direction is better.
         range: of the values that there can be.
+        short: label where there is little room; by default the label.
 
     Example:
         >>> metric("validation.psnr").text(28.4305)
@@ -44,9 +45,11 @@ class Metric:
     decimals: int | None = None
     higher_is_better: bool | None = None
     range: tuple[float, float] = (-math.inf, math.inf)
+    short: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "label", self.label or self.name)
+        object.__setattr__(self, "short", self.short or self.label)
 
     def text(self, value: float, unit: bool = False) -> str:
         """``value`` with the digits that mean something, and the unit if asked for."""
@@ -74,14 +77,14 @@ def _known() -> dict[str, Metric]:
         Metric("lpips_alex", "LPIPS-alex", "", 3, down, loss),
         Metric("lpips_vgg", "LPIPS-vgg", "", 3, down, loss),
         Metric("spectral", "spectral", "dB", 2, down, loss),
-        Metric("score", "score", "", 4, down, loss),
+        Metric("score", "perceptual score", "", 4, down, loss, "score"),
         Metric("consistency", "consistency", "dB", 2, up, (0, 100)),
-        Metric("pixel", "pixel loss", "", None, down, loss),
-        Metric("content", "content loss", "", None, down, loss),
+        Metric("pixel", "pixel loss", "", None, down, loss, "pixel"),
+        Metric("content", "content loss", "", None, down, loss, "content"),
         Metric("reconstruction", "reconstruction loss", "", None, down, loss),
         # What two networks play for: a lower loss of one is no better image.
-        Metric("loss_g", "loss of G"),
-        Metric("loss_d", "loss of D"),
+        Metric("loss_g", "loss of G", short="G"),
+        Metric("loss_d", "loss of D", short="D"),
         Metric("adversarial", "adversarial loss of G"),
         Metric("adversarial_measured", "adversarial loss of G, measured"),
         Metric("penalty", "gradient penalty", range=loss),
