@@ -52,7 +52,8 @@ from tmd.figures import (
 )
 from tmd.images import as_8_bit, read_image, to_float
 from tmd.measurements import create_measurement
-from tmd.metrics import LPIPS, find_lpips_weights, psnr
+from tmd.metrics import LPIPS, find_lpips_weights, is_flat, metric, psnr
+from tmd.metrics.registry import INFO_KEY
 from tmd.resize import imresize
 from tmd.training.phases import PHASES
 from tmd.upscale import upscale
@@ -170,7 +171,8 @@ class Judge:
         if self.lpips is not None and min(hr.shape[-2:]) >= self.lpips.minimum_size:
             with torch.no_grad():
                 found["lpips"] = self.lpips(sr[None], hr[None]).item()
-        self.figures.setdefault(name, []).append(found)
+        if not is_flat(hr):  # nothing to restore: it would own the mean
+            self.figures.setdefault(name, []).append(found)
         return found
 
     def means(self) -> dict[str, dict[str, float]]:
@@ -186,8 +188,11 @@ class Judge:
 
 
 def in_words(figures: Mapping[str, float]) -> str:
-    formats = {"psnr": "{:.2f} dB", "lpips": "LPIPS {:.3f}"}
-    return " · ".join(formats[name].format(value) for name, value in figures.items())
+    described = {metric(name): value for name, value in figures.items()}
+    return " · ".join(
+        each.text(value, unit=True) if each.unit else f"{each.label} {each.text(value)}"
+        for each, value in described.items()
+    )
 
 
 def draw(
@@ -370,6 +375,7 @@ def curves(run: Any, output: str | None, overwrite: bool, metrics: Any) -> str:
             title=f"Run {record.id}: {record.entry['experiment']['name']}, {record.status.lower()}",
             references=record.info.get("bicubic", {}),
             phases={name: phases[name] for name in PHASES if name in phases},
+            recorded=record.info.get(INFO_KEY),
         )
     else:
         names = labels(records)
@@ -378,6 +384,7 @@ def curves(run: Any, output: str | None, overwrite: bool, metrics: Any) -> str:
             dict(zip(names, measured, strict=True)),
             # Where they were validated on different images, no level is everyone's.
             references=levels[0] if all(level == levels[0] for level in levels) else {},
+            recorded=records[0].info.get(INFO_KEY),
         )
     save_figure(picture, path)
     count = len(set().union(*measured))

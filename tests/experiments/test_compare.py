@@ -88,6 +88,14 @@ def test_figures_are_those_of_the_field(run, photos, tmp_path, capsys):
     assert f"{expected:.2f} dB" in capsys.readouterr().out
 
 
+def test_a_blank_photo_gets_a_sheet_and_no_say_in_the_means(run, photos, tmp_path):
+    before = ex.run(config_updates=settings(run, photos, tmp_path / "before")).result
+    Image.new("RGB", (96, 96), (128, 128, 128)).save(photos / "blank.png")
+    after = ex.run(config_updates=settings(run, photos, tmp_path / "after")).result
+    assert after == before
+    assert (tmp_path / "after" / "blank.png").exists()
+
+
 def test_a_sheet_for_each_photo_of_a_folder(run, photos, tmp_path):
     ex.run(config_updates=settings(run, photos, tmp_path / "out"))
     for name in ("one.png", "deeper/two.png"):
