@@ -1,4 +1,4 @@
-"""What the networks are trained to minimise."""
+"""Losses that the networks are trained to minimise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept from one start to the next because finding it out again takes time.
+"""Files kept from one start to the next because finding out again takes time.
 
 All of it is below ``$XDG_CACHE_HOME/tmd`` (else ``~/.cache/tmd``) and can be deleted at any time.
 """

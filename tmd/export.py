@@ -39,7 +39,7 @@ Metadata = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Format:
-    """How a kind of file is written, and how what was written is run.
+    """Kind of file: its writer, and the runtime that what was written is run by.
 
     Attributes:
         suffix: of its files.

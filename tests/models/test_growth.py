@@ -13,13 +13,13 @@ from torch.nn import functional as F
 
 from tmd.errors import UserError
 from tmd.models import create_discriminator, create_generator, growth
+from tmd.models.frozen import FrozenLayers
 from tmd.models.growth import (
-    FrozenLayers,
     check_growth,
-    freeze_carried,
     grow,
     grow_discriminator,
     grown_config,
+    trained_after_growth,
 )
 from tmd.resize import imresize
 
@@ -219,7 +219,8 @@ def step(network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
 @pytest.mark.parametrize("train_output", [False, True])
 def test_while_frozen_exactly_the_new_ones_move(kind, train_output):
     grown, report = grow(generator(kind))
-    frozen = freeze_carried(grown, report, train_output)
+    frozen = FrozenLayers(grown, trained_after_growth(grown, report, train_output))
+    frozen.freeze()
     optimizer = torch.optim.AdamW(grown.parameters(), 1e-2, weight_decay=0.1)
     before = snapshot(grown)
     for _ in range(2):
@@ -238,7 +239,8 @@ def test_while_frozen_exactly_the_new_ones_move(kind, train_output):
 
 def test_the_optimizers_state_outlives_the_thaw():
     grown, report = grow(generator("batch norm"))
-    frozen = freeze_carried(grown, report)
+    frozen = FrozenLayers(grown, trained_after_growth(grown, report))
+    frozen.freeze()
     optimizer = torch.optim.Adam(grown.parameters(), 1e-3)
     for _ in range(3):
         step(grown, optimizer)
@@ -272,7 +274,8 @@ def test_freezing_in_the_midst_of_training_stops_at_once():
 
 def test_frozen_batch_statistics_are_used_and_stay():
     grown, report = grow(generator("batch norm"))
-    frozen = freeze_carried(grown, report)
+    frozen = FrozenLayers(grown, trained_after_growth(grown, report))
+    frozen.freeze()
     lr = torch.rand(2, 3, 6, 6)
     with torch.no_grad():
         assert torch.equal(grown.train()(lr), grown.eval()(lr))
@@ -282,7 +285,8 @@ def test_frozen_batch_statistics_are_used_and_stay():
 
 def test_freezing_and_thawing_twice_changes_nothing():
     grown, report = grow(generator("batch norm"))
-    frozen = freeze_carried(grown, report)
+    frozen = FrozenLayers(grown, trained_after_growth(grown, report))
+    frozen.freeze()
     frozen.freeze()
     assert frozen.frozen
     frozen.thaw()

@@ -1,1 +1,1 @@
-"""How arithmetic is done: layouts, precisions and kernels that make a step fast."""
+"""Arithmetic of a step: layouts, precisions, kernels and threads that make it fast."""

@@ -1,4 +1,4 @@
-"""How a process gets its memory on a CPU."""
+"""Memory of a process on a CPU: what is freed is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the networks' arithmetic is done: what makes a step fast, each of it to be switched."""
+"""Arithmetic of the networks: what makes a step fast, each of it to be switched."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OPTIONS = ("channels_last", "compile", "keep_memory", "rows", "tf32", "winograd"
 
 @dataclass(frozen=True)
 class Speed:
-    """What a step is made fast by.
+    """Precision of a step, and all that makes it fast.
 
     Attributes:
         precision: of the networks, a key of `PRECISIONS`; parameters and losses stay float32.
@@ -67,7 +67,7 @@ class Speed:
 
     @property
     def autocast(self) -> torch.dtype | None:
-        """What `torch.autocast` is given, or None for no autocast."""
+        """Precision for `torch.autocast`, or None for no autocast."""
         return PRECISIONS[self.precision]
 
     def prepare(self, network: nn.Module, device: torch.device) -> nn.Module:

@@ -38,7 +38,7 @@ _BUSY = (0, 1, 2, 5, 6, 7)
 
 
 class Load(NamedTuple):
-    """What the processors did for a while.
+    """Use of the processors for a while.
 
     Attributes:
         others: processors that other programs kept busy, on average.

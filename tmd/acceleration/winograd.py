@@ -88,7 +88,7 @@ def _suits(layer: nn.Conv2d) -> bool:
 
 
 class _Convolution:
-    """What `torch.nn.Conv2d` calls.
+    """Stand-in for the function that `torch.nn.Conv2d` calls.
 
     Args:
         keeps: the weight's transforms, while it isn't trained and stays the same tensor. Not for
@@ -238,7 +238,7 @@ class _Tiles:
         )
 
     def chunks(self) -> Iterator[Index]:
-        """What of `tiles` goes together: whole images, or rows of one."""
+        """Indices of `tiles` that go together: whole images, or rows of one."""
         every = slice(None)
         of_image = self.rows * self.columns
         images = max(1, CHUNK // of_image)

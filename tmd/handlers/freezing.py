@@ -8,7 +8,7 @@ from typing import Any
 from ignite.engine import Engine, Events
 from torch import nn
 
-from tmd.models.growth import FrozenLayers
+from tmd.models.frozen import FrozenLayers
 
 
 class Freezing:

@@ -21,7 +21,7 @@ ADVERSARIAL_LOSSES: Registry[Callable[..., AdversarialLoss]] = Registry("losses.
 
 
 class AdversarialLoss:
-    """What the trainer asks of an adversarial loss.
+    """Losses of a discriminator and a generator, as the trainers ask for them.
 
     Attributes:
         generator_needs_real: whether `generator` needs the logits of real images too.

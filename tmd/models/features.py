@@ -47,7 +47,7 @@ def _shapes(arch: str) -> dict[str, torch.Size]:
 
 @cache
 def layer_indices(arch: str) -> dict[str, int]:
-    """Where each convolution of a VGG network lies, by the field's names.
+    """Index of each convolution of a VGG network, by the field's names.
 
     ``vggNM`` is the M-th convolution before the N-th max-pool (SRGAN, section 2.2.1).
 
@@ -66,13 +66,13 @@ def layer_indices(arch: str) -> dict[str, int]:
 
 
 def identify(weights: dict[str, Tensor]) -> str | None:
-    """Which of `ARCHITECTURES` these weights of convolutions belong to, if to any."""
+    """Name in `ARCHITECTURES` of the network that has these weights of convolutions, if any."""
     shapes = {name: value.shape for name, value in weights.items()}
     return next((arch for arch in ARCHITECTURES if _shapes(arch) == shapes), None)
 
 
 def cached_file(arch: str) -> Path:
-    """Where torchvision keeps its download of ``arch``."""
+    """Path of torchvision's download of ``arch``."""
     name = Path(urlsplit(_PRETRAINED[arch].url).path).name
     return Path(torch.hub.get_dir()) / "checkpoints" / name
 
@@ -165,7 +165,7 @@ def _download(arch: str) -> dict[str, Tensor]:
 
 
 def _reachable(url: str, within: float) -> bool:
-    """Whether the server of ``url`` answers in time; names that never resolve included."""
+    """Tell if the server of ``url`` answers in time; names that never resolve included."""
     answered = threading.Event()
 
     def ask() -> None:
@@ -215,6 +215,7 @@ class ImageNetFeatures(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> ImageNetFeatures:
+        """Stay in evaluation mode."""
         return super().train(False)
 
     def forward(self, images: Tensor) -> list[Tensor]:

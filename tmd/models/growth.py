@@ -28,7 +28,7 @@ FLAT = 10.0
 
 @dataclass
 class GrowthReport:
-    """What became of the entries of a state dict when its network grew.
+    """Fate of the entries of a state dict when its network grew.
 
     Attributes:
         carried: names whose values are the parent's.
@@ -102,7 +102,7 @@ def _config_key(argument: str) -> str:
 
 
 def _ways_on(old: int, new: int) -> str:
-    """How a message about growing from ×``old`` to ×``new`` ends."""
+    """End of a message about growing from ×``old`` to ×``new``."""
     if new == old:
         return "need not grow; start_from= begins with it, resume= goes on"
     grown = 2 * old
@@ -217,7 +217,7 @@ def _start_as_upsampling(stage: UpsamplingStage, following: nn.Conv2d) -> None:
 
 
 def _impulse_responses(stage: UpsamplingStage, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """What ``weight`` after the stage makes of an impulse, and what it should make of it.
+    """Response of ``weight`` after the stage to an impulse, and the one it should have.
 
     Args:
         stage: the new stage.
@@ -261,78 +261,10 @@ def _ridge_regression(matrix: Tensor, target: Tensor, ridge: Tensor) -> Tensor:
     return torch.linalg.solve(matrix.T @ matrix + identity, matrix.T @ target)
 
 
-class FrozenLayers:
-    """All of a network but some parameters, kept from changing until they are thawed.
-
-    A frozen parameter gets no gradient, so an optimizer that was given all parameters skips it and
-    keeps no state for it; what it keeps for the others outlives the thaw. Frozen batch
-    normalisations work with their running statistics and leave them, and frozen spectral
-    normalisations their estimates, also when the network is put in training mode.
-
-    Args:
-        network: the network.
-        trainable: names of the parameters that go on learning.
-    """
-
-    def __init__(self, network: nn.Module, trainable: Collection[str]) -> None:
-        self.network = network
-        self.names = [
-            name
-            for name, parameter in network.named_parameters()
-            if parameter.requires_grad and name not in set(trainable)
-        ]
-        self._hooks: list[Any] = []
-
-    @property
-    def frozen(self) -> bool:
-        """Whether the layers are frozen now."""
-        return bool(self._hooks)
-
-    def freeze(self) -> None:
-        """Freeze; without effect when they are frozen."""
-        if self.frozen:
-            return
-        parameters = dict(self.network.named_parameters())
-        for name in self.names:
-            parameters[name].requires_grad_(False)
-            parameters[name].grad = None
-        for layer in self._layers():
-            self._hooks.append(layer.register_forward_pre_hook(_use_evaluation_mode))
-
-    def thaw(self) -> None:
-        """Let all learn; without effect when they do."""
-        if not self.frozen:
-            return
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks.clear()
-        parameters = dict(self.network.named_parameters())
-        for name in self.names:
-            parameters[name].requires_grad_(True)
-        self.network.train(self.network.training)
-
-    def _layers(self) -> list[nn.Module]:
-        """The largest modules of which every parameter is frozen."""
-        names = set(self.names)
-        layers: dict[str, nn.Module] = {}
-        for prefix, module in self.network.named_modules():
-            own = [f"{prefix}.{name}".lstrip(".") for name, _ in module.named_parameters()]
-            within = any(prefix.startswith(f"{layer}.") for layer in layers)
-            if own and names.issuperset(own) and not within:
-                layers[prefix] = module
-        return list(layers.values())
-
-
-def _use_evaluation_mode(layer: nn.Module, _inputs: Any) -> None:
-    # The trainer calls `train()` on the whole network after the freeze.
-    if layer.training:
-        layer.eval()
-
-
-def freeze_carried(
+def trained_after_growth(
     network: nn.Module, report: GrowthReport, train_output: bool = False
-) -> FrozenLayers:
-    """Freeze what a grown network has from its parent; ``thaw()`` what is returned to end it.
+) -> list[str]:
+    """Names of the parameters that learn while what is carried is frozen.
 
     Args:
         network: what `grow` or `grow_discriminator` returned.
@@ -341,20 +273,9 @@ def freeze_carried(
 
     Example:
         >>> grown, report = grow(create_generator(scale=2, n_blocks=1, n_features=8))
-        >>> frozen = freeze_carried(grown, report)
-        >>> sorted({name.split(".")[0] for name, p in grown.named_parameters() if p.requires_grad})
+        >>> sorted({name.split(".")[0] for name in trained_after_growth(grown, report)})
         ['stages']
-        >>> frozen.thaw()
     """
-    frozen = FrozenLayers(network, trained_after_growth(network, report, train_output))
-    frozen.freeze()
-    return frozen
-
-
-def trained_after_growth(
-    network: nn.Module, report: GrowthReport, train_output: bool = False
-) -> list[str]:
-    """Names of the parameters that `freeze_carried` leaves to learn."""
     output = tuple(f"{layer}." for layer in getattr(network, "after_stages", ()))
     carried = set(report.carried)
     return [

@@ -186,7 +186,7 @@ class BicubicUpsampling(nn.Module):
 
 
 class UpsamplingStage(nn.Module):
-    """What the stages have in common: a convolution, an activation whose slope is learnt, a gain.
+    """Common part of the stages: a convolution, an activation whose slope is learnt, a gain.
 
     Args:
         conv: the stage's convolution.
@@ -208,6 +208,7 @@ class UpsamplingStage(nn.Module):
         self.register_buffer("gain", torch.ones(()) if spectral_norm else None)
 
     def amplified(self, features: Tensor) -> Tensor:
+        """Features times the gain, where there is one."""
         return features if self.gain is None else features * self.gain
 
     def input_range(self, first: int, last: int) -> tuple[int, int]:
@@ -215,7 +216,7 @@ class UpsamplingStage(nn.Module):
         raise NotImplementedError
 
     def tap_responses(self, image: Tensor) -> Tensor:
-        """What each weight, alone and of size 1, makes of an image of one channel.
+        """Response of each weight, alone and of size 1, to an image of one channel.
 
         Args:
             image: (H, W).
@@ -329,7 +330,7 @@ class NearestStage(UpsamplingStage):
 
 
 def _shifted(image: Tensor) -> Tensor:
-    """(H, W) -> (9, H, W): what each weight of a 3 × 3 convolution, of size 1, makes of it."""
+    """(H, W) -> (9, H, W): response of each weight of a 3 × 3 convolution, of size 1."""
     taps = torch.eye(9).to(image).reshape(9, 1, 3, 3)
     return F.conv2d(image[None, None], taps, padding=1)[0]
 
@@ -346,7 +347,7 @@ def upsampling_factors(scale: int) -> list[int]:
 def receptive_radius(
     scale: int, trunk: int, stages: Iterable[nn.Module], output: int, skip: int = 0
 ) -> int:
-    """How far, in LR pixels, an input pixel can be from the pixels it has an influence on.
+    """Largest distance, in LR pixels, from an input pixel to those it has an influence on.
 
     Args:
         trunk: the radius of what comes before the stages, in LR pixels.

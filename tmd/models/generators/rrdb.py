@@ -37,6 +37,7 @@ class DenseBlock(nn.Module):
         self.activation = nn.LeakyReLU(SLOPE, inplace=True)
 
     def forward(self, features: Tensor) -> Tensor:
+        """(N, F, H, W) -> (N, F, H, W)."""
         *inner, last = self.convolutions
         known = features
         for layer in inner:
@@ -55,6 +56,7 @@ class ResidualInResidualBlock(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
+        """(N, F, H, W) -> (N, F, H, W)."""
         return torch.add(features, self.blocks(features), alpha=self.scaling)
 
 

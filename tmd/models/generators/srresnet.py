@@ -36,6 +36,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
+        """(N, F, H, W) -> (N, F, H, W)."""
         return features + self.layers(features)
 
 
