@@ -6,9 +6,9 @@
 Without `run` or `checkpoint` by the network that comes with the package.
 `input` is an image, a folder, a glob or a list of these; results are `out/<name>.png`. What the
 file holds is kept: 16 bits, grey, transparency, colour profile, orientation, the camera's data; of
-an animation, the first image is taken. Tiles bound the memory and leave no seam. Nothing is
-replaced without `overwrite=True`. A file that can't be read is reported, the rest goes on, and the
-exit code is 2.
+an animation, the first image is taken. Tiles bound the memory and leave no seam. Results that are
+there are errors, unless `existing=skip` or `existing=replace` is given. A file that can't be read,
+or whose result its format can't hold, is reported, the rest goes on, and the exit code is 2.
 
 Upscaling leaves no record, unless `-F DIR` or `-m URL` asks for one.
 """
@@ -34,15 +34,27 @@ from experiments.support.inputs import find_images
 from experiments.support.trained import open_any, open_trained
 from tmd.acceleration.speed import UPSCALING_ON_CPU
 from tmd.errors import UserError, check_choice, check_flag, check_number
-from tmd.images import read_size
+from tmd.images import IMAGE_SUFFIXES, read_size, set_max_pixels
+from tmd.images.formats import check_size
 from tmd.models.interpolation import interpolate_generators
-from tmd.photos import OUTPUT_SUFFIXES, PhotoGenerator, check_output, read_photo, write_photo
+from tmd.photos import (
+    OUTPUT_SUFFIXES,
+    Photo,
+    PhotoGenerator,
+    check_output,
+    check_suffix,
+    exists,
+    lost_in,
+    read_photo,
+    write_photo,
+)
 from tmd.shipped import DEFAULT
 from tmd.upscale import upscale_bands
 
 ex = Experiment("upscale")
 ex.recorded = False
 
+EXISTING = ("error", "skip", "replace")
 FORMATS = tuple(suffix.lstrip(".") for suffix in OUTPUT_SUFFIXES)
 
 
@@ -55,7 +67,9 @@ def config():
     input = None  # an image, a folder, a glob such as 'photos/**/*.jpg', or a list of these
     output = "out"  # a folder, or for a single image a file
     format = "png"  # png, jpg, jpeg, webp (lossless): of the results in a folder
-    overwrite = False  # replace results that are there
+    existing = "error"  # skip, replace: what is done where a result is there
+    overwrite = False  # the same as existing=replace
+    max_pixels = None  # the most that an image may have to be read; None: 89 million
     tile = None  # side of a tile in input pixels; None: as large as the memory allows
     self_ensemble = False  # average over the eight flips and rotations, for 8 times the time
     amp = False  # half precision
@@ -69,7 +83,9 @@ def check(
     input: Any,
     output: Any,
     format: str,
+    existing: str,
     overwrite: bool,
+    max_pixels: int | None,
     tile: int | None,
     self_ensemble: bool,
     amp: bool,
@@ -81,7 +97,11 @@ def check(
     if not isinstance(output, str) or not output:
         raise UserError(f"output={output!r}: must be a folder or a file")
     check_choice("format", format, FORMATS)
+    check_choice("existing", existing, EXISTING)
     check_flag("overwrite", overwrite)
+    if overwrite and existing == "skip":
+        raise UserError("overwrite=True, existing=skip: give one of them")
+    set_max_pixels(max_pixels)
     if tile is not None:
         check_number("tile", tile, minimum=1, integer=True)
     check_flag("self_ensemble", self_ensemble)
@@ -131,18 +151,26 @@ def upscale(
     input: Any,
     output: str,
     format: str,
+    existing: str,
     overwrite: bool,
     tile: int | None,
     self_ensemble: bool,
     amp: bool,
     device: str,
 ) -> dict[str, int]:
-    jobs = plan(input, Path(output), format)
+    """Upscale all images that the input names; the counts of what was done."""
+    planned = plan(input, Path(output), format)
+    jobs = [job for job in planned if existing != "skip" or not job.target.exists()]
+    there = len(planned) - len(jobs)
+    counts = {"skipped": there} if existing == "skip" else {}
+    if not jobs:
+        print(f"0 of {there} upscaled, all were there: {output}")
+        return {"upscaled": 0, **counts}
     generator = build_generator()
     place = torch.device(available_device(device))
     if place.type == "cpu":
         UPSCALING_ON_CPU.prepare(generator, place)
-    settings = Settings(overwrite, tile, self_ensemble, amp)
+    settings = Settings(overwrite or existing == "replace", tile, self_ensemble, amp)
     started = time.monotonic()
     failed = 0
     with progress(jobs) as bar:
@@ -159,10 +187,12 @@ def upscale(
     seconds = time.monotonic() - started
     where = jobs[0].target if len(jobs) == 1 else output
     if done:
-        print(f"{done} of {len(jobs)} upscaled ×{generator.scale} in {seconds:.1f} s: {where}")
+        skipped = f", {there} were there" if there else ""
+        took = f"×{generator.scale} in {seconds:.1f} s{skipped}"
+        print(f"{done} of {len(planned)} upscaled {took}: {where}")
     if failed:
-        raise UserError(f"{failed} of {len(jobs)} images could not be upscaled")
-    return {"upscaled": done}
+        raise UserError(f"{failed} of {len(planned)} images could not be upscaled")
+    return {"upscaled": done, **counts}
 
 
 def upscale_file(generator: nn.Module, job: Job, settings: Settings, bar: tqdm) -> str:
@@ -175,12 +205,15 @@ def upscale_file(generator: nn.Module, job: Job, settings: Settings, bar: tqdm) 
     pixels = 0
     try:
         if job.target.exists() and not settings.overwrite:
-            raise UserError(f"{job.target}: exists; overwrite=True replaces it")
-        check_regular(job.source)
+            raise exists(job.target)
+        scale = int(generator.scale)  # type: ignore[arg-type]
+        # The header tells what would be found out only when all is computed.
+        check_size(job.target, 1, *(scale * side for side in read_size(job.source)))
         photo = read_photo(job.source)
         pixels = photo.pixels[0].numel()
-        check_output(job.target, photo, settings.overwrite)
         channels, height, width = photo.pixels.shape
+        size = (channels, scale * height, scale * width)
+        check_output(job.target, photo, size, settings.overwrite)
         fitted = PhotoGenerator(generator, channels)
         bands = upscale_bands(
             fitted,
@@ -191,7 +224,6 @@ def upscale_file(generator: nn.Module, job: Job, settings: Settings, bar: tqdm) 
             amp=settings.amp,
             on_tile=lambda done, total: bar.update(before + pixels * done // total - bar.n),
         )
-        size = (channels, fitted.scale * height, fitted.scale * width)
         write_photo(job.target, bands, size, photo, settings.overwrite)
     except OSError as problem:
         raise UserError(f"{job.target}: {problem.strerror or problem}") from None
@@ -199,9 +231,15 @@ def upscale_file(generator: nn.Module, job: Job, settings: Settings, bar: tqdm) 
         if not is_out_of_memory(problem):
             raise
         raise UserError(f"{job.source}: not enough memory; give a smaller tile, tile=64") from None
-    if photo.frames > 1:
-        return f"{job.source}: the first of {photo.frames} images"
-    return ""
+    return said_of(job, photo)
+
+
+def said_of(job: Job, photo: Photo) -> str:
+    """A line of what is not in the result, empty where all is."""
+    left_out = [*photo.left_out, *lost_in(job.target, photo)]
+    notes = [f"the first of {photo.frames} images"] if photo.frames > 1 else []
+    notes += [f"without {', '.join(left_out)}"] if left_out else []
+    return f"{job.source}: {'; '.join(notes)}" if notes else ""
 
 
 def is_out_of_memory(problem: BaseException) -> bool:
@@ -219,15 +257,9 @@ def progress(jobs: list[Job]) -> Iterator[tqdm]:
         yield bar
 
 
-def check_regular(path: Path) -> None:
-    """Raise `UserError` for pipes and devices, which may never answer."""
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path}: not a file")
-
-
 def readable_pixels(path: Path) -> int:
+    """The pixels of an image, 0 of what can't be read."""
     try:
-        check_regular(path)
         height, width = read_size(path)
     except UserError:
         return 0
@@ -244,7 +276,8 @@ def plan(inputs: Any, output: Path, format: str) -> list[Job]:
     found = list(find_images(inputs, output))
     if not found:
         raise UserError(f"input={inputs}: holds no images")
-    if output.suffix.lower() in OUTPUT_SUFFIXES and not output.is_dir():
+    if output.suffix.lower() in IMAGE_SUFFIXES and not output.is_dir():
+        check_suffix(output)
         if len(found) > 1:
             raise UserError(f"output={output}: is one file, for {len(found)} images; give a folder")
         jobs = [Job(found[0][0], output)]

@@ -17,7 +17,7 @@ from skimage import data
 
 from tmd.errors import UserError
 from tmd.models import create_generator
-from tmd.photos import Photo, PhotoGenerator, read_photo, upright, write_photo
+from tmd.photos import Photo, PhotoGenerator, read_photo, write_photo
 from tmd.resize import imresize
 from tmd.upscale import upscale
 
@@ -194,10 +194,6 @@ def test_photos_come_upright_and_say_so(tmp_path, orientation):
     kept.load(b"Exif\0\0" + found.exif)
     assert kept[0x010F] == "Camera"
     assert 0x0112 not in kept
-
-
-def test_an_orientation_that_is_none_changes_nothing():
-    assert torch.equal(upright(photo(), 77), photo())
 
 
 def test_16_bit_colour_png_keeps_every_level(tmp_path):

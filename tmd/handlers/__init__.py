@@ -18,6 +18,7 @@ from tmd.handlers.preview import Preview
 from tmd.handlers.progress import Progress
 from tmd.handlers.recording import Recording
 from tmd.handlers.scalars import NonFiniteError, ScalarLog
+from tmd.handlers.tensorboard import TensorBoard
 from tmd.handlers.throughput import Throughput
 from tmd.handlers.validation import Validation
 
@@ -38,6 +39,7 @@ __all__ = [
     "Progress",
     "Recording",
     "ScalarLog",
+    "TensorBoard",
     "Throughput",
     "Validation",
     "WeightAverage",

@@ -3,9 +3,10 @@
 Knows nothing of datasets: one file in, one tensor out, or an error that names the file.
 """
 
+from tmd.images.formats import IMAGE_SUFFIXES
 from tmd.images.levels import HIGHEST_LEVEL, as_8_bit, rgb_to_y, to_float, to_levels, to_uint8
-from tmd.images.listing import IMAGE_SUFFIXES, list_images, scan_images
-from tmd.images.opening import named_errors, open_image
+from tmd.images.listing import list_images, scan_images
+from tmd.images.opening import set_max_pixels
 from tmd.images.reading import read_image, read_pixels, read_size
 from tmd.images.writing import write_image
 
@@ -14,13 +15,12 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "as_8_bit",
     "list_images",
-    "named_errors",
-    "open_image",
     "read_image",
     "read_pixels",
     "read_size",
     "rgb_to_y",
     "scan_images",
+    "set_max_pixels",
     "to_float",
     "to_levels",
     "to_uint8",

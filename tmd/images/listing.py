@@ -9,13 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tmd.errors import UserError
+from tmd.images.formats import IMAGE_SUFFIXES, PathLike
 
-PathLike = str | os.PathLike[str]
 #: Called with a path and the reason for which it is left aside.
 OnAside = Callable[[str, str], object]
-
-_RASTER = "png jpg jpeg jpe jfif bmp tif tiff webp gif ppm pgm pnm jp2 tga avif"
-IMAGE_SUFFIXES = frozenset(f".{suffix}" for suffix in _RASTER.split())
 
 HIDDEN = "hidden"
 OTHER_FILES = "files of other kinds"

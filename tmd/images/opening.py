@@ -1,19 +1,109 @@
-"""Image files opened safely: their headers, and errors that name the file."""
+"""Image files opened safely: regular files of known formats and bounded size, errors by name."""
 
 from __future__ import annotations
 
 import os
+import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
 
 from PIL import Image
 
-from tmd.errors import UserError
+from tmd.errors import UserError, check_number
+from tmd.images.formats import PathLike, pillows_formats
+from tmd.images.png import MAGIC, essential, exif
 
-PathLike = str | os.PathLike[str]
-
-# Where Pillow would only warn, on every image of a set, `open_image` refuses; and to silence a
+# Where Pillow would only warn, on every image of a set, `check_pixels` refuses; and to silence a
 # warning for a moment is not safe with threads.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+DEFAULT_MAX_PIXELS = Image.MAX_IMAGE_PIXELS
+TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def set_max_pixels(limit: int | None) -> None:
+    """Set the most pixels that an image may have to be read, in this process and its forks.
+
+    A small file may claim so many that they fill the memory. The default is Pillow's, about 89
+    million. It is Pillow's own setting, so that both stop at the same size.
+
+    Args:
+        limit: None for the default.
+
+    Raises:
+        UserError: it is not a positive integer.
+    """
+    if limit is not None:
+        check_number("max_pixels", limit, minimum=1, integer=True)
+    Image.MAX_IMAGE_PIXELS = DEFAULT_MAX_PIXELS if limit is None else limit
+
+
+def check_pixels(path: PathLike, width: int, height: int) -> None:
+    """Raise `UserError` for more pixels than `set_max_pixels` allows."""
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and width * height > limit:
+        raise _too_large(path, f" ({width}×{height})")
+
+
+def _too_large(path: PathLike, size: str = "") -> UserError:
+    return UserError(
+        f"{path}: more than {Image.MAX_IMAGE_PIXELS} pixels{size}; a larger max_pixels reads it"
+    )
+
+
+@contextmanager
+def opened(path: PathLike) -> Iterator[BinaryIO]:
+    """A file for reading; whatever a decoder raises becomes one line that names the file.
+
+    Raises:
+        UserError: it is absent, no regular file (a pipe would never answer), or no sound image.
+    """
+    with named_errors(path), open(path, "rb", opener=_open_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise UserError(f"{path}: not a file")
+        yield file
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting for a pipe's other end."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def is_tiff(file: BinaryIO) -> bool:
+    """Return whether the file is a TIFF or BigTIFF; its place is the start then."""
+    return _begins(file) in TIFF_MAGIC
+
+
+def is_png(file: BinaryIO) -> bool:
+    """Return whether the file is a PNG; its place is the start then."""
+    return _begins(file) == MAGIC[:4]
+
+
+def _begins(file: BinaryIO) -> bytes:
+    file.seek(0)
+    start = file.read(4)
+    file.seek(0)
+    return start
+
+
+def pillow_image(path: PathLike, file: BinaryIO) -> Image.Image:
+    """Pillow's image with only its header read; of a PNG, without texts and profile.
+
+    Raises:
+        UserError: it has more pixels than `set_max_pixels` allows.
+    """
+    png = is_png(file)
+    try:
+        image = Image.open(essential(file) if png else file, formats=pillows_formats(path))
+    except Image.DecompressionBombError:
+        raise _too_large(path) from None
+    check_pixels(path, *image.size)
+    # It may lie behind the pixels, where Pillow finds it when it has decoded them.
+    if png and (camera := exif(file)) is not None:
+        image.info["exif"] = b"Exif\0\0" + camera
+    return image
 
 
 class named_errors:
@@ -25,7 +115,7 @@ class named_errors:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: type | None, problem: BaseException | None, _: object) -> None:
+    def __exit__(self, kind: type | None, problem: BaseException | None, _: Any) -> None:
         # Decoders raise whatever their parsers trip over: SyntaxError, struct.error, IndexError...
         if not isinstance(problem, Exception) or isinstance(problem, (UserError, MemoryError)):
             return
@@ -38,20 +128,3 @@ class named_errors:
         else:
             reason = f"broken image ({' '.join(str(problem).split()) or type(problem).__name__})"
         raise UserError(f"{self.path}: {reason}") from None
-
-
-def open_image(path: PathLike) -> Image.Image:
-    """Pillow's image with only its header read, unless it is too large to be one."""
-    try:
-        image = Image.open(path)
-    except Image.DecompressionBombError:
-        image = None
-    limit = Image.MAX_IMAGE_PIXELS
-    if image is None or (limit is not None and image.width * image.height > limit):
-        if image is not None:
-            image.close()
-        raise UserError(
-            f"{path}: more than {limit} pixels, taken for a decompression bomb "
-            "(PIL.Image.MAX_IMAGE_PIXELS is the limit)"
-        )
-    return image

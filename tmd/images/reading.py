@@ -2,46 +2,61 @@
 
 from __future__ import annotations
 
+from typing import BinaryIO
+
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from tmd.errors import UserError
-from tmd.images.opening import PathLike, named_errors, open_image
+from tmd.images import png
+from tmd.images.cmyk import cmyk_to_srgb
+from tmd.images.formats import PathLike
+from tmd.images.opening import is_png, is_tiff, opened, pillow_image
+from tmd.images.raster import Raster, on_white, upright
+from tmd.images.tiff import read_tiff, tiff_size
+
+_GREY = ("1", "L", "LA", "La")
+_PALETTES = ("P", "PA")
+_COLOURS = ("RGB", "RGBA", "RGBX", "RGBa")
 
 
 def read_image(path: PathLike, channels: int = 3) -> torch.Tensor:
     """Read an image file as a person would see it.
 
-    EXIF rotation is applied, transparency is laid on white, 16-bit grey is scaled to 8 bits, CMYK
-    and palettes become RGB; of an animation, the first frame is taken.
+    EXIF rotation is applied, transparency is laid on white, 16 bits become 8 by rounding to the
+    nearest level, CMYK and palettes become RGB; of an animation, the first frame is taken; of a
+    TIFF with bands beyond colour and alpha, those are left out.
 
     Args:
-        path: any format that Pillow reads.
+        path: one of `tmd.images.formats.FORMATS`.
         channels: 3 for RGB, 1 for grey (BT.601 luma, full range).
 
     Returns:
         (C, H, W), uint8.
 
     Raises:
-        UserError: the file is absent, truncated, not an image, or too large to be one (more pixels
-            than ``PIL.Image.MAX_IMAGE_PIXELS``).
+        UserError: the file is absent, truncated, not an image, of numbers without a range, or too
+            large (see `set_max_pixels`).
     """
     # numpy lays it out anew sixteen times as fast as torch does.
     return torch.from_numpy(np.ascontiguousarray(read_pixels(path, channels).numpy()))
 
 
 def read_pixels(path: PathLike, channels: int = 3) -> torch.Tensor:
-    """What `read_image` reads, in the order of the file: a view with the channels innermost.
+    """Return what `read_image` reads, in the order of the file: a view with the channels innermost.
 
     To cut a patch of it costs a fraction of laying out the whole image anew.
     """
-    mode = "L" if channels == 1 else "RGB"
-    with named_errors(path), open_image(path) as file:
-        ImageOps.exif_transpose(file, in_place=True)  # else all that need no turn are copied
-        image = _as_8_bits(file, path)
-        pixels = np.array(image if image.mode == mode else image.convert(mode))
-    return torch.from_numpy(pixels.reshape(image.height, image.width, channels)).permute(2, 0, 1)
+    with opened(path) as file:
+        raster, _ = decode(path, file)
+        pixels = upright(on_white(raster), raster.orientation)
+    if pixels.shape[-1] != channels:
+        grey = pixels.shape[-1] == 1
+        image = Image.fromarray(pixels[..., 0] if grey else np.ascontiguousarray(pixels))
+        pixels = np.array(image.convert("RGB" if channels == 3 else "L"))
+    levels = np.ascontiguousarray(pixels).reshape(*pixels.shape[:2], channels)
+    return torch.from_numpy(levels).permute(2, 0, 1)
 
 
 def read_size(path: PathLike) -> tuple[int, int]:
@@ -50,22 +65,83 @@ def read_size(path: PathLike) -> tuple[int, int]:
     Raises:
         UserError: as `read_image`, as far as the header tells.
     """
-    with named_errors(path), open_image(path) as file:
-        width, height = file.size
-        turned = file.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    return (width, height) if turned else (height, width)
+    with opened(path) as file:
+        if is_tiff(file):
+            width, height, orientation = tiff_size(path, file)
+        else:
+            if is_png(file):
+                png.check_complete(file)
+            with pillow_image(path, file) as image:
+                width, height = image.size
+                orientation = _orientation(image)
+    return (width, height) if orientation in (5, 6, 7, 8) else (height, width)
 
 
-def _as_8_bits(image: Image.Image, path: PathLike) -> Image.Image:
-    """The image in a mode that `Image.convert` takes to RGB or grey without loss of meaning."""
-    if image.mode.startswith("I"):
-        # Pillow's own conversion clips 16 bits to 8 instead of scaling.
-        levels = np.asarray(image).astype(np.float64) / 257
-        return Image.fromarray(np.rint(levels).clip(0, 255).astype(np.uint8))
+def decode(path: PathLike, file: BinaryIO) -> tuple[Raster, Image.Image | None]:
+    """Read what a file holds with all its bits, and Pillow's image of it, which a TIFF has not.
+
+    Raises:
+        UserError: numbers without a range (float, 32 bits), or too many pixels.
+    """
+    if is_tiff(file):
+        return read_tiff(path, file), None
+    if is_png(file):
+        return _decode_png(path, file)
+    image = pillow_image(path, file)
+    return _converted(path, image, image.info.get("icc_profile")), image
+
+
+def _decode_png(path: PathLike, file: BinaryIO) -> tuple[Raster, Image.Image]:
+    icc, header = png.profile(file), png.read_header(file)
+    image = pillow_image(path, file)
+    if header.bits < 16:
+        return _converted(path, image, icc), image
+    import imagecodecs  # Pillow cuts colours to 8 bits
+
+    levels = imagecodecs.png_decode(png.essential(file).read())
+    return Raster(levels.reshape(*levels.shape[:2], -1), _orientation(image), icc=icc), image
+
+
+def _converted(path: PathLike, image: Image.Image, icc: bytes | None) -> Raster:
+    """Pillow's image, whose colours have 8 bits and grey up to 16."""
     if image.mode == "F":
-        raise UserError(f"{path}: floating-point images, whose range nothing says, are not read")
-    if image.has_transparency_data:
-        opaque = Image.new("RGBA", image.size, "white")
-        opaque.alpha_composite(image.convert("RGBA"))
-        return opaque
-    return image
+        raise UserError(f"{path}: floating-point images have no range")
+    orientation = _orientation(image)
+    if image.mode.startswith("I"):
+        return Raster(_sixteen_bits(path, image)[..., None], orientation, icc=icc)
+    if image.mode == "CMYK":
+        pixels, icc = cmyk_to_srgb(np.asarray(image), icc)
+        return Raster(pixels, orientation, icc=icc)
+    if image.mode not in _GREY + _PALETTES + _COLOURS:
+        icc = None  # it was YCbCr's or HSV's
+    pixels = _eight_bits(image)
+    return Raster(pixels.reshape(*pixels.shape[:2], -1), orientation, icc=icc)
+
+
+def _orientation(image: Image.Image) -> int:
+    # A PNG's own `getexif` decodes the pixels to look behind them; `pillow_image` has done so.
+    return Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
+
+
+def _eight_bits(image: Image.Image) -> np.ndarray:
+    transparent = image.has_transparency_data
+    if image.mode in _GREY:
+        mode = "LA" if transparent else "L"
+        return np.array(image if image.mode == mode else image.convert(mode))
+    mode = "RGBA" if transparent else "RGB"
+    pixels = np.array(image if image.mode == mode else image.convert(mode))
+    if image.mode in _PALETTES and _is_grey(pixels):
+        return pixels[..., 2:] if transparent else pixels[..., :1]
+    return pixels
+
+
+def _is_grey(pixels: np.ndarray) -> bool:
+    first = pixels[..., 0]
+    return np.array_equal(first, pixels[..., 1]) and np.array_equal(first, pixels[..., 2])
+
+
+def _sixteen_bits(path: PathLike, image: Image.Image) -> np.ndarray:
+    levels = np.array(image)
+    if levels.min() < 0 or levels.max() > 65535:
+        raise UserError(f"{path}: more than 16 bits have no range")
+    return levels.astype(np.uint16)
