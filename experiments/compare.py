@@ -18,6 +18,7 @@ Comparing leaves no record, unless `-F DIR` or `-m URL` asks for one.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -247,9 +248,9 @@ def named_sheets(inputs: Any, folder: Path, overwrite: bool) -> list[tuple[Path,
     if not found:
         raise UserError(f"input={inputs}: holds no images")
     pairs = [(file, folder / place.with_suffix(".png")) for file, place in found]
-    sources = {file.resolve() for file, _ in pairs}
+    sources = {os.path.realpath(file) for file, _ in pairs}
     for _, target in pairs:
-        if target.resolve() in sources:
+        if os.path.realpath(target) in sources:
             raise UserError(f"output={folder}: {target} is an input; give another folder")
         check_absent(target, overwrite)
     return pairs

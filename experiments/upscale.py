@@ -15,6 +15,7 @@ Upscaling leaves no record, unless `-F DIR` or `-m URL` asks for one.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import Counter
@@ -283,9 +284,9 @@ def plan(inputs: Any, output: Path, format: str) -> list[Job]:
         jobs = [Job(found[0][0], output)]
     else:
         jobs = named_apart(found, output, format)
-    sources = {job.source.resolve() for job in jobs}
+    sources = {os.path.realpath(job.source) for job in jobs}
     for job in jobs:
-        if job.target.resolve() in sources:
+        if os.path.realpath(job.target) in sources:
             raise UserError(f"output={output}: {job.target} is an input; give another folder")
     return jobs
 

@@ -318,14 +318,21 @@ def _is_worth_saying(record: logging.LogRecord) -> bool:
 
 
 def _logger() -> logging.Logger:
-    logger = logging.getLogger("sacred")
-    if not logger.handlers:
-        handler = _Stderr()
-        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-        handler.addFilter(_is_worth_saying)
-        logger.addHandler(handler)
-        logger.propagate = False
-    return logger
+    """Sacred's logger; what the library logs is shown from here on, too, word for word."""
+    for name, form, level in (
+        ("sacred", "%(levelname)s: %(message)s", logging.NOTSET),
+        ("tmd", "%(message)s", logging.INFO),
+    ):
+        logger = logging.getLogger(name)
+        if not logger.handlers:
+            handler = _Stderr()
+            handler.setFormatter(logging.Formatter(form))
+            handler.addFilter(_is_worth_saying)
+            logger.addHandler(handler)
+            logger.setLevel(level)
+    sacreds = logging.getLogger("sacred")
+    sacreds.propagate = False
+    return sacreds
 
 
 def _be_silent() -> None:

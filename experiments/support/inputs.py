@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
@@ -34,16 +35,20 @@ def find_images(inputs: Any, output: Path) -> Iterator[tuple[Path, Path]]:
     What lies below ``output`` is left out where that is inside of an input folder: last time's
     results.
     """
+    results = os.path.realpath(output)
     seen = set()
     for entry in several(inputs):
         base, files = _matches(str(entry))
-        inside = base is not None and base.resolve() in output.resolve().parents
+        inside = base is not None and _is_within(results, os.path.realpath(base))
         for file in files:
-            key = file.resolve()
-            ours = inside and output.resolve() in key.parents
-            if key not in seen and not ours:
-                seen.add(key)
+            place = os.path.realpath(file)  # Path.resolve raises for a link in a circle
+            if place not in seen and not (inside and _is_within(place, results)):
+                seen.add(place)
                 yield file, Path(file.name) if base is None else file.relative_to(base)
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path != folder and os.path.commonpath([path, folder]) == folder
 
 
 def _matches(entry: str) -> tuple[Path | None, list[Path]]:
@@ -51,7 +56,7 @@ def _matches(entry: str) -> tuple[Path | None, list[Path]]:
     path = Path(entry).expanduser()
     if path.is_dir():
         return path, list_images(path)
-    if path.exists() or not glob.has_magic(entry):
+    if os.path.lexists(path) or not glob.has_magic(entry):
         return None, [path]  # an absent file is reported when it is its turn
     base = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
     found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))

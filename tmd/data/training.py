@@ -204,6 +204,7 @@ def create_dataset(
     turns = 1 if not chosen.augment else 2 if framing.whole else 8
     sampler = Sampler(len(train), chosen.batch_size, seed, turns, share)
     workers = _workers(chosen, prepared)
+    _log.info("%s: %s", name, apart.summary)
     return TrainingData(prepared, validation, sampler, workers, chosen.strict, apart)
 
 

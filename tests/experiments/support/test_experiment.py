@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,14 @@ def test_passwords_are_in_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     run = ex._create_run(options={"--mongo_db": "mongodb://ann:sesame99@127.0.0.1:1/db"})
     assert "sesame99" not in repr(run.meta_info)
     assert "127.0.0.1" in run.meta_info["options"]["--mongo_db"]
+
+
+def test_what_the_library_logs_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ex = build(tmp_path)
+
+    @ex.command
+    def search() -> None:
+        logging.getLogger("tmd.data").info("folder: 3 images")
+
+    ex.run_commandline(words(tmp_path, "search"))
+    assert "folder: 3 images\n" in capsys.readouterr().err
