@@ -33,6 +33,7 @@ def config():
     storage = "auto"  # disk, memory, device
     workers = None  # None: what fits the storage
     strict = False  # an image that can't be used is an error
+    max_pixels = None  # the most that an image may have to be read; None: 89 million
     download = False  # fetch what is absent, where the kind of dataset can be fetched
 
 

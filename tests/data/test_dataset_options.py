@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
+from PIL import Image
 
 from tmd.data import DatasetOptions
 from tmd.errors import UserError
@@ -32,6 +35,8 @@ def root(tmp_path):
         ({"channels": 4}, "dataset.channels=4: must be one of 1, 3"),
         ({"mode": "half"}, "dataset.mode='half': must be one of patches, whole"),
         ({"storage": "ram"}, "dataset.storage='ram': must be one of auto, disk, memory, device"),
+        ({"max_pixels": 0}, "dataset.max_pixels=0: must be an integer .*at least 1"),
+        ({"max_pixels": 100}, "none of its 1 images.*more than 100 pixels.*larger max_pixels"),
         ({"workers": -1}, "dataset.workers=-1: must be an integer .*at least 0"),
         ({"augment": 1}, "dataset.augment=1: must be True or False"),
         ({"strict": "no"}, "dataset.strict='no': must be True or False"),
@@ -54,7 +59,8 @@ def root(tmp_path):
         ({"mode": "whole", "crop": 64}, "50×40 is smaller than the crop, 64×64"),
     ],
 )
-def test_mistakes_are_named_in_one_line(root, options, message):
+def test_mistakes_are_named_in_one_line(root, monkeypatch, options, message):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
     chosen = DatasetOptions(**{"name": "folder", "root": str(root), "patch_size": 8, **options})
     with pytest.raises(UserError, match=message) as caught:
         chosen.check(scale=4)
@@ -90,3 +96,11 @@ def test_number_for_a_folders_name_is_taken_as_such(tmp_path, monkeypatch):
     write_image(tmp_path / "2012" / "1.png", torch.zeros(3, 9, 9))
     monkeypatch.chdir(tmp_path)
     DatasetOptions("folder", 2012, patch_size=8).check()
+
+
+def test_max_pixels_lifts_the_limit(root, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    chosen = DatasetOptions("folder", str(root), patch_size=8)
+    with pytest.raises(UserError, match="more than 1000 pixels"):
+        chosen.check(scale=4)
+    dataclasses.replace(chosen, max_pixels=2000).check(scale=4)

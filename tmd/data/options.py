@@ -12,6 +12,7 @@ from tmd.data.framing import Framing
 from tmd.data.registry import DATASETS, Dataset, Request
 from tmd.data.sources import shrunk_size
 from tmd.errors import UserError, check_choice, check_flag, check_number
+from tmd.images import set_max_pixels
 
 STORAGES = ("auto", "disk", "memory", "device")
 MODES = ("patches", "whole")
@@ -44,6 +45,8 @@ class DatasetOptions:
         workers: processes that make batches; None for what fits the storage.
         strict: whether an image that can't be used is an error, found by decoding every image at
             the start, instead of being skipped.
+        max_pixels: the most that an image may have to be read, in this process from then on; None
+            for what is set already, about 89 million by default.
         download: whether images that are not in the root are downloaded, where that is possible.
     """
 
@@ -62,6 +65,7 @@ class DatasetOptions:
     storage: str = "auto"
     workers: int | None = None
     strict: bool = False
+    max_pixels: int | None = None
     download: bool = False
 
     @property
@@ -105,6 +109,9 @@ class DatasetOptions:
             raise UserError("dataset.shrink=[]: must be a number, or a list of some")
         for factor in self.factors:
             check_number("dataset.shrink", factor, 1)
+        if self.max_pixels is not None:
+            check_number("dataset.max_pixels", self.max_pixels, 1, integer=True)
+            set_max_pixels(self.max_pixels)
         for flag in ("augment", "strict", "download"):
             check_flag(f"dataset.{flag}", getattr(self, flag))
         self._check_sizes(scale)
