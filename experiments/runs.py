@@ -1,4 +1,4 @@
-"""List runs: status, what differs in their configs, their last and best figures.
+"""List runs: status, what differs in their configs, their last and best metrics.
 
     python experiments/runs.py
     python experiments/runs.py with store=mongodb://host/database last=20
@@ -12,13 +12,23 @@ server and no network. Listing leaves no record.
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments.support.experiment import Experiment
 from observers import open_store
-from observers.reading.listing import Figure, Listed, differing_keys, listed, main_metrics, short
+from observers.names import printable
+from observers.reading.listing import (
+    LastAndBest,
+    Listed,
+    differing_keys,
+    listed,
+    main_metrics,
+    short,
+    uncollected,
+)
 from observers.reading.page import write_page
 from observers.reading.stores import is_mongo
 from tmd.errors import UserError, check_flag, check_number
@@ -27,6 +37,7 @@ ex = Experiment("runs")
 ex.recorded = False
 
 CONFIG_COLUMNS = 8
+WARNINGS = 20
 
 
 @ex.config
@@ -54,19 +65,22 @@ def check(store: Any, last: int | None, metrics: Any, html: bool, output: Any) -
 @ex.main
 def main(store: str, last: int | None, metrics: Any, html: bool, output: str | None) -> None:
     opened = open_store(str(store))
-    records = opened.records()[-last:] if last else opened.records()
-    runs = [listed(record) for record in records]
-    if not runs:
-        print(f"{opened.spec} holds no runs")
-    else:
-        wanted = [metrics] if isinstance(metrics, str) else metrics
-        width = shutil.get_terminal_size((160, 24)).columns
-        print("\n".join(table(runs, wanted or main_metrics(runs), width)))
+    with uncollected():
+        records = opened.records()[-last:] if last else opened.records()
+        runs = [listed(record) for record in records]
+        if not runs:
+            print(f"{printable(opened.spec)} holds no runs")
+        else:
+            wanted = [metrics] if isinstance(metrics, str) else metrics
+            width = shutil.get_terminal_size((160, 24)).columns
+            print("\n".join(table(runs, wanted or main_metrics(runs), width)))
+            for line in warnings(runs):
+                print(line, file=sys.stderr)
     if html:
         at = "runs.html" if is_mongo(str(store)) else str(Path(str(store), "index.html"))
         path = Path(output or at)
         count = write_page(opened, path)
-        print(f"\n{path}: {count} runs, to be opened in a browser")
+        print(f"\n{printable(path)}: {count} runs, to be opened in a browser")
 
 
 def table(runs: Sequence[Listed], metrics: Sequence[str], width: int) -> list[str]:
@@ -76,36 +90,45 @@ def table(runs: Sequence[Listed], metrics: Sequence[str], width: int) -> list[st
     """
     fixed = ["run", "status", "experiment"]
     keys = differing_keys([run.config for run in runs])
-    figures = [f"{name}  (best @ step)" for name in metrics]
+    heads = [f"{short(name, 60)}  (best @ step)" for name in metrics]
     shown = keys[:CONFIG_COLUMNS]
-    while True:
-        rows = [[*fixed, *shown, *figures, "duration"]]
-        for run in runs:
-            cells = [run.id, run.status, run.experiment, *(run.config.get(key) for key in shown)]
-            measured = [figure(run.figures.get(name)) for name in metrics]
-            rows.append([*map(short, cells), *measured, run.duration])
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        if sum(widths) + 2 * (len(widths) - 1) <= width or not shown:
-            break
+    rows: list[list[str]] = [[*fixed, *map(short, shown), *heads, "duration"]]
+    for run in runs:
+        cells = [run.id, run.status, run.experiment, *(run.config.get(key) for key in shown)]
+        measured = [last_and_best(run.metrics.get(name)) for name in metrics]
+        rows.append([*map(short, cells), *measured, run.duration])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    while shown and sum(widths) + 2 * (len(widths) - 1) > width:
         shown = shown[:-1]
+        del widths[len(fixed) + len(shown)]
+        for row in rows:
+            del row[len(fixed) + len(shown)]
     lines = [
         "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
     lines.insert(1, "  ".join("-" * size for size in widths))
     if hidden := keys[len(shown) :]:
-        names = ", ".join(hidden[:6]) + (", …" if len(hidden) > 6 else "")
+        names = ", ".join(map(short, hidden[:6])) + (", …" if len(hidden) > 6 else "")
         lines.append(f"({len(hidden)} more config keys differ: {names})")
     return lines
 
 
-def figure(measured: Figure | None) -> str:
-    if measured is None:
+def last_and_best(metric: LastAndBest | None) -> str:
+    """A metric's cell of the list."""
+    if metric is None:
         return ""
-    last = "nan" if measured.last is None else short(measured.last)
-    if measured.best is None:
+    last = "nan" if metric.last is None else short(metric.last)
+    if metric.best is None:
         return last
-    return f"{last}  ({short(measured.best)} @ {short(measured.best_step)})"
+    return f"{last}  ({short(metric.best)} @ {short(metric.best_step)})"
+
+
+def warnings(runs: Sequence[Listed]) -> list[str]:
+    """What of the runs' records can't be read as it should be, in lines."""
+    lines = [f"warning: run {printable(run.id)}: {said}" for run in runs for said in run.warnings]
+    more = len(lines) - WARNINGS
+    return [*lines[:WARNINGS], f"and {more} more warnings"] if more > 0 else lines
 
 
 if __name__ == "__main__":

@@ -1,18 +1,24 @@
-"""Whether the process that writes a run still lives, so that a killed run is seen as dead."""
+"""Life signs of the process that writes a run, so that a killed run is seen as dead."""
 
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 import os
+import re
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from observers.names import printable
 
 STALE_SECONDS = 120.0  # what Omniboard calls probably dead; a beat comes every 10 s
 DEAD = "DEAD"
 
 
+@functools.cache
 def machine() -> str:
     """The same for two processes exactly when one can look up the other's process id."""
     parts = [socket.gethostname()]
@@ -28,7 +34,7 @@ def machine() -> str:
 
 
 def this_process() -> dict[str, Any]:
-    """What a run records about who writes it."""
+    """Description of this process for the record of a run that it writes."""
     return {
         "host": socket.gethostname(),
         "machine": machine(),
@@ -37,14 +43,20 @@ def this_process() -> dict[str, Any]:
     }
 
 
-def is_alive(process: dict[str, Any]) -> bool | None:
-    """Whether ``process`` runs; `None` if it can't be seen from this machine."""
-    if process.get("machine") != machine():
+def is_alive(process: Any) -> bool | None:
+    """Return whether ``process`` runs; `None` if that can't be seen from this machine.
+
+    Args:
+        process: what `this_process` returned, as it was read back.
+    """
+    if not isinstance(process, Mapping) or process.get("machine") != machine():
         return None
-    pid = int(process["pid"])
+    pid = process.get("pid")
+    if not isinstance(pid, int) or pid <= 0:
+        return None
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         pass
@@ -58,10 +70,10 @@ def true_status(entry: dict[str, Any], now: datetime.datetime | None = None) -> 
     Args:
         entry: a run as Sacred records it, of any writer; times as ISO text or datetime (UTC).
     """
-    status = str(entry.get("status", "UNKNOWN"))
+    status = printable(entry.get("status", "UNKNOWN"))
     if status != "RUNNING":
         return status
-    alive = is_alive(entry["process"]) if entry.get("process") else None
+    alive = is_alive(entry.get("process"))
     if alive is None:
         beat = parse_time(entry.get("heartbeat") or entry.get("start_time"))
         alive = beat is not None and (
@@ -76,12 +88,19 @@ def utc_now() -> datetime.datetime:
 
 
 def parse_time(value: Any) -> datetime.datetime | None:
-    if isinstance(value, datetime.datetime):
-        return value.replace(tzinfo=None)
+    """A recorded time in UTC, without a zone, as Sacred writes it; `None` if it is none.
+
+    Args:
+        value: ISO text or a datetime, with a zone or in UTC.
+    """
     try:
-        return datetime.datetime.fromisoformat(str(value))
-    except ValueError:
+        if not isinstance(value, datetime.datetime):
+            value = datetime.datetime.fromisoformat(re.sub("[zZ]$", "+00:00", str(value)))
+        if value.tzinfo is not None:
+            value = value.astimezone(datetime.timezone.utc).replace(tzinfo=None)
+    except (ValueError, OverflowError):
         return None
+    return value
 
 
 def _start_ticks(pid: int) -> int | None:

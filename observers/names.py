@@ -37,7 +37,7 @@ def valid_unicode(text: str) -> str:
         >>> valid_unicode(b"caf\\xe9".decode("utf-8", "surrogateescape"))
         'caf\\\\udce9'
     """
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def printable(text: object) -> str:
@@ -47,7 +47,10 @@ def printable(text: object) -> str:
         >>> printable("a\x1b[31mb")
         'a\\x1b[31mb'
     """
+    text = str(text)
+    if text.isprintable():
+        return text
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in str(text)
+        for character in text
     )

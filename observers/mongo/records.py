@@ -2,40 +2,58 @@
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import gridfs
+from bson.codec_options import DatetimeConversion
 from pymongo.errors import PyMongoError
 
-from observers.journal import Metric
 from observers.mongo.address import parse_address
 from observers.mongo.database import connect, reason, refusal
+from observers.names import is_artifact_name
 from observers.plain import plain
-from observers.reading.records import RunRecord, Store
+from observers.reading import shapes
+from observers.reading.records import RunRecord, Store, as_id, by_number
+from observers.reading.shapes import Note
+from observers.scratch import Scratch
 from tmd.errors import UserError
+from tmd.files import replacing
 
 # A list of runs needs none of these, and they are most of what a run's document weighs.
 _HEAVY = ("captured_out", "info", "fail_trace")
 
 
 class MongoRecord(RunRecord):
-    def __init__(self, store: MongoStore, document: dict[str, Any]) -> None:
+    """A run as a document.
+
+    Args:
+        store: where it is.
+        document: without what `_HEAVY` names.
+    """
+
+    def __init__(self, store: MongoStore, document: Mapping[str, Any]) -> None:
+        super().__init__(document["_id"], f"{store.spec}#{document['_id']}")
         self._store = store
-        self.id = document["_id"]
-        self.spec = f"{store.spec}#{self.id}"
-        self._config = document.pop("config", {})
-        self.entry = plain(document)
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._document = document
+        self._entry: dict[str, Any] | None = None
+        self._scratch = Scratch()
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        if self._entry is None:
+            rest = {key: value for key, value in self._document.items() if key != "config"}
+            self._entry = self._plain(rest, "document")
+        return self._entry
 
     @property
     def config(self) -> dict[str, Any]:
-        return self._config
+        return self._mapping(self._document.get("config"), "config")
 
     @property
     def info(self) -> dict[str, Any]:
-        info = plain(self._field("info") or {})
+        info = dict(self._mapping(self._field("info"), "info"))
         info.pop("metrics", None)  # the join with the metrics, not the user's
         return info
 
@@ -43,46 +61,61 @@ class MongoRecord(RunRecord):
     def captured_out(self) -> str:
         return str(self._field("captured_out") or "")
 
-    def metrics(self) -> dict[str, Metric]:
-        metrics: dict[str, Metric] = {}
-        with self._store.asking():
-            parts = list(self._store.database.metrics.find({"run_id": self.id}))
-        for part in sorted(parts, key=lambda each: each.get("part", 0)):
-            name = part.get("metric", part["name"])
-            metric = metrics.setdefault(name, Metric([], [], []))
-            metric.steps.extend(part["steps"])
-            metric.values.extend(part["values"])
-            metric.timestamps.extend(when.isoformat() for when in part["timestamps"])
-        return metrics
-
-    def artifacts(self) -> list[str]:
-        return list(self._file_ids())
-
     def open(self, name: str) -> BinaryIO:
-        file_id = self._file_ids().get(name)
+        file_id = self._file_ids(_ignore).get(name)
         if file_id is None:
             raise self._absent(name)
         with self._store.asking():
             return self._store.files.get(file_id)  # type: ignore[return-value]
 
     def local_path(self, name: str) -> Path:
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="tmd-")
-        path = Path(self._folder.name, name)
-        if not path.exists():
-            with self.open(name) as source, open(path, "wb") as target, self._store.asking():
-                while block := source.read(1 << 20):
-                    target.write(block)
+        with self.open(name) as source:
+            path = self._scratch.path / name
+            if not path.exists():
+                with replacing(path, durable=False) as target, self._store.asking():
+                    while block := source.read(1 << 20):
+                        target.write(block)
         return path
 
-    def _file_ids(self) -> dict[str, Any]:
-        # Twice the same name is what Sacred's own observer makes of a replaced artifact.
-        listed = self._field("artifacts") or []
-        return {artifact["name"]: artifact["file_id"] for artifact in listed}
+    def _listed_artifacts(self, note: Note) -> list[str]:
+        return list(self._file_ids(note))
+
+    def _points(self) -> Iterable[tuple[str, Any]]:
+        with self._store.asking():
+            parts = list(self._store.database.metrics.find({"run_id": self.id}))
+        for part in sorted(parts, key=_place):
+            yield str(part.get("metric", part.get("name"))), part
+
+    def _file_ids(self, note: Note) -> dict[str, Any]:
+        listed = self._field("artifacts")
+        if listed is not None and not isinstance(listed, list):
+            note(f"its list of artifacts is no list but {type(listed).__name__}")
+            return {}
+        found: dict[str, Any] = {}
+        for artifact in listed or []:
+            if not isinstance(artifact, Mapping) or "file_id" not in artifact:
+                note("its list of artifacts has an entry without a file")
+            elif not is_artifact_name(artifact.get("name")):
+                shapes.artifact_names([artifact.get("name")], note)
+            else:
+                # Twice the same name is what Sacred's own observer makes of a replaced artifact.
+                found[artifact["name"]] = artifact["file_id"]
+        return found
+
+    def _mapping(self, value: Any, what: str) -> dict[str, Any]:
+        if value is not None and not isinstance(value, Mapping):
+            raise UserError(f"run {self.spec}: its {what} is no mapping")
+        return self._plain(value or {}, what)
+
+    def _plain(self, value: Any, what: str) -> dict[str, Any]:
+        try:
+            return plain(value)
+        except RecursionError:
+            raise UserError(f"run {self.spec}: its {what} is nested too deeply") from None
 
     def _field(self, name: str) -> Any:
         with self._store.asking():
-            document = self._store.database.runs.find_one({"_id": self.id}, {name: 1})
+            document = self._store.runs.find_one({"_id": self.id}, {name: 1})
         return (document or {}).get(name)
 
 
@@ -94,19 +127,24 @@ class MongoStore(Store):
         self.spec = self._address.public
         self.database = connect(self._address)
         self.files = gridfs.GridFS(self.database)
+        # One run's text or time that is none is no reason not to read the others.
+        lenient = self.database.codec_options.with_options(
+            unicode_decode_error_handler="replace",
+            datetime_conversion=DatetimeConversion.DATETIME_CLAMP,
+        )
+        self.runs = self.database.get_collection("runs", codec_options=lenient)
 
     def records(self) -> list[RunRecord]:
         with self.asking():
-            documents = list(self.database.runs.find({}, dict.fromkeys(_HEAVY, 0)))
-        documents.sort(key=lambda each: (isinstance(each["_id"], str), each["_id"]))
-        return [MongoRecord(self, document) for document in documents]
+            documents = list(self.runs.find({}, dict.fromkeys(_HEAVY, 0)))
+        return sorted((MongoRecord(self, document) for document in documents), key=by_number)
 
     def open(self, run_id: int | str) -> RunRecord:
-        number = int(run_id) if str(run_id).isdigit() else run_id
+        number = as_id(run_id)
         with self.asking():
-            document = self.database.runs.find_one({"_id": number}, dict.fromkeys(_HEAVY, 0))
+            document = self.runs.find_one({"_id": number}, dict.fromkeys(_HEAVY, 0))
             if document is None:
-                known = self.database.runs.count_documents({})
+                known = self.runs.count_documents({})
         if document is None:
             raise UserError(
                 f"run {self.spec}#{number}: no such run (the database holds {known}; one not sent "
@@ -115,12 +153,11 @@ class MongoStore(Store):
         return MongoRecord(self, document)
 
     def asking(self) -> _Asking:
+        """A context in which what the driver raises becomes one line."""
         return _Asking(self)
 
 
 class _Asking:
-    """Turns what the driver raises within into one line."""
-
     def __init__(self, store: MongoStore) -> None:
         self._store = store
 
@@ -134,3 +171,12 @@ class _Asking:
                 f"MongoDB at {address.public}: does not answer ({reason(error)})"
             )
             raise said from None
+
+
+def _place(part: Mapping[str, Any]) -> float:
+    """The place of a metric's document among those of the metric."""
+    return shapes.number(part.get("part")) or 0
+
+
+def _ignore(problem: str) -> None:
+    pass

@@ -1,28 +1,34 @@
-"""Runs side by side: what differs in their configs, last and best figures, durations.
+"""Runs side by side: what differs in their configs, last and best metrics, durations.
 
 Knows neither terminals nor pages.
 """
 
 from __future__ import annotations
 
-import datetime
+import contextlib
+import gc
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from observers.liveness import parse_time, utc_now
+from observers.reading.look import UNREADABLE, Look
 from observers.reading.records import RunRecord
 
-_HIGHER_IS_BETTER = re.compile(r"psnr|ssim|accuracy|images_per_second", re.IGNORECASE)
 _VALIDATION = re.compile(r"^(val|valid|validation|test)\b", re.IGNORECASE)
 _QUALITY = re.compile(r"psnr|ssim|lpips|score|fid", re.IGNORECASE)
 _NOT_COMPARED = ("__doc__",)
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One metric of one run; `None` where nothing finite was measured."""
+class LastAndBest:
+    """One metric of one run.
+
+    Attributes:
+        last, last_step: `None` where nothing was measured, or nothing finite.
+        best, best_step: `None` also where neither direction is better.
+    """
 
     last: float | None
     last_step: float | None
@@ -32,19 +38,25 @@ class Figure:
 
 @dataclass(frozen=True)
 class Listed:
-    """One run of a list."""
+    """One run of a list.
+
+    Attributes:
+        warnings: what of its record can't be read as it should be.
+    """
 
     id: int | str
     status: str
-    experiment: str
-    started: str
-    seconds: float | None
-    config: dict[str, Any]
-    figures: dict[str, Figure]
+    experiment: str = ""
+    started: str = ""
+    seconds: float | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, LastAndBest] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def duration(self) -> str:
-        if self.seconds is None:
+        """The seconds as days and a clock; "" if they are not known."""
+        if self.seconds is None or self.seconds < 0:
             return ""
         whole = round(self.seconds)
         days, hours = divmod(whole // 3600, 24)
@@ -52,21 +64,44 @@ class Listed:
         return f"{days}d {clock}" if days else clock
 
 
-def listed(record: RunRecord) -> Listed:
-    entry = record.entry
-    summaries = record.summary()
-    begin = parse_time(entry.get("start_time"))
-    end = parse_time(entry.get("stop_time"))
-    if end is None:
-        end = utc_now() if record.status == "RUNNING" else parse_time(entry.get("heartbeat"))
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """A block without garbage collection, for lists of thousands of runs.
+
+    Of their millions of small objects none is garbage, but the collector would look at all of
+    them again and again: more than half of the time.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def listed(record: RunRecord | Look) -> Listed:
+    """A run as far as it can be read; never raises for what is in its record."""
+    look = record if isinstance(record, Look) else Look(record)
+    id = look.record.id if isinstance(look.record.id, int) else str(look.record.id)
+    found = look.part("it", lambda: _listed(look, id), Listed(id, UNREADABLE))
+    found.warnings[:] = look.warnings
+    return found
+
+
+def _listed(look: Look, id: int | str) -> Listed:
+    begin = look.begin
     return Listed(
-        id=record.id,
-        status=record.status,
-        experiment=str((entry.get("experiment") or {}).get("name", "")),
-        started=begin.strftime("%Y-%m-%d %H:%M") if begin else "",
-        seconds=(end - begin) / datetime.timedelta(seconds=1) if begin and end else None,
-        config=flattened(record.config),
-        figures={name: _figure(name, summary) for name, summary in summaries.items()},
+        id=id,
+        status=look.status,
+        experiment=look.experiment,
+        started=f"{begin:%Y-%m-%d %H:%M}" if begin else "",
+        seconds=look.seconds,
+        config=look.part("its config", lambda: flattened(look.config), {}),
+        metrics={
+            name: _last_and_best(summary, look.higher_is_better(name))
+            for name, summary in look.summary.items()
+        },
     )
 
 
@@ -75,7 +110,7 @@ def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in config.items():
         path = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
+        if value and (type(value) is dict or isinstance(value, Mapping)):
             flat.update(flattened(value, f"{path}."))
         elif key not in _NOT_COMPARED:
             flat[path] = value
@@ -83,20 +118,30 @@ def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def differing_keys(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The keys whose values are not the same everywhere; ``seed``, rarely of interest, last."""
+    """The keys whose values are not the same everywhere; ``seed``, rarely of interest, last.
+
+    An empty config, of a run whose config can't be read, differs from none.
+    """
+    configs = [config for config in configs if config]
     keys = dict.fromkeys(key for config in configs for key in config)
-    different = [
-        key for key in keys if len({repr(config.get(key, KeyError)) for config in configs}) > 1
-    ]
+    different = [key for key in keys if _differs(key, configs)]
     return sorted(different, key=lambda key: key == "seed")
+
+
+def _differs(key: str, configs: Sequence[Mapping[str, Any]]) -> bool:
+    first = configs[0].get(key, KeyError)
+    kind, text = type(first), repr(first)
+    # Of a scalar, `==` is the short way; 1 and True, in lists too, differ by their text only.
+    scalar = kind in (str, int, float, bool)
+    return any(
+        not (scalar and type(value) is kind and value == first) and repr(value) != text
+        for value in (config.get(key, KeyError) for config in configs)
+    )
 
 
 def main_metrics(runs: Iterable[Listed], count: int = 3) -> list[str]:
     """The metrics to show first: of validation and quality, then those that most runs have."""
-    seen: dict[str, int] = {}
-    for run in runs:
-        for name in run.figures:
-            seen[name] = seen.get(name, 0) + 1
+    seen = Counter(name for run in runs for name in run.metrics)
 
     def rank(name: str) -> tuple[bool, bool, int]:
         return (not _VALIDATION.search(name), not _QUALITY.search(name), -seen[name])
@@ -104,25 +149,24 @@ def main_metrics(runs: Iterable[Listed], count: int = 3) -> list[str]:
     return sorted(seen, key=rank)[:count]
 
 
-def higher_is_better(metric: str) -> bool:
-    return _HIGHER_IS_BETTER.search(metric) is not None
-
-
 def short(value: Any, width: int = 24) -> str:
     """A value of a config or a metric on one line, without characters that steer a terminal."""
     if isinstance(value, float):
         text = f"{value:.5g}"
     elif isinstance(value, (list, tuple)):
-        text = "[" + ", ".join(short(item, width) for item in value) + "]"
+        shown = (str(x) if isinstance(x, (list, tuple)) else short(x, width) for x in value[:width])
+        text = f"[{', '.join(shown)}]"
     else:
         text = "" if value is None else str(value)
-    text = "".join(character if character.isprintable() else " " for character in text)
+    text = text[: width + 1]
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else " " for character in text)
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def _figure(name: str, summary: Mapping[str, Any]) -> Figure:
-    best = "max" if higher_is_better(name) else "min"
-    return Figure(
+def _last_and_best(summary: Mapping[str, Any], higher_is_better: bool | None) -> LastAndBest:
+    best = {True: "max", False: "min", None: ""}[higher_is_better]
+    return LastAndBest(
         last=summary.get("last"),
         last_step=summary.get("last_step"),
         best=summary.get(best),

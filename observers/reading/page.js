@@ -5,8 +5,17 @@ const byId = id => document.getElementById(id);
 const colours = ["#1d6fd1", "#d9730d", "#1a8a4a", "#c2357f", "#7b53c9", "#0d97a6", "#a8680a", "#d03a3a", "#5b7a1d", "#7a7f8a"];
 const details = new Map();
 const chosen = new Set();
+const NOTHING = { curves: {}, info: {}, about: {}, artifacts: [], sheets: [], output: "", trace: "" };
+const MOST_ROWS = 500;  // at once: what a browser lays out in a moment
 let sorting = { column: 0, down: true };
+let most = MOST_ROWS;
 let opened = null;
+
+// What is the same in all runs stands in the data once, and metrics by number.
+for (const run of data.runs) {
+  run.config = { ...data.common, ...run.config };
+  run.metrics = new Map(run.metrics.map(([name, last, last_step, best, best_step]) => [data.metrics[name], { last, last_step, best, best_step }]));
+}
 
 function element(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
@@ -27,7 +36,10 @@ function drawn(tag, attributes, ...children) {
 }
 
 function detail(index) {
-  if (!details.has(index)) details.set(index, JSON.parse(byId("run-" + index).textContent));
+  if (!details.has(index)) {
+    const block = byId("run-" + index);
+    details.set(index, { ...NOTHING, known: block !== null, ...JSON.parse(block ? block.textContent : "{}") });
+  }
   return details.get(index);
 }
 
@@ -45,8 +57,8 @@ const columns = [
   { name: "experiment", value: run => run.experiment },
   ...data.differing.map(key => ({ name: key, value: run => run.config[key] })),
   ...data.main_metrics.flatMap(name => [
-    { name: name + " last", value: run => (run.figures[name] || {}).last },
-    { name: name + " best", value: run => (run.figures[name] || {}).best },
+    { name: name + " last", value: run => (run.metrics.get(name) || {}).last },
+    { name: name + " best", value: run => (run.metrics.get(name) || {}).best },
   ]),
   { name: "duration", value: run => run.seconds, shown: run => run.duration },
   { name: "started (UTC)", value: run => run.started },
@@ -54,8 +66,8 @@ const columns = [
 
 function lookUp(run, key) {
   if (key in run.config) return run.config[key];
-  if (run.figures[key]) return run.figures[key].last;
-  if (key.endsWith(".best") && run.figures[key.slice(0, -5)]) return run.figures[key.slice(0, -5)].best;
+  if (run.metrics.has(key)) return run.metrics.get(key).last;
+  if (key.endsWith(".best") && run.metrics.has(key.slice(0, -5))) return run.metrics.get(key.slice(0, -5)).best;
   return { id: run.id, run: run.id, status: run.status, experiment: run.experiment }[key];
 }
 
@@ -85,13 +97,17 @@ function shownRuns() {
     .sort((a, b) => compare(value(a), value(b)) || b.index - a.index);
 }
 
+const numeric = columns.map(column => data.runs.every(run => {
+  const value = column.value(run);
+  return value === null || value === undefined || typeof value === "number";
+}));
+
 function showTable() {
-  const runs = shownRuns();
-  byId("count").textContent = runs.length === data.runs.length ? `${runs.length} runs` : `${runs.length} of ${data.runs.length} runs`;
-  const numeric = columns.map(column => data.runs.every(run => {
-    const value = column.value(run);
-    return value === null || value === undefined || typeof value === "number";
-  }));
+  const found = shownRuns(), runs = found.slice(0, most);
+  byId("count").textContent = found.length === data.runs.length ? `${found.length} runs` : `${found.length} of ${data.runs.length} runs`;
+  byId("more").replaceChildren(...(found.length > runs.length ? [element("button", {
+    onclick: () => { most *= 4; showTable(); },
+  }, `show more than the first ${runs.length} of ${found.length}`)] : []));
   byId("table").tHead.replaceChildren(element("tr", {}, element("th", { title: "in the curves" }, "∿"),
     ...columns.map((column, at) => element("th", {
       class: numeric[at] ? "number" : "", title: column.name,
@@ -108,7 +124,8 @@ function showTable() {
       onclick: () => { opened = run.index; showTable(); showRun(); byId("run").scrollIntoView({ behavior: "smooth" }); },
     }, element("td", {}, box), ...columns.map((column, at) => {
       const text = say((column.shown || column.value)(run));
-      return element("td", { class: column.name === "status" ? run.status : numeric[at] ? "number" : "", title: text }, text);
+      if (column.name === "status") return element("td", { class: run.status, title: [text, ...run.warnings].join("\n") }, text + (run.warnings.length ? " ⚠" : ""));
+      return element("td", { class: numeric[at] ? "number" : "", title: text }, text);
     }));
   }));
 }
@@ -240,14 +257,15 @@ function showRun() {
   const titled = (title, ...content) => parts.push(element("h3", {}, title), ...content);
   const summary = [["where", run.spec], ["experiment", run.experiment], ["started (UTC)", run.started], ["duration", run.duration]];
   for (const [key, value] of Object.entries(more.about)) summary.push([key, value]);
+  for (const problem of run.warnings) summary.push(["⚠", problem]);
   parts.push(rows(summary));
   if (more.sheets.length) {
     titled("Sheets", element("div", { class: "sheets" }, ...more.sheets.map(sheet => element("figure", {},
       element("a", { href: sheet.source }, element("img", { src: sheet.source, alt: sheet.name, loading: "lazy" })),
       element("figcaption", {}, sheet.name)))));
   }
-  if (Object.keys(run.figures).length) {
-    titled("Metrics", rows([["", "last", "at", "best", "at"], ...Object.entries(run.figures).map(([name, each]) =>
+  if (run.metrics.size) {
+    titled("Metrics", rows([["", "last", "at", "best", "at"], ...[...run.metrics].map(([name, each]) =>
       [name, each.last, each.last_step, each.best, each.best_step])]));
   }
   if (more.artifacts.length) {
@@ -257,7 +275,7 @@ function showRun() {
   titled("Config", rows(Object.entries(run.config)));
   if (Object.keys(more.info).length) titled("Info", element("pre", {}, JSON.stringify(more.info, null, 2)));
   if (more.trace) titled("What it failed with", element("pre", {}, more.trace));
-  titled("Output", element("pre", {}, more.output || "none"));
+  titled("Output", element("pre", {}, more.output || (more.known ? "none" : "not in this page, nor its curves: it holds those of the newest runs")));
   if (more.output_link) parts.push(element("a", { href: more.output_link }, "all that was recorded of it"));
   section.replaceChildren(...parts);
 }

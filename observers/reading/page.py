@@ -12,8 +12,7 @@ import html
 import json
 import mimetypes
 import os
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,12 +21,14 @@ from observers.journal import Metric
 from observers.liveness import utc_now
 from observers.plain import plain
 from observers.reading.files import FileRecord
-from observers.reading.listing import Listed, differing_keys, listed, main_metrics
+from observers.reading.listing import Listed, differing_keys, listed, main_metrics, uncollected
+from observers.reading.look import Look
 from observers.reading.records import RunRecord, Store
 from tmd.files import write_bytes
 
 _POINTS = 600_000  # of all curves together: what a browser opens in a moment
 _CURVE_POINTS = (60, 500)
+_DETAILED = 500  # runs, the newest, whose curves, output and artifacts are in the page
 _OUTPUT = 20_000
 _IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 _EMBEDDED_IMAGE = 5 << 20
@@ -37,17 +38,31 @@ _EMBEDDED_IMAGES = 40 << 20
 def write_page(store: Store, path: Path) -> int:
     """Write the page of ``store`` to ``path``; returns how many runs it shows.
 
-    Artifacts of a file store are linked to, relative to the page; of a database, the newest image
-    of each run is put into the page.
+    Every run is in its table; the newest also with curves, output and artifacts. Artifacts of a
+    file store are linked to, relative to the page; of a database, the newest image of each run is
+    put into the page.
+
+    Raises:
+        UserError: the store can't be read. What can't be read of a run is a warning in the page.
     """
-    records = store.records()
-    runs = [listed(record) for record in records]
-    curves = sum(len(run.figures) for run in runs)
+    with uncollected():
+        return _write_page(store, path)
+
+
+def _write_page(store: Store, path: Path) -> int:
+    looks = [Look(record) for record in store.records()]
+    runs = [listed(look) for look in looks]
+    detailed = range(max(0, len(looks) - _DETAILED), len(looks))
+    curves = sum(len(runs[index].metrics) for index in detailed)
     low, high = _CURVE_POINTS
     points = max(low, min(high, _POINTS // max(curves, 1)))
     room = _Room(_EMBEDDED_IMAGES)
-    details = [_detail(record, path.parent, points, room) for record in records]
-    write_bytes(path, _page(store.spec, records, runs, details).encode("utf-8", "replace"))
+    details = {
+        index: _detail_of(looks[index], path.parent, points, room, runs[index])
+        for index in detailed
+    }
+    page = _page(store.spec, looks, runs, details)
+    write_bytes(path, page.encode("utf-8", "replace"), durable=False)
     return len(runs)
 
 
@@ -65,25 +80,14 @@ class _Room:
 
 
 def _page(
-    spec: str, records: Sequence[RunRecord], runs: Sequence[Listed], details: Sequence[dict]
+    spec: str, looks: Sequence[Look], runs: Sequence[Listed], details: Mapping[int, str]
 ) -> str:
-    data = {
-        "store": spec,
-        "made": utc_now().strftime("%Y-%m-%d %H:%M"),
-        "differing": differing_keys([run.config for run in runs]),
-        "main_metrics": main_metrics(runs),
-        "metrics": sorted({name for run in runs for name in run.figures}),
-        "runs": [
-            {**asdict(run), "index": index, "spec": record.spec, "duration": run.duration}
-            for index, (record, run) in enumerate(zip(records, runs, strict=True))
-        ],
-    }
     folder = Path(__file__).parent
     template = (folder / "page.html").read_text("utf-8")
     script = (folder / "page.js").read_text("utf-8")
     blocks = "\n".join(
-        f'<script type="application/json" id="run-{index}">{_safe_json(detail)}</script>'
-        for index, detail in enumerate(details)
+        f'<script type="application/json" id="run-{index}">{detail}</script>'
+        for index, detail in details.items()
     )
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = template.replace("@SCRIPT_HASH@", digest).replace("@STORE@", html.escape(spec))
@@ -91,38 +95,74 @@ def _page(
     before, rest = page.split("@DATA@")
     between, after = rest.split("@CURVES@")
     after = after.replace("@SCRIPT@", script)
-    return "".join([before, _safe_json(data), between, blocks, after])
+    return "".join([before, _safe_json(plain(_table(spec, looks, runs))), between, blocks, after])
+
+
+def _table(spec: str, looks: Sequence[Look], runs: Sequence[Listed]) -> dict[str, Any]:
+    """What the page knows of every run; what is the same in all stands there once."""
+    differing = differing_keys([run.config for run in runs])
+    differs = set(differing)
+    names = sorted({name for run in runs for name in run.metrics})
+    number = {name: index for index, name in enumerate(names)}
+    first = next((run.config for run in runs if run.config), {})
+    return {
+        "store": spec,
+        "made": utc_now().strftime("%Y-%m-%d %H:%M"),
+        "differing": differing,
+        "common": {key: value for key, value in first.items() if key not in differs},
+        "main_metrics": main_metrics(runs),
+        "metrics": names,
+        "runs": [
+            {
+                "index": index,
+                "id": run.id,
+                "spec": look.record.spec,
+                "status": run.status,
+                "experiment": run.experiment,
+                "started": run.started,
+                "seconds": run.seconds,
+                "duration": run.duration,
+                "warnings": run.warnings,
+                "config": {key: run.config[key] for key in differing if key in run.config},
+                # [number of the name, last, its step, best, its step]
+                "metrics": [
+                    [number[name], each.last, each.last_step, each.best, each.best_step]
+                    for name, each in run.metrics.items()
+                ],
+            }
+            for index, (look, run) in enumerate(zip(looks, runs, strict=True))
+        ],
+    }
 
 
 def _safe_json(value: Any) -> str:
-    text = json.dumps(plain(value), allow_nan=False, separators=(",", ":"))
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _detail(record: RunRecord, folder: Path, points: int, room: _Room) -> dict[str, Any]:
-    entry = record.entry
-    names = record.artifacts()
-    output = record.captured_out
-    about = {
-        "result": record.result,
-        "host": (entry.get("host") or {}).get("hostname"),
-        "command": (entry.get("meta") or {}).get("command_line") or entry.get("command"),
-    }
-    failures = entry.get("observer_failures") or {}
-    if failures.get("count"):
-        about["failures while recording"] = failures
+def _detail_of(look: Look, folder: Path, points: int, room: _Room, run: Listed) -> str:
+    """A run's details as JSON; those of a run that can't be read at all are empty."""
+    detail = look.part("it", lambda: _safe_json(plain(_detail(look, folder, points, room))), "{}")
+    run.warnings[:] = look.warnings
+    return detail
+
+
+def _detail(look: Look, folder: Path, points: int, room: _Room) -> dict[str, Any]:
+    record, names, output = look.record, look.artifacts, look.output
+    images = [name for name in names if name.lower().endswith(_IMAGES)]
+    none: list[dict[str, str | None]] = []
     return {
-        "curves": {name: _curve(metric, points) for name, metric in record.metrics().items()},
-        "info": record.info,
-        "about": {key: value for key, value in about.items() if value not in (None, "", {})},
+        "curves": {name: _curve(metric, points) for name, metric in look.metrics.items()},
+        "info": look.info,
+        "about": {key: value for key, value in look.about.items() if value not in (None, "", {})},
         "output": output[-_OUTPUT:],
         "output_link": _link(record, "cout.txt", folder) if len(output) > _OUTPUT else None,
-        "trace": "".join(entry.get("fail_trace") or []),
+        "trace": look.trace,
         "artifacts": [
             {"name": name, "link": _link(record, name, folder), "size": _size(record, name)}
             for name in names
         ],
-        "sheets": _sheets(record, [n for n in names if n.lower().endswith(_IMAGES)], folder, room),
+        "sheets": look.part("its images", lambda: _sheets(record, images, folder, room), none),
     }
 
 
@@ -146,13 +186,16 @@ def _link(record: RunRecord, name: str, folder: Path) -> str | None:
         return None
     relative = Path(os.path.relpath(record.folder / name, folder)).as_posix()
     # A first segment with a colon would pass for a scheme: javascript:…, say.
-    return "./" + quote(relative)
+    return "./" + quote(os.fsencode(relative))
 
 
 def _size(record: RunRecord, name: str) -> str:
     if not isinstance(record, FileRecord):
         return ""
-    size = float((record.folder / name).stat().st_size)
+    try:
+        size = float((record.folder / name).stat().st_size)
+    except OSError:  # pruned a moment ago
+        return ""
     for unit in ("bytes", "kB", "MB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"

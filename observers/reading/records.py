@@ -3,56 +3,52 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from observers.journal import Metric, MetricSummary
 from observers.liveness import true_status
+from observers.names import printable
+from observers.reading import shapes
+from observers.reading.shapes import Note
 from tmd.errors import UserError
 
 
 class RunRecord(ABC):
-    """One run as its observer left it; each attribute is read when it is asked for, once.
+    """One run as its observer left it; each part is read when it is asked for.
 
-    Attributes:
+    A part that is not what it should be raises `UserError`, in one line. Lists and pages, which
+    show what can be read of a run, read it by `observers.reading.look.Look`.
+
+    Args:
         id: its number in its store.
         spec: what `open_run` finds it by, without credentials.
-        entry: all of Sacred's ``run.json``, config and info apart.
     """
 
-    id: int | str
-    spec: str
-    entry: dict[str, Any]
-
-    @property
-    def status(self) -> str:
-        """COMPLETED, RUNNING, INTERRUPTED, FAILED, …, or DEAD: killed, nobody runs it."""
-        return true_status(self.entry)
-
-    @property
-    def result(self) -> Any:
-        return self.entry.get("result")
+    def __init__(self, id: Any, spec: str) -> None:
+        self.id = id
+        self.spec = spec
 
     @property
     @abstractmethod
-    def config(self) -> dict[str, Any]: ...
+    def entry(self) -> dict[str, Any]:
+        """All of Sacred's ``run.json``, config and info apart."""
 
     @property
     @abstractmethod
-    def info(self) -> dict[str, Any]: ...
+    def config(self) -> dict[str, Any]:
+        """The config the run was started with, as its checks left it."""
 
     @property
     @abstractmethod
-    def captured_out(self) -> str: ...
+    def info(self) -> dict[str, Any]:
+        """What the run found out while it ran."""
 
+    @property
     @abstractmethod
-    def metrics(self) -> dict[str, Metric]:
-        """Every point measured, by the metric's name."""
-
-    @abstractmethod
-    def artifacts(self) -> list[str]:
-        """The names of the run's artifacts, oldest first."""
+    def captured_out(self) -> str:
+        """What the run printed."""
 
     @abstractmethod
     def open(self, name: str) -> BinaryIO:
@@ -66,16 +62,64 @@ class RunRecord(ABC):
     def local_path(self, name: str) -> Path:
         """A file on this machine with the artifact's bytes, to be read only; raises as `open`."""
 
-    def summary(self) -> dict[str, dict[str, Any]]:
+    @abstractmethod
+    def _points(self) -> Iterable[tuple[str, Any]]:
+        """Names of metrics and their points as they lie there; a name's points in order."""
+
+    @abstractmethod
+    def _listed_artifacts(self, note: Note) -> list[str]:
+        """The names of the artifacts that are there now, oldest first."""
+
+    @property
+    def status(self) -> str:
+        """COMPLETED, RUNNING, INTERRUPTED, FAILED, …, or DEAD: killed, nobody runs it."""
+        return true_status(self.entry)
+
+    @property
+    def result(self) -> Any:
+        """What the run returned."""
+        return self.entry.get("result")
+
+    def artifacts(self, note: Note | None = None) -> list[str]:
+        """Names of the run's artifacts, oldest first, each one path component.
+
+        Args:
+            note: called with those that are refused.
+        """
+        return self._listed_artifacts(note or _ignore)
+
+    def metrics(self, note: Note | None = None) -> dict[str, Metric]:
+        """Every point measured, by the metric's name.
+
+        Args:
+            note: called with what can't be read and is left out; by default that raises.
+
+        Raises:
+            UserError: see ``note``.
+        """
+        metrics: dict[str, Metric] = {}
+        for name, points in self._points():
+            found = shapes.curve(name, points, note or self._refuse)
+            if found is not None:
+                metric = metrics.setdefault(name, Metric([], [], []))
+                metric.steps.extend(found.steps)
+                metric.values.extend(found.values)
+                metric.timestamps.extend(found.timestamps)
+        return metrics
+
+    def summary(self, note: Note | None = None) -> dict[str, dict[str, Any]]:
         """Per metric: ``count``, ``last``, ``last_step``, ``min``, ``min_step``, ``max``, ….
 
         Without reading the curves where the run's writer kept them (ours do).
+
+        Args:
+            note: as in `metrics`.
         """
-        entries = self.entry.get("metric_summary")
-        if isinstance(entries, list):
-            return {entry["name"]: entry for entry in entries}
+        kept = shapes.summaries(self.entry.get("metric_summary"), note or self._refuse)
+        if kept is not None:
+            return kept
         summaries = {}
-        for name, metric in self.metrics().items():
+        for name, metric in self.metrics(note).items():
             summary = MetricSummary(name)
             # A number is finite or not equal to itself; Sacred's own stores may hold infinity.
             values = [v if v - v == 0 else None for v in metric.values]
@@ -83,27 +127,52 @@ class RunRecord(ABC):
             summaries[name] = summary.entry
         return summaries
 
+    def _refuse(self, problem: str) -> None:
+        raise UserError(f"run {printable(self.spec)}: {printable(problem)}")
+
     def _absent(self, name: str) -> UserError:
-        names = ", ".join(self.artifacts()) or "none"
-        return UserError(f"run {self.spec}: no artifact {name!r}; it has {names}")
+        names = ", ".join(map(printable, self.artifacts())) or "none"
+        return UserError(f"run {printable(self.spec)}: no artifact {name!r}; it has {names}")
 
 
 class Store(ABC):
-    """Where runs are: a folder or a database."""
+    """A folder or a database with runs."""
 
     spec: str
 
     @abstractmethod
     def records(self) -> list[RunRecord]:
-        """All runs, by number."""
+        """All runs, by number; those whose record is damaged are among them."""
 
     @abstractmethod
     def open(self, run_id: int | str) -> RunRecord:
         """One run.
 
         Raises:
-            UserError: it is not there.
+            UserError: it is not there, or its record can't be read.
         """
 
     def __iter__(self) -> Iterator[RunRecord]:
         return iter(self.records())
+
+
+def by_number(record: RunRecord) -> tuple[bool, Any]:
+    """The place of a run in a list: numbers first, then names of other writers."""
+    if isinstance(record.id, (int, float)) and record.id == record.id:
+        return (False, record.id)
+    return (True, str(record.id))
+
+
+def as_id(text: object) -> int | str:
+    """A run's number where ``text`` is one, else its name.
+
+    Example:
+        >>> as_id("3"), as_id("trial"), as_id("²")
+        (3, 'trial', '²')
+    """
+    name = str(text)
+    return int(name) if name.isascii() and name.isdigit() else name
+
+
+def _ignore(problem: str) -> None:
+    pass

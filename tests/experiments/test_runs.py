@@ -46,8 +46,8 @@ def list_runs(
     return run
 
 
-def test_the_list_shows_status_differences_figures_and_duration(
-    tmp_path: Path, list_runs: List, caplog: pytest.LogCaptureFixture
+def test_the_list_shows_status_differences_metrics_and_duration(
+    tmp_path: Path, list_runs: List
 ) -> None:
     populate(tmp_path / "runs", 8, points=20, names=3)
     (tmp_path / "runs" / "9").mkdir()  # just starting: no record yet
@@ -60,11 +60,15 @@ def test_the_list_shows_status_differences_figures_and_duration(
     for words in ("run", "status", "scale", "adv_weight", "validation.psnr  (best @ step)"):
         assert words in head
     assert "n_blocks" not in head  # the same everywhere
-    assert len(lines) == 2 + 8
+    assert len(lines) == 2 + 9
     assert lines[8].split()[:4] == ["7", "FAILED", "srgan", "4"]
     assert lines[8].endswith("0:03:20")
     assert "@ 200)" in lines[8]
-    assert "run.json: not valid JSON; left out" in caplog.text
+    assert lines[10].split() == ["10", "UNREADABLE"]
+    assert ended.stderr.splitlines() == [
+        "warning: run 10: runs/10/run.json: not valid JSON",
+        "warning: run 10: run runs/10: not a run (no config.json)",
+    ]
     assert "Traceback" not in ended.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"runs"}
     assert len(list((tmp_path / "runs").iterdir())) == 10

@@ -14,9 +14,17 @@ from mongo_server import MongoServer
 from PIL import Image
 from populate import populate
 
+from experiments import runs as runs_script
 from observers import FileObserver, open_store
 from observers.mongo.observer import MongoObserver
-from observers.reading.listing import differing_keys, flattened, listed, main_metrics, short
+from observers.reading.listing import (
+    differing_keys,
+    flattened,
+    listed,
+    main_metrics,
+    short,
+    uncollected,
+)
 from observers.reading.page import _kept, write_page
 
 HOSTILE = '</script><script>document.title="HACKED"</script><img src=x onerror=alert(1)>&"\'\u2028'
@@ -73,7 +81,7 @@ def test_what_is_listed_of_a_run(tmp_path: Path) -> None:
     assert [run.status for run in runs][-1] == "FAILED"
     assert runs[0].duration == "0:03:20"
     assert main_metrics(runs) == ["validation.psnr", "validation.ssim", "train.content"]
-    psnr, content = runs[0].figures["validation.psnr"], runs[0].figures["train.content"]
+    psnr, content = runs[0].metrics["validation.psnr"], runs[0].metrics["train.content"]
     assert psnr.best == psnr.last > 20
     assert (content.best_step, content.last_step) == (10, 200)  # less is better
 
@@ -105,7 +113,7 @@ def test_data_cannot_become_markup(tmp_path: Path) -> None:
     assert len(scripts) == 3  # the list, one run, the code
     assert not [tag for tag, _ in elements.found if tag in ("img", "iframe", "object")]
     assert not [name for _, attributes in elements.found for name in attributes if name[:2] == "on"]
-    assert json.loads(elements.scripts["data"])["runs"][0]["config"]["note"] == HOSTILE
+    assert json.loads(elements.scripts["data"])["common"]["note"] == HOSTILE
     detail = json.loads(elements.scripts["run-0"])
     assert detail["output"] == HOSTILE
     assert [artifact["link"][:2] for artifact in detail["artifacts"]] == ["./", "./"]
@@ -177,14 +185,23 @@ def test_a_database_has_a_page_too_with_its_newest_sheets(
     assert page.count('class="curve"') == 1
 
 
-def test_listing_a_thousand_runs_takes_seconds_at_most(tmp_path: Path) -> None:
-    populate(tmp_path, 1000, points=1, names=20, sheets=0)
-    began = time.perf_counter()
-    runs = [listed(record) for record in open_store(tmp_path)]
-    seconds = time.perf_counter() - began
-    print(f"1,000 runs listed in {seconds:.2f} s")
-    assert len(runs) == 1000
-    assert seconds < 10
+def test_ten_thousand_runs_are_listed_in_two_seconds_and_open_as_a_page(tmp_path: Path) -> None:
+    populate(tmp_path, 10_000, points=1, names=6, sheets=0)
+    began = time.process_time()  # this process's own: others may be busy
+    with uncollected():
+        runs = [listed(record) for record in open_store(tmp_path)]
+        lines = runs_script.table(runs, main_metrics(runs), 200)
+    seconds = time.process_time() - began
+    print(f"10,000 runs listed in {seconds:.2f} s")
+    assert len(lines) >= 10_000 + 2
+    assert seconds < 2
+    write_page(open_store(tmp_path), tmp_path / "index.html")
+    page = page_after_its_script((tmp_path / "index.html").as_uri() + "#status=FAILED%20scale=4")
+    milliseconds = int(re.search(r'data-ready="(\d+)"', page)[1])
+    print(f"{(tmp_path / 'index.html').stat().st_size / 1e6:.1f} MB: {milliseconds} ms")
+    assert milliseconds < 5000
+    assert "476 of 10000 runs" in page
+    assert page.count('class="curve"') == 15  # of the newest five
 
 
 def test_screenshot_to_look_at(tmp_path: Path) -> None:
