@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+import torch
+
 from experiments.support.devices import available_device
 from ingredients import dataset, history, losses, optimization, schedule, training
 from tmd.acceleration.threads import AUTO, MOST, choose_threads
@@ -78,6 +80,7 @@ def resolved(device: str, resumed: bool) -> dict[str, Any]:
     chosen = choose_threads(threads, device, resumed)
     if chosen.message:
         print(chosen.message)
+    torch.set_num_threads(chosen.number)  # the fastest arithmetic depends on it
     if threads == AUTO and chosen.number < MOST:
         threads = chosen.number  # the bits depend on it: a run that goes on from this one keeps it
     content = losses.options().resolve_content(device)

@@ -10,12 +10,12 @@ from tmd.errors import UserError
 from tmd.losses.extra import (
     GENERATOR_TERMS,
     GeneratorTerm,
-    add_extra_terms,
     create_extra_terms,
     generator_term,
 )
 from tmd.losses.options import LossOptions
 from tmd.registry import Registry
+from tmd.training.steps import with_terms
 
 
 def images(scale: int = 2) -> dict[str, torch.Tensor]:
@@ -114,17 +114,17 @@ def test_terms_are_added_with_their_weights_in_their_phases_and_logged_without()
         "always": (0.5, GeneratorTerm(lambda sr: sr.mean())),
         "late": (3.0, GeneratorTerm(lambda hr: hr.mean(), ("adversarial",))),
     }
-    total, log = add_extra_terms(loss, terms, "pretrain", **given)
+    total, log = with_terms(loss, terms, "pretrain", **given)
     assert total.item() == pytest.approx(2 + 0.5 * given["sr"].mean().item())
     assert list(log) == ["always"]
     assert log["always"].item() == given["sr"].mean().item()
     assert not log["always"].requires_grad
     assert total.requires_grad
-    total, log = add_extra_terms(loss, terms, "adversarial", **given)
+    total, log = with_terms(loss, terms, "adversarial", **given)
     expected = 2 + 0.5 * given["sr"].mean().item() + 3 * given["hr"].mean().item()
     assert total.item() == pytest.approx(expected)
     assert list(log) == ["always", "late"]
-    assert add_extra_terms(loss, {}, "pretrain", **given) == (loss, {})
+    assert with_terms(loss, {}, "pretrain", **given) == (loss, {})
 
 
 def test_a_new_term_is_a_function_and_a_line(monkeypatch):
@@ -137,7 +137,7 @@ def test_a_new_term_is_a_function_and_a_line(monkeypatch):
     given = images()
     options = LossOptions(content="pixel", extra={"brightness": 2})
     options.check()
-    loss, log = add_extra_terms(torch.zeros(()), options.create_extra(), "adversarial", **given)
+    loss, log = with_terms(torch.zeros(()), options.create_extra(), "adversarial", **given)
     assert loss.item() == pytest.approx(2 * brightness(given["sr"], given["lr"]).item())
     assert list(log) == ["brightness"]
     with pytest.raises(ValueError, match="takes any of"):

@@ -115,22 +115,3 @@ def create_extra_terms(extra: Any, given: Collection[str] = IMAGES) -> Terms:
                 f"which this training has not"
             )
     return {name: (weight, GENERATOR_TERMS[name]) for name, weight in extra.items() if weight}
-
-
-def add_extra_terms(
-    loss: Tensor, terms: Terms, phase: str, **images: Tensor
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """A loss with the terms of a phase added, and their detached values by name, unweighted.
-
-    Args:
-        loss: a scalar.
-        terms: what `create_extra_terms` returned.
-        images: ``sr``, ``hr``, ``lr``.
-    """
-    log = {}
-    for name, (weight, term) in terms.items():
-        if phase in term.phases:
-            value = term(**images)
-            loss = loss + weight * value
-            log[name] = value.detach()
-    return loss, log

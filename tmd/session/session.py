@@ -259,7 +259,7 @@ class TrainingSession:
 
     def _follow_load(self) -> FollowLoad | None:
         threads, place = self.options.training.threads, self.place
-        if isinstance(threads, int) or place.device.type != "cpu" or place.share.count > 1:
+        if place.device.type != "cpu" or place.share.count > 1:
             return None
         return FollowLoad(adaptive=threads == ADAPTIVE)
 
