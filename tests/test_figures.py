@@ -251,7 +251,7 @@ def test_curves_of_any_length(count):
         (
             "validation.score",
             None,
-            "Perceptual score on the held-out images, lower is better",
+            "Score on the held-out images, lower is better",
             "score",
         ),
         ("train.images_per_second", None, "Training speed, images/s", ""),

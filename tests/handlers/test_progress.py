@@ -6,7 +6,7 @@ import pytest
 import torch
 from ignite.engine import Engine, Events
 
-from tmd.handlers import Progress, ScalarLog
+from tmd.handlers import Progress, ScalarLog, Throughput
 from tmd.handlers.progress import duration
 from tmd.training import Phases, TrainingEvents
 
@@ -24,6 +24,7 @@ def test_the_bar_shows_what_a_person_wants_to_know(capsys: pytest.CaptureFixture
     trainer = Engine(lambda engine, batch: {k: torch.tensor(v) for k, v in output.items()})
     trainer.register_events(*TrainingEvents)
     trainer.state.phase = "adversarial"
+    Throughput(16).attach(trainer)
     ScalarLog(1).attach(trainer)
     screen = io.StringIO()
     bicubic = {"psnr": 28.43, "ssim": 0.8104}
@@ -31,7 +32,7 @@ def test_the_bar_shows_what_a_person_wants_to_know(capsys: pytest.CaptureFixture
 
     @trainer.on(Events.ITERATION_COMPLETED(every=2))
     def validate(engine: Engine) -> None:
-        engine.state.validation = {"psnr": 29.4, "ssim": 0.8472}
+        engine.state.validation = {"psnr": 29.4, "ssim": 0.8472, "lpips": 0.25, "odd": 2.0}
         engine.fire_event(TrainingEvents.VALIDATED)
 
     trainer.run(range(4), max_epochs=1)
@@ -40,4 +41,7 @@ def test_the_bar_shows_what_a_person_wants_to_know(capsys: pytest.CaptureFixture
                   "D(fake) 0.25", "images/s", "left 0:00"):  # fmt: skip
         assert words in bar
     line = capsys.readouterr().out.splitlines()[0]
-    assert line == "iteration 2: PSNR 29.40 dB (bicubic 28.43), SSIM 0.8472 (bicubic 0.8104)"
+    assert line == (
+        "iteration 2: PSNR 29.40 dB (bicubic 28.43), SSIM 0.8472 (bicubic 0.8104), "
+        "LPIPS 0.2500, odd 2"
+    )

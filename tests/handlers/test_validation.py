@@ -11,7 +11,7 @@ from torch._dynamo.testing import CompileCounter
 from tmd.data import Pair
 from tmd.handlers import Validation
 from tmd.images import as_8_bit
-from tmd.metrics import psnr
+from tmd.metrics import psnr, spectral_distance, ssim
 from tmd.resize import imresize
 from tmd.training import Phases, TrainingEvents
 
@@ -131,3 +131,55 @@ def test_a_compiled_network_is_not_compiled_for_the_sizes_of_held_out_images() -
     validation.means(validation.super_resolve)
     network(torch.rand(1, 1, 8, 8))
     assert compiled.frame_count == 1
+
+
+def means(held_out: list[Pair]) -> dict[str, float]:
+    metrics = {"psnr": psnr, "ssim": ssim, "spectral": spectral_distance}
+    validation = Validation(Constant(), held_out, metrics, Phases(1, 0, 0), 1)
+    return validation.means(validation.super_resolve)
+
+
+def extra(hr: Tensor, name: str) -> Pair:
+    return Pair(name, imresize(hr, 0.5).clamp(0, 1), hr)
+
+
+def test_pictures_that_hold_nothing_are_in_no_mean_and_are_named() -> None:
+    held_out = pairs()
+    blank = torch.full((1, 1, 24, 24), 0.5)
+    speck = blank.clone()
+    speck[..., 12, 12] += 2 / 255
+    black = torch.zeros(1, 1, 24, 24)
+    with_flat = [
+        extra(blank, "blank"), *held_out, extra(speck, "speck"), extra(black, "black")
+    ]  # fmt: skip
+    assert means(with_flat) == means(held_out)
+    validation = Validation(Constant(), with_flat, {"psnr": psnr}, Phases(1, 0, 0), 1)
+    assert validation.left_out == ["blank", "speck", "black"]
+
+
+def test_a_picture_that_is_restored_exactly_does_not_own_the_mean() -> None:
+    ramp = (torch.arange(24) * 10 / 255).repeat_interleave(2).expand(1, 1, 48, 48)
+    held_out = pairs()
+    expected = (2 * means(held_out)["psnr"] + 60) / 3
+    held_out.append(Pair("ramp", ramp[..., ::2, ::2], ramp))
+    assert abs(means(held_out)["psnr"] - expected) < 1e-4
+
+
+def test_a_picture_too_small_for_a_metric_is_in_the_means_of_the_others() -> None:
+    held_out = pairs()
+    tiny = extra(torch.rand(1, 1, 10, 10), "tiny")
+    with_tiny = means([*held_out, tiny])
+    assert with_tiny["ssim"] == pytest.approx(means(held_out)["ssim"], abs=1e-6)
+    assert with_tiny["psnr"] == pytest.approx(
+        (2 * means(held_out)["psnr"] + means([tiny])["psnr"]) / 3, abs=1e-4
+    )
+    assert set(means([tiny])) == {"psnr", "spectral"}
+
+
+def test_sets_of_none_and_of_one() -> None:
+    assert means([]) == {}
+    (one, _) = pairs()
+    assert means([one])["psnr"] == pytest.approx(
+        psnr(as_8_bit(Constant()(one.lr)), one.hr).item(), abs=1e-4
+    )
+    assert means([extra(torch.zeros(1, 1, 24, 24), "black")]) == {}

@@ -78,7 +78,7 @@ class Panel:
 PANELS = (
     Panel(("validation.psnr",)),
     Panel(("validation.ssim",)),
-    Panel(("validation.score",)),
+    Panel(("validation.score",), "Perceptual score on the held-out images, lower is better"),
     Panel(("train.adv_weight",), exact=True),
     Panel(("train.pixel",), logarithmic=True),
     Panel(("train.loss_g", "train.content"), "Generator's losses", logarithmic=True),

@@ -18,7 +18,6 @@ from tmd.handlers.preview import Preview
 from tmd.handlers.progress import Progress
 from tmd.handlers.recording import Recording
 from tmd.handlers.scalars import NonFiniteError, ScalarLog
-from tmd.handlers.tensorboard import TensorBoard
 from tmd.handlers.throughput import Throughput
 from tmd.handlers.validation import Validation
 
@@ -39,7 +38,6 @@ __all__ = [
     "Progress",
     "Recording",
     "ScalarLog",
-    "TensorBoard",
     "Throughput",
     "Validation",
     "WeightAverage",

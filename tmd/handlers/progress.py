@@ -1,53 +1,39 @@
-"""What a person watches: a bar an epoch, a line a validation."""
+"""Progress for people: a bar an epoch, a line a validation."""
 
 from __future__ import annotations
 
 import sys
-import time
 from typing import TextIO
 
 from ignite.engine import Engine, Events
 from tqdm import tqdm
 
+from tmd.metrics.registry import metric
 from tmd.training.events import TrainingEvents
 from tmd.training.phases import Phases
 
-#: Scalars that the bar shows, with the short names it has room for.
-SHOWN = {
-    "pixel": "pixel",
-    "loss_g": "G",
-    "content": "content",
-    "loss_d": "D",
-    "d_real": "D(real)",
-    "d_fake": "D(fake)",
-}
-
-#: Validation's figures that are ratios in dB.
-IN_DECIBELS = ("psnr", "consistency")
+#: Scalars that the bar has room for.
+SHOWN = ("pixel", "loss_g", "content", "loss_d", "d_real", "d_fake")
 
 
 def duration(seconds: float) -> str:
-    """`4:05` or `1:02:03`."""
+    """Text of a duration: ``4:05`` or ``1:02:03``."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def as_text(name: str, value: float) -> str:
-    """A figure of validation with the digits that mean something."""
-    return f"{value:.{2 if name in IN_DECIBELS else 4}f}"
-
-
 class Progress:
     """A bar on stderr for each epoch; a line on stdout after each validation.
 
-    The bar's numbers are the last interval's averages: it never waits for the device itself.
+    The bar's numbers are the last interval's averages, its speed is `Throughput`'s: it never waits
+    for the device itself.
 
     Args:
         phases: of the run.
         epoch_length: iterations an epoch.
         batch_size: images an iteration.
-        bicubic: bicubic's figures, to be shown beside the generator's.
+        bicubic: bicubic's metrics, to be shown beside the generator's.
         stream: where the bar goes.
     """
 
@@ -65,22 +51,19 @@ class Progress:
         self.bicubic = bicubic
         self.stream = stream
         self.bar: tqdm | None = None
-        self.images_per_second: float | None = None
 
     def attach(self, trainer: Engine) -> None:
-        trainer.add_event_handler(Events.STARTED, self._start)
+        """Attach after what leaves scalars on the state."""
         trainer.add_event_handler(Events.ITERATION_STARTED, self._open)
         trainer.add_event_handler(TrainingEvents.LOGGED, self._show)
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self._advance)
         trainer.add_event_handler(TrainingEvents.VALIDATED, self._report)
 
     def close(self) -> None:
+        """End the bar of an epoch, if one is open."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None
-
-    def _start(self, trainer: Engine) -> None:
-        self._mark = (trainer.state.iteration, time.perf_counter())
 
     def _open(self, trainer: Engine) -> None:
         if self.bar is not None:
@@ -102,23 +85,14 @@ class Progress:
         )
 
     def _show(self, trainer: Engine) -> None:
-        iteration, then = self._mark
-        now = time.perf_counter()
-        made = trainer.state.iteration - iteration
-        if made:
-            self.images_per_second = made * self.batch_size / max(1e-9, now - then)
-            self._mark = (trainer.state.iteration, now)
         if self.bar is None:
             return
-        words = [
-            f"{short} {trainer.state.scalars[name]:.3g}"
-            for name, short in SHOWN.items()
-            if name in trainer.state.scalars
-        ]
-        if self.images_per_second:
+        scalars = trainer.state.scalars
+        words = [f"{metric(name).short} {scalars[name]:.3g}" for name in SHOWN if name in scalars]
+        if speed := scalars.get("images_per_second"):
             left = (self.phases.total - trainer.state.iteration) * self.batch_size
-            words.append(f"{self.images_per_second:.1f} images/s")
-            words.append(f"left {duration(left / self.images_per_second)}")
+            words.append(metric("images_per_second").text(speed, unit=True))
+            words.append(f"left {duration(left / speed)}")
         self.bar.set_postfix_str(", ".join(words), refresh=False)
 
     def _advance(self, trainer: Engine) -> None:
@@ -133,11 +107,10 @@ class Progress:
     def _report(self, trainer: Engine) -> None:
         parts = []
         for name, value in trainer.state.validation.items():
-            label = name.upper() if name in ("psnr", "ssim") else name
-            unit = " dB" if name in IN_DECIBELS else ""
-            bicubic = as_text(name, self.bicubic[name])
-            parts.append(f"{label} {as_text(name, value)}{unit} (bicubic {bicubic})")
+            described = metric(name)
+            beside = self.bicubic.get(name)
+            known = "" if beside is None else f" (bicubic {described.text(beside)})"
+            parts.append(f"{described.label} {described.text(value, unit=True)}{known}")
         self.close()
-        print(f"iteration {trainer.state.iteration}: {', '.join(parts)}", flush=True)
-        # Validation is not training: it doesn't count in images/s.
-        self._mark = (trainer.state.iteration, time.perf_counter())
+        if parts:
+            print(f"iteration {trainer.state.iteration}: {', '.join(parts)}", flush=True)

@@ -69,6 +69,12 @@ class Validation:
         self.share = share
         self.at_start = False
 
+    @property
+    def left_out(self) -> list[str]:
+        """Names of the pairs that hold nothing and are in no mean."""
+        rated = {id(pair) for pair in self.rated}
+        return [pair.name for pair in self.pairs if id(pair) not in rated]
+
     def attach(self, trainer: Engine) -> None:
         """Attach after the handlers whose result is validated."""
         trainer.add_event_handler(Events.STARTED, self._before_the_first)
