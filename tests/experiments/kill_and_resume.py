@@ -63,7 +63,8 @@ def command(script: str, store: Path, *updates: str, root: Path = ROOT) -> list[
 
 def environment(root: Path = ROOT) -> dict[str, str]:
     """Variables by which a process imports the build in ``root``, whatever is installed."""
-    return {**os.environ, "PYTHONPATH": str(root)}
+    # A run's number of threads depends on the load when it begins, and its bits on that number.
+    return {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONPATH": str(root)}
 
 
 def train(
