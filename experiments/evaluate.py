@@ -46,7 +46,7 @@ from tmd.evaluation import (
     open_benchmark,
     results_in_folder,
 )
-from tmd.images import write_image
+from tmd.images import set_max_pixels, write_image
 from tmd.measurements import Measurement, create_measurement
 from tmd.metrics import CHANNELS, MetricSettings
 from tmd.metrics.registry import FUNCTIONS, INFO_KEY, described
@@ -75,6 +75,7 @@ def config():
     self_ensemble = False  # average over the eight flips and rotations, for 8 times the time
     save_images = False  # True: into the run's record; or a folder, as sr_root takes it
     device = "auto"  # cpu, cuda, cuda:1, ...; auto: a GPU if there is one
+    max_pixels = None  # the most that an image may have to be read; None: 89 million
     seed = 1  # of measurements that draw at random
 
 
@@ -94,8 +95,10 @@ def check(
     self_ensemble: bool,
     save_images: Any,
     device: str,
+    max_pixels: int | None,
     seed: int,
 ) -> None:
+    set_max_pixels(max_pixels)
     _open_trained.cache_clear()
     methods = several(method)
     for name in methods:

@@ -15,10 +15,8 @@ Upscaling leaves no record, unless `-F DIR` or `-m URL` asks for one.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +30,14 @@ from tqdm import tqdm
 from experiments.support.devices import available_device
 from experiments.support.experiment import Experiment
 from experiments.support.inputs import find_images
+from experiments.support.outputs import (
+    Job,
+    check_existing,
+    check_no_input,
+    left_to_do,
+    named_apart,
+    replaces,
+)
 from experiments.support.trained import open_any, open_trained
 from tmd.acceleration.speed import UPSCALING_ON_CPU
 from tmd.errors import UserError, check_choice, check_flag, check_number
@@ -55,7 +61,6 @@ from tmd.upscale import upscale_bands
 ex = Experiment("upscale")
 ex.recorded = False
 
-EXISTING = ("error", "skip", "replace")
 FORMATS = tuple(suffix.lstrip(".") for suffix in OUTPUT_SUFFIXES)
 
 
@@ -98,10 +103,7 @@ def check(
     if not isinstance(output, str) or not output:
         raise UserError(f"output={output!r}: must be a folder or a file")
     check_choice("format", format, FORMATS)
-    check_choice("existing", existing, EXISTING)
-    check_flag("overwrite", overwrite)
-    if overwrite and existing == "skip":
-        raise UserError("overwrite=True, existing=skip: give one of them")
+    check_existing(existing, overwrite)
     set_max_pixels(max_pixels)
     if tile is not None:
         check_number("tile", tile, minimum=1, integer=True)
@@ -109,14 +111,6 @@ def check(
     check_flag("amp", amp)
     check_number("alpha", alpha, 0, 1)
     available_device(device)
-
-
-@dataclass(frozen=True)
-class Job:
-    """One image to upscale, and where the result goes."""
-
-    source: Path
-    target: Path
 
 
 @dataclass(frozen=True)
@@ -161,7 +155,7 @@ def upscale(
 ) -> dict[str, int]:
     """Upscale all images that the input names; the counts of what was done."""
     planned = plan(input, Path(output), format)
-    jobs = [job for job in planned if existing != "skip" or not job.target.exists()]
+    jobs = left_to_do(planned, existing)
     there = len(planned) - len(jobs)
     counts = {"skipped": there} if existing == "skip" else {}
     if not jobs:
@@ -171,7 +165,7 @@ def upscale(
     place = torch.device(available_device(device))
     if place.type == "cpu":
         UPSCALING_ON_CPU.prepare(generator, place)
-    settings = Settings(overwrite or existing == "replace", tile, self_ensemble, amp)
+    settings = Settings(replaces(existing, overwrite), tile, self_ensemble, amp)
     started = time.monotonic()
     failed = 0
     with progress(jobs) as bar:
@@ -283,30 +277,8 @@ def plan(inputs: Any, output: Path, format: str) -> list[Job]:
             raise UserError(f"output={output}: is one file, for {len(found)} images; give a folder")
         jobs = [Job(found[0][0], output)]
     else:
-        jobs = named_apart(found, output, format)
-    sources = {os.path.realpath(job.source) for job in jobs}
-    for job in jobs:
-        if os.path.realpath(job.target) in sources:
-            raise UserError(f"output={output}: {job.target} is an input; give another folder")
-    return jobs
-
-
-def named_apart(found: list[tuple[Path, Path]], output: Path, format: str) -> list[Job]:
-    """Results that keep the input's folders; a.jpg beside a.png becomes a.jpg.png."""
-    targets = [output / place.with_suffix(f".{format}") for _, place in found]
-    times = Counter(targets)
-    jobs = [
-        Job(source, target if times[target] == 1 else output / f"{place}.{format}")
-        for (source, place), target in zip(found, targets, strict=True)
-    ]
-    by_target: dict[Path, Path] = {}
-    for job in jobs:
-        other = by_target.setdefault(job.target, job.source)
-        if other != job.source:
-            raise UserError(
-                f"input: {other} and {job.source} would both become {job.target}; "
-                "give one folder that holds both"
-            )
+        jobs = named_apart(found, output, f".{format}")
+    check_no_input(jobs, output)
     return jobs
 
 

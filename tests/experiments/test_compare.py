@@ -104,6 +104,35 @@ def test_a_sheet_for_each_photo_of_a_folder(run, photos, tmp_path):
             assert (tmp_path / "out" / name).stat().st_size < 5_000_000
 
 
+def test_images_of_one_name_get_sheets_of_their_own(run, tmp_path, capsys):
+    folder = tmp_path / "same"
+    folder.mkdir()
+    Image.fromarray(data.astronaut()[:80, :96]).save(folder / "IMG_1.jpg")
+    Image.fromarray(data.coffee()[:60, :50]).save(folder / "IMG_1.png")
+    ex.run(config_updates=settings(run, folder, tmp_path / "out"))
+    assert sorted(os.listdir(tmp_path / "out")) == ["IMG_1.jpg.png", "IMG_1.png.png"]
+    assert "2 of 2 sheets in" in capsys.readouterr().out
+    sheets = [Image.open(tmp_path / "out" / name) for name in os.listdir(tmp_path / "out")]
+    assert sheets[0].tobytes() != sheets[1].tobytes()
+    (tmp_path / "other").mkdir()
+    shutil.copy(folder / "IMG_1.png", tmp_path / "other")
+    both = [str(folder / "IMG_1.png"), str(tmp_path / "other/IMG_1.png")]
+    with pytest.raises(UserError, match="would both become"):
+        ex.run(config_updates=settings(run, both, tmp_path / "more"))
+
+
+def test_sheets_that_are_there_are_left(run, photos, tmp_path, capsys):
+    config = settings(run, photos, tmp_path / "out", existing="skip")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/one.png").write_text("precious")
+    ex.run(config_updates=config)
+    assert "1 of 2 sheets in" in capsys.readouterr().out
+    assert (tmp_path / "out/one.png").read_text() == "precious"
+    (tmp_path / "a.gif").write_text("precious")
+    ex.run("animate", config_updates=settings(run, None, tmp_path / "a.gif", existing="skip"))
+    assert (tmp_path / "a.gif").read_text() == "precious"
+
+
 def test_several_runs_side_by_side(run, photos, tmp_path):
     other = checkpoint(tmp_path / "other.pt", seed=5)
     config = settings([str(run), str(other)], photos, tmp_path / "out")

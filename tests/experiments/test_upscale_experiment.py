@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image, ImageCms
 from skimage import data
 from trained_files import checkpoint
 
+import tmd.upscale
 from experiments.upscale import ex
 from tmd.checkpoints import load_generator
 from tmd.errors import UserError
@@ -218,6 +220,91 @@ def test_nothing_is_replaced_unasked_and_the_rest_goes_on(tmp_path, network, cap
     assert Image.open(out / "a.png").size == (12, 12)
 
 
+def test_results_that_are_there_are_no_failures_of_a_batch(tmp_path, network, capsys):
+    for name in ("a.png", "b.png", "c.png"):
+        small(6, 6).save(tmp_path / name)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a.png").write_text("precious")
+    inputs = f"{tmp_path}/*.png"
+    assert upscale(network, inputs, out, existing="skip") == {"upscaled": 2, "skipped": 1}
+    assert (out / "a.png").read_text() == "precious"
+    assert "2 of 3 upscaled ×2 in " in capsys.readouterr().out
+    assert upscale(network, inputs, out, existing="skip") == {"upscaled": 0, "skipped": 3}
+    assert "0 of 3 upscaled, all were there" in capsys.readouterr().out
+    assert upscale(network, inputs, out, existing="replace") == {"upscaled": 3}
+    assert Image.open(out / "a.png").size == (12, 12)
+
+
+@pytest.mark.parametrize("format", ["webp", "jpg"])
+def test_what_a_format_cannot_hold_is_said_before_it_is_computed(
+    tmp_path, network, capsys, monkeypatch, format
+):
+    computed = []
+    forward = tmd.upscale._forward
+
+    def watched(generator, window, *args, **options):
+        computed.append(tuple(window.shape[-2:]))
+        return forward(generator, window, *args, **options)
+
+    monkeypatch.setattr("tmd.upscale._forward", watched)
+    side = {"webp": 8192, "jpg": 32751}[format]
+    for name in ("a.png", "c.png"):
+        small(6, 6).save(tmp_path / name)
+    Image.new("RGB", (side, 2)).save(tmp_path / "b.png")
+    with pytest.raises(UserError, match="1 of 3 images could not be upscaled"):
+        upscale(network, f"{tmp_path}/*.png", tmp_path / "out", format=format)
+    name = {"webp": "WEBP", "jpg": "JPEG"}[format]
+    said = capsys.readouterr().err
+    assert f"out/b.{format}: {2 * side}×4 pixels do not fit into {name}" in said
+    assert sorted(os.listdir(tmp_path / "out")) == [f"a.{format}", f"c.{format}"]
+    # What is tried to learn how much memory a pixel takes is 16 pixels wide.
+    assert [size for size in computed if size != (16, 16)] == [(6, 6)] * 2
+
+
+def test_a_camera_that_says_too_much_for_jpeg(tmp_path, network, capsys):
+    exif = Image.Exif()
+    exif[0x010F] = "x" * 70_000
+    small(6, 6).save(tmp_path / "a.png", exif=exif)
+    with pytest.raises(UserError, match="1 of 1"):
+        upscale(network, str(tmp_path / "a.png"), tmp_path / "out", format="jpg")
+    said = capsys.readouterr().err
+    assert re.search(
+        r"a\.jpg: the input's camera's data \(EXIF\) of 700\d\d bytes do not fit", said
+    )
+    assert not (tmp_path / "out").exists()
+    upscale(network, str(tmp_path / "a.png"), tmp_path / "out")
+    with Image.open(tmp_path / "out/a.png") as image:
+        assert len(image.getexif()[0x010F]) == 70_000
+
+
+def test_max_pixels_lifts_the_limit(tmp_path, network, capsys):
+    small(24, 30).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match="1 of 1"):
+        upscale(network, str(tmp_path / "a.png"), tmp_path / "out", max_pixels=700)
+    assert "more than 700 pixels (30×24); a larger max_pixels reads it" in capsys.readouterr().err
+    assert upscale(network, str(tmp_path / "a.png"), tmp_path / "out") == {"upscaled": 1}
+
+
+def test_what_is_left_out_is_said(tmp_path, network, capsys):
+    levels = np.asarray(small(6, 6))
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        np.dstack([levels, levels[..., :1]]),
+        photometric="rgb",
+        extrasamples=["unspecified"],
+    )
+    upscale(network, str(tmp_path / "a.tif"), tmp_path / "out")
+    assert "a.tif: without 1 band that is no colour" in capsys.readouterr().err
+    assert Image.open(tmp_path / "out/a.png").mode == "RGB"
+
+
+def test_a_file_of_a_format_that_is_not_written_is_no_folder(tmp_path, network):
+    small(6, 6).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"big\.tif: \.tif; must be \.png, "):
+        upscale(network, str(tmp_path / "a.png"), tmp_path / "big.tif")
+
+
 def test_an_input_is_never_replaced(tmp_path, network):
     small(6, 6).save(tmp_path / "a.png")
     before = (tmp_path / "a.png").read_bytes()
@@ -330,6 +417,9 @@ def test_a_run_and_an_exported_file_are_as_good_as_a_checkpoint(tmp_path, networ
         ({"tile": 0}, "tile=0: must be an integer at least 1"),
         ({"alpha": 2}, "alpha=2: must be a number"),
         ({"format": "gif"}, "format='gif': must be one of png, jpg"),
+        ({"existing": "ask"}, "existing='ask': must be one of error, skip, replace"),
+        ({"existing": "skip", "overwrite": True}, "overwrite=True, existing=skip: give one"),
+        ({"max_pixels": "many"}, "max_pixels='many': must be"),
         ({"overwrite": "yes"}, "overwrite='yes': must be True or False"),
         ({"device": "cuda:9"}, "device=cuda:9"),
         ({"run": 3}, "run, checkpoint: give one of them"),

@@ -1,0 +1,156 @@
+"""Images compared: LR by a run's measurement, what networks make of it, metrics and sheets."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from experiments.support.inputs import several
+from experiments.support.trained import Trained, open_any
+from tmd.errors import UserError
+from tmd.figures import comparison_sheet, preview_sheet, telling_regions
+from tmd.images import as_8_bit, read_image, to_float
+from tmd.measurements import create_measurement
+from tmd.metrics import LPIPS, is_flat, metric, psnr
+from tmd.resize import imresize
+from tmd.upscale import super_resolve
+
+BICUBIC = "Bicubic"
+
+
+def open_alike(run: Any, store: str, device: str) -> list[Trained]:
+    """The generators of all runs, which must be of one scale and kind of image.
+
+    Raises:
+        UserError: they are not.
+    """
+    specs = several(run)
+    trained = [open_any(spec, store, device) for spec in specs]
+    names = [each.name for each in trained]
+    if len(set(names)) < len(names):
+        trained = [
+            Trained(each.generator, str(spec), each.state)
+            for each, spec in zip(trained, specs, strict=True)
+        ]
+    first = trained[0]
+    for other in trained[1:]:
+        for key in ("scale", "channels"):
+            if other.state[key] != first.state[key]:
+                raise UserError(
+                    f"run={run}: {other.name} has {key}={other.state[key]}, {first.name} "
+                    f"{first.state[key]}; only equals can be compared"
+                )
+        if other.state["measurement"] != first.state["measurement"]:
+            print(
+                f"warning: {other.name} was trained with another measurement than {first.name}, "
+                "whose LR images are used",
+                file=sys.stderr,
+            )
+    return trained
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image as it is compared: (C, H, W) in [0, 1], and what each run makes of it."""
+
+    name: str
+    lr: Tensor
+    hr: Tensor
+    results: dict[str, Tensor]
+
+
+class Judge:
+    """PSNR and, with a network, LPIPS, by the field's convention: Y, ``scale`` pixels cropped."""
+
+    def __init__(self, scale: int, lpips: LPIPS | None) -> None:
+        self.scale = scale
+        self.lpips = lpips
+        self.figures: dict[str, list[dict[str, float]]] = {}
+
+    def __call__(self, case: Case) -> dict[str, str]:
+        """Words on each result of an image."""
+        return {name: in_words(self.judge(name, sr, case.hr)) for name, sr in case.results.items()}
+
+    def judge(self, name: str, sr: Tensor, hr: Tensor) -> dict[str, float]:
+        """Metrics of one result, (C, H, W) in [0, 1], which count for the means."""
+        found = {}
+        if min(hr.shape[-2:]) > 2 * self.scale:
+            found["psnr"] = psnr(sr[None], hr[None], border=self.scale).item()
+        if self.lpips is not None and min(hr.shape[-2:]) >= self.lpips.minimum_size:
+            with torch.no_grad():
+                found["lpips"] = self.lpips(sr[None], hr[None]).item()
+        if not is_flat(hr):  # nothing to restore: it would own the mean
+            self.figures.setdefault(name, []).append(found)
+        return found
+
+    def means(self) -> dict[str, dict[str, float]]:
+        """Means over the images so far, by result."""
+        return {
+            name: {
+                key: sum(row[key] for row in rows if key in row) / sum(key in row for row in rows)
+                for key in ("psnr", "lpips")
+                if any(key in row for row in rows)
+            }
+            for name, rows in self.figures.items()
+        }
+
+
+def in_words(figures: Mapping[str, float]) -> str:
+    """Metrics with their units or labels."""
+    described = {metric(name): value for name, value in figures.items()}
+    return " · ".join(
+        each.text(value, unit=True) if each.unit else f"{each.label} {each.text(value)}"
+        for each, value in described.items()
+    )
+
+
+def draw(
+    case: Case, trained: Sequence[Trained], judge: Judge, zooms: int, zoom_size: int
+) -> Image.Image:
+    """The sheet of one run, or of several side by side in the regions that tell most."""
+    notes = judge(case)
+    if len(trained) > 1:
+        size = max(judge.scale, zoom_size)
+        bicubic = case.results[BICUBIC]
+        regions = telling_regions(bicubic, case.hr, size, zooms, judge.scale)
+        return comparison_sheet(
+            case.hr, case.results, notes=notes, regions=regions, title=case.name
+        )
+    generator, name = trained[0].generator, trained[0].name
+    return preview_sheet(
+        generator,
+        case.lr,
+        case.hr,
+        sr=case.results[name],
+        names=[case.name],
+        notes=[{"bicubic": notes[BICUBIC], "SR": notes[name]}],
+    )
+
+
+def measured(file: Path, trained: Sequence[Trained]) -> Case:
+    """Case of a file: its LR by the first run's measurement, and what all make of it.
+
+    Raises:
+        UserError: it can't be read, or is smaller than one LR pixel.
+    """
+    first = trained[0]
+    scale, channels = int(first.state["scale"]), int(first.state["channels"])
+    hr = to_float(read_image(file, channels))
+    height, width = (side // scale * scale for side in hr.shape[-2:])
+    if not height or not width:
+        raise UserError(f"{file}: smaller than one LR pixel at scale={scale}")
+    device = next(first.generator.parameters()).device
+    hr = hr[:, :height, :width].to(device)
+    measure = create_measurement(first.state["measurement"], scale)
+    lr = measure(hr[None])
+    results = {BICUBIC: as_8_bit(imresize(lr, (height, width)))[0]}
+    for each in trained:
+        results[each.name] = as_8_bit(super_resolve(each.generator, lr))[0]
+    return Case(file.stem, lr[0], hr, results)

@@ -1,0 +1,75 @@
+"""Results of a batch: which file becomes which, and what is done where one is there."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tmd.errors import UserError, check_choice, check_flag
+
+EXISTING = ("error", "skip", "replace")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input, and where its result goes."""
+
+    source: Path
+    target: Path
+
+
+def check_existing(existing: str, overwrite: bool) -> None:
+    """Raise `UserError` for another value than there is, or two that contradict each other."""
+    check_choice("existing", existing, EXISTING)
+    check_flag("overwrite", overwrite)
+    if overwrite and existing == "skip":
+        raise UserError("overwrite=True, existing=skip: give one of them")
+
+
+def replaces(existing: str, overwrite: bool) -> bool:
+    """Return whether results that are there are replaced; ``overwrite`` is the older key."""
+    return overwrite or existing == "replace"
+
+
+def left_to_do(jobs: Sequence[Job], existing: str) -> list[Job]:
+    """The jobs without those whose result is there and is to be left, by ``existing=skip``."""
+    return [job for job in jobs if existing != "skip" or not job.target.exists()]
+
+
+def named_apart(found: Iterable[tuple[Path, Path]], output: Path, suffix: str) -> list[Job]:
+    """Results that keep the input's folders; a.jpg beside a.png becomes a.jpg.png.
+
+    Args:
+        found: (file, its place below the output folder), see `find_images`.
+        suffix: of the results, ".png" say.
+
+    Raises:
+        UserError: two inputs would become one file.
+    """
+    found = list(found)
+    targets = [output / place.with_suffix(suffix) for _, place in found]
+    times = Counter(targets)
+    jobs = [
+        Job(source, target if times[target] == 1 else output / f"{place}{suffix}")
+        for (source, place), target in zip(found, targets, strict=True)
+    ]
+    by_target: dict[Path, Path] = {}
+    for job in jobs:
+        other = by_target.setdefault(job.target, job.source)
+        if other != job.source:
+            raise UserError(
+                f"input: {other} and {job.source} would both become {job.target}; "
+                "give one folder that holds both"
+            )
+    return jobs
+
+
+def check_no_input(jobs: Sequence[Job], output: Path) -> None:
+    """Raise `UserError` where a result would replace an input."""
+    sources = {os.path.realpath(job.source) for job in jobs}
+    for job in jobs:
+        if os.path.realpath(job.target) in sources:
+            raise UserError(f"output={output}: {job.target} is an input; give another folder")
