@@ -30,7 +30,7 @@ from experiments.support.comparing import BICUBIC, Judge, draw, in_words, measur
 from experiments.support.curves import curves_of, labels
 from experiments.support.devices import available_device
 from experiments.support.experiment import Experiment
-from experiments.support.inputs import find_images, several
+from experiments.support.inputs import check_folder, find_images, several
 from experiments.support.outputs import (
     Job,
     check_existing,
@@ -127,6 +127,7 @@ def compare(
     device: str,
 ) -> dict[str, dict[str, float]]:
     """A sheet for each image, and the mean metrics of each run."""
+    check_folder("output", output or "out")
     folder = Path(output or "out")
     planned = named_sheets(input, folder, existing, overwrite)
     jobs = left_to_do(planned, existing)

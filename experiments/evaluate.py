@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from experiments.support.devices import available_device
 from experiments.support.experiment import Experiment
-from experiments.support.inputs import several
+from experiments.support.inputs import check_folder, several
 from experiments.support.trained import Trained, open_trained
 from observers import RunArtifacts, without_credentials
 from tmd.errors import UserError, check_choice, check_flag, check_number
@@ -122,6 +122,8 @@ def check(
     check_flag("self_ensemble", self_ensemble)
     if not isinstance(save_images, (bool, str)):
         raise UserError(f"save_images={save_images!r}: must be True, False or a folder")
+    if isinstance(save_images, str):
+        check_folder("save_images", save_images)
     check_number("seed", seed, 0, integer=True)
     available_device(device)
     # All that can be missing is opened once before there is a run.

@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from experiments.support.devices import available_device
 from experiments.support.experiment import Experiment
-from experiments.support.inputs import find_images
+from experiments.support.inputs import check_folder, find_images
 from experiments.support.outputs import (
     Job,
     check_existing,
@@ -102,6 +102,8 @@ def check(
         raise UserError("input=None: give an image, a folder or a glob, input=photo.jpg say")
     if not isinstance(output, str) or not output:
         raise UserError(f"output={output!r}: must be a folder or a file")
+    if Path(output).suffix.lower() not in IMAGE_SUFFIXES:
+        check_folder("output", output)
     check_choice("format", format, FORMATS)
     check_existing(existing, overwrite)
     set_max_pixels(max_pixels)

@@ -194,6 +194,8 @@ class Experiment(sacred.Experiment):
         options = {**self.get_default_options(), **(options or {})}
         stores = {name: options.pop(name) for name in STORE_OPTIONS}
         stores["--mongo_db"] = stores["--mongo_db"] or os.environ.get("TMD_MONGO_URL")
+        if stores["--file_storage"]:
+            stores["--file_storage"] = os.path.expanduser(stores["--file_storage"])
         # Where `resume=3` is looked for: the store that the new run is written to.
         self.store = stores["--file_storage"] or stores["--mongo_db"] or DEFAULT_STORE
         given = self._with_given(convert_to_nested_dict(config_updates or {}))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import glob
+import mimetypes
 import os
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from tmd.errors import UserError
 from tmd.images import list_images
 
 
@@ -27,6 +29,25 @@ def several(value: Any) -> list[Any]:
     if isinstance(value, str) and "://" not in value and not Path(value).exists():
         return [part.strip() for part in value.split(",") if part.strip()]
     return [value]
+
+
+def check_folder(key: str, name: str) -> None:
+    """Raise `UserError` for a name of a picture's file, or of a file, where a folder is meant.
+
+    Args:
+        key: of the config.
+        name: its value; a slash at its end says that it is a folder.
+    """
+    if os.path.isdir(name):
+        return
+    if os.path.exists(name):
+        raise UserError(f"{key}={name}: is a file; give a folder")
+    kind = (mimetypes.guess_type(name)[0] or "").partition("/")[0]
+    if kind in ("image", "video") and not name.endswith(("/", os.sep)):
+        raise UserError(
+            f"{key}={name}: is a folder's name here, and ends like a file's; {name}/ makes that "
+            "folder all the same"
+        )
 
 
 def find_images(inputs: Any, output: Path) -> Iterator[tuple[Path, Path]]:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from experiments.support.inputs import find_images
+from experiments.support.inputs import check_folder, find_images
+from tmd.errors import UserError
 
 
 @pytest.fixture
@@ -53,3 +54,18 @@ def test_results_of_last_time_are_no_inputs(folder):
     Image.new("RGB", (4, 4)).save(folder / "out" / "a.png")
     assert found(folder, folder / "out") == ["a.png", "b.png/c.jfif"]
     assert found(folder / "out", folder / "out") == ["a.png"]
+
+
+@pytest.mark.parametrize("name", ["big.tif", "a/b.HEIC", "clip.mp4", "a-file"])
+def test_a_files_name_is_no_folder(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    Path("a-file").touch()
+    with pytest.raises(UserError, match=rf"^output={name}: "):
+        check_folder("output", name)
+
+
+@pytest.mark.parametrize("name", ["out", "2024.06", "out.v2", "big.tif/", "there.png", "."])
+def test_folders_may_be_called_much(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    Path("there.png").mkdir()
+    check_folder("output", name)

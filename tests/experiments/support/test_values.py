@@ -10,13 +10,15 @@ import pickle
 from pathlib import Path
 
 import pytest
+import torch
 
 from experiments import ambientgan, compare, evaluate, export, runs, srgan, upscale
 from experiments.support.values import NAMES, parse_updates, plain_config, read_config
 from tests.experiments.support.test_experiment import build, stored, words
 from tmd.errors import UserError
+from tmd.images import write_image
 
-# Keys whose comments speak of images and runs, and that name none.
+# Keys whose comments speak of folders and runs, and that name none.
 NO_NAMES = {"crop", "format", "measurement", "method", "name"}
 
 SCRIPTS = (ambientgan, compare, evaluate, export, runs, srgan, upscale)
@@ -243,7 +245,7 @@ def test_every_key_whose_comment_speaks_of_a_file_folder_or_run_is_a_name(script
         for function in ast.walk(ast.parse(source))
         if isinstance(function, ast.FunctionDef) and function.name == "config"
         for key, comment in described(function, source)
-        if comment and {"folder", "folders", "file", "run", "image"} & set(comment.split())
+        if comment and {"folder", "folders", "file", "run"} & set(comment.split())
     }
     assert speaking & NAMES
     assert speaking <= NAMES | NO_NAMES
@@ -259,3 +261,14 @@ def described(function: ast.FunctionDef, source: str) -> list[tuple[str, str]]:
         and isinstance(node.value, ast.Constant)
         and (node.value.value is None or isinstance(node.value.value, str))
     ]
+
+
+def test_a_script_takes_names_that_look_like_numbers(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("2024_06_01", "20240601"):
+        (tmp_path / folder).mkdir()
+        write_image(tmp_path / folder / f"{folder}.png", torch.rand(3, 8, 8))
+    upscale.ex.run_commandline(["upscale.py", "with", "input=2024_06_01", "output=1e3"])
+    assert os.listdir("1e3") == ["2024_06_01.png"]
+    with pytest.raises(SystemExit):
+        upscale.ex.run_commandline(["upscale.py", "with", "input=2024_06_01", "output=a.heic"])
