@@ -96,7 +96,7 @@ def test_all_together_train_and_evaluate(checkout: Path) -> None:
 def test_they_pass_lint_and_format(checkout: Path) -> None:
     shutil.copy(ROOT / "pyproject.toml", checkout)
     ruff = [sys.executable, "-m", "ruff"]
-    for words in (["check", "."], ["format", "--check", "."]):
+    for words in (["check", *PACKAGES], ["format", "--check", *PACKAGES]):
         done = subprocess.run(
             [*ruff, *words], cwd=checkout, capture_output=True, text=True, check=False
         )
