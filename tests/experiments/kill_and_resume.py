@@ -50,7 +50,14 @@ TOTAL = 60
 
 
 def command(script: str, store: Path, *updates: str, root: Path = ROOT) -> list[str]:
-    """Return what a user types, with the script of the build in ``root``."""
+    """Return what a user types, with the script of the build in ``root``.
+
+    The number of threads is not left to the load of the machine: the bits depend on it.
+    """
+    if root == ROOT and not any(
+        update.startswith(("resume=", "training.threads")) for update in updates
+    ):
+        updates = (*updates, "training.threads=1")
     return [
         sys.executable,
         str(root / "experiments" / f"{script}.py"),

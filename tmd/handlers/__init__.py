@@ -19,11 +19,13 @@ from tmd.handlers.progress import Progress
 from tmd.handlers.recording import Recording
 from tmd.handlers.scalars import NonFiniteError, ScalarLog
 from tmd.handlers.throughput import Throughput
+from tmd.handlers.underway import AtIterationsEnd, Underway
 from tmd.handlers.validation import Validation
 
 __all__ = [
     "AdaptiveWeight",
     "AdversarialWeight",
+    "AtIterationsEnd",
     "Background",
     "Best",
     "Checkpoints",
@@ -39,6 +41,7 @@ __all__ = [
     "Recording",
     "ScalarLog",
     "Throughput",
+    "Underway",
     "Validation",
     "WeightAverage",
     "average_weights",

@@ -7,7 +7,8 @@ from tmd.session.options import (
     SessionOptions,
     TrainingOptions,
 )
-from tmd.session.session import Data, Scoring, TrainingSession, validated_metrics
+from tmd.session.scoring import Scoring, validated_metrics
+from tmd.session.session import Data, TrainingSession
 
 __all__ = [
     "Data",

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import itertools
 import math
-import platform
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import ignite
-import torch
-import torchvision
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 from PIL import Image
 from torch import nn
 
 from tmd.acceleration.threads import ADAPTIVE
-from tmd.checkpoints import load_weights, save_checkpoint, sheet_name
-from tmd.checkpoints.contents import about, best_contents, training_contents
+from tmd.checkpoints import save_checkpoint, sheet_name
 from tmd.data.measured import Pair
 from tmd.distributed import Share, disconnect, equalise_buffers
 from tmd.handlers import (
+    AtIterationsEnd,
     Background,
     Best,
     Checkpoints,
@@ -37,20 +32,20 @@ from tmd.handlers import (
     Recording,
     ScalarLog,
     Throughput,
+    Underway,
     Validation,
     WeightAverage,
 )
-from tmd.handlers.validation import SetMetric
-from tmd.hardware import device_name
 from tmd.metrics import described
-from tmd.metrics.functions import MetricFunction, MetricSettings, metric_function
 from tmd.metrics.registry import INFO_KEY
 from tmd.recorders import Recorder, recording
+from tmd.session.contents import Contents
+from tmd.session.description import described_run
 from tmd.session.options import SessionOptions
+from tmd.session.scoring import Scoring, validated_metrics
 from tmd.training import Updater
 from tmd.training.place import Place
 from tmd.training.state import Stateful, TrainingState
-from tmd.training.steps import all_finite
 
 #: What every session has a network of.
 GENERATOR = "generator"
@@ -79,38 +74,6 @@ class Data(Protocol):
     def held_out(self) -> list[Pair]: ...
 
     def close(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """Metrics of held-out images, and which of them decide which state is the best.
-
-    Attributes:
-        metrics: by name, (SR, HR) -> (N,).
-        set_metrics: by name, (all SR, all LR) -> scalar. While training is adversarial, the lower
-            ``score`` of either kind is better.
-        guard: the metric in dB that a better score may cost ...
-        max_loss: ... so much of.
-    """
-
-    metrics: Mapping[str, MetricFunction] = field(default_factory=dict)
-    set_metrics: Mapping[str, SetMetric] = field(default_factory=dict)
-    guard: str = "psnr"
-    max_loss: float = 0.0
-
-
-def validated_metrics(
-    names: Iterable[str],
-    scale: int,
-    device: torch.device | str = "cpu",
-    lpips_weights: str | None = None,
-) -> dict[str, MetricFunction]:
-    """Registered metrics by the field's convention: on Y, a border of ``scale`` pixels left out.
-
-    PSNR is always one of them: it decides which state is the best while G is pretrained.
-    """
-    settings = MetricSettings(scale, lpips_weights=lpips_weights, device=device)
-    return {name: metric_function(name, settings) for name in dict.fromkeys(["psnr", *names])}
 
 
 class TrainingSession:
@@ -159,7 +122,6 @@ class TrainingSession:
         self._keeps = any(each.keeps_artifacts for each in recorders)
         self.place = place or Place()
         self.phases = options.phases
-        self.frame = dict(frame or {})
         self.background = Background()
         self.pairs = data.held_out()
         scoring = scoring or Scoring(
@@ -203,6 +165,19 @@ class TrainingSession:
         )
         self.interruption = Interruption(self.checkpoints.save, share, training.log_interval)
         self.state = TrainingState(self._parts(extra))
+        self.contents = Contents(
+            self.networks,
+            self.state,
+            self.best,
+            self.phases,
+            {
+                **(frame or {}),
+                "scale": options.scale,
+                "channels": data.channels,
+                "data": data.fingerprint,
+            },
+            self._judged_by(),
+        )
         self.underway = Underway()
         # Handlers of one event are called in the order in which they are attached.
         self.handlers = (
@@ -230,6 +205,10 @@ class TrainingSession:
                 handler.attach(trainer)
         for recorder in self.recorders:
             recorder.info(self.description())
+
+    def _judged_by(self) -> dict[str, Any]:
+        held_out = self.data.fingerprint.get("validation", {})
+        return {"held_out": held_out.get("digest"), "score": self.options.schedule.score}
 
     def _parts(self, extra: Mapping[str, Any]) -> dict[str, Stateful]:
         """Everything that changes in training, by its name in a checkpoint."""
@@ -346,33 +325,13 @@ class TrainingSession:
 
     def description(self) -> dict[str, Any]:
         """What was resolved at run time, JSON-able."""
-        device = self.place.device
+        names = [*self.validation.metrics, *self.validation.set_metrics]
         return {
             "data": self.data.fingerprint,
             "skipped": self.data.skipped,
             "bicubic": self.bicubic,
-            INFO_KEY: described([*self.validation.metrics, *self.validation.set_metrics]),
-            "phases": {
-                "pretrain": self.phases.pretrain,
-                "warmup": self.phases.warmup,
-                "adversarial": self.phases.adversarial,
-            },
-            "parameters": {
-                name: sum(p.numel() for p in network.parameters())
-                for name, network in self.networks.items()
-            },
-            "device": {
-                "type": device.type,
-                "name": device_name(device),
-                "threads": torch.get_num_threads(),
-                "processes": self.place.share.count,
-            },
-            "versions": {
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "torchvision": torchvision.__version__,
-                "ignite": ignite.__version__,
-            },
+            INFO_KEY: described(names),
+            **described_run(self.networks, self.phases, self.place),
         }
 
     def _save_sheet(self, iteration: int, sheet: Image.Image) -> None:
@@ -388,63 +347,25 @@ class TrainingSession:
 
     # Checkpoints ----------------------------------------------------------------------------------
 
-    def _described(self) -> dict[str, Any]:
-        """What every checkpoint says of itself."""
-        configs = {name: getattr(n, "config", None) for name, n in self.networks.items()}
-        return about(
-            self.options.scale,
-            self.data.channels,
-            configs,
-            data=self.data.fingerprint,
-            judged_by=self.judged_by,
-            **self.frame,
-        )
-
-    @property
-    def judged_by(self) -> dict[str, Any]:
-        """What the best state's metrics hang on: those of another can't be compared with them."""
-        held_out = self.data.fingerprint.get("validation", {})
-        return {"held_out": held_out.get("digest"), "score": self.options.schedule.score}
-
     def _contents(self, completed: int | None = None) -> dict[str, Any] | None:
-        """Everything an exact resume needs, copied.
+        """A checkpoint's contents, or None where nobody keeps any.
 
         Args:
-            completed: updates made, where an error came during the next or after it, so that it
-                is not exact; None: all is as after an iteration.
+            completed: updates made, where an error came during the next or after it; None: all is
+                as after an iteration.
 
         Raises:
-            NonFiniteError: weights are not finite.
+            NonFiniteError: a loss, or the weights, are not finite.
         """
         self.scalars.check()
-        iteration = self.trainer.state.iteration if completed is None else completed
-        for name, network in self.networks.items():
-            if not all_finite(network.state_dict().values()):
-                raise NonFiniteError(
-                    f"training stopped: the {name}'s weights are not finite after iteration "
-                    f"{iteration} (lower the learning rate or adv_weight, or set optimization.clip)"
-                )
         if not self._keeps:
             return None
-        return training_contents(
-            {**self._described(), "trained_on": self.data.trained_on},
-            iteration,
-            self.phases.at(max(1, iteration)),
-            self.state.snapshot(),
-            tuple(self.networks),
-            exact=completed is None,
-        )
+        iteration = self.trainer.state.iteration if completed is None else completed
+        trained_on = self.data.trained_on
+        return self.contents.of_training(iteration, completed is None, trained_on=trained_on)
 
     def _best_contents(self) -> dict[str, Any] | None:
-        if self.best.weights is None or not self._keeps:
-            return None
-        return best_contents(
-            self._described(),
-            self.best.iteration,
-            self.phases.at(max(1, self.best.iteration)),
-            self.best.weights,
-            self.best.metrics,
-        )
+        return self.contents.of_best() if self._keeps else None
 
     def _save_checkpoint(self, name: str, contents: dict[str, Any]) -> bool:
         """Hand a checkpoint to every recorder; is it durable in all of them?"""
@@ -464,25 +385,9 @@ class TrainingSession:
         Raises:
             UserError: it is of other networks.
         """
-        for name, network in self.networks.items():
-            load_weights(network, checkpoint[name], f"resumed {name}")
-        theirs, ours = dict(checkpoint["trainer"]), self.state.parts
-        judged_by = checkpoint.get("judged_by")
-        if judged_by is not None and judged_by != self.judged_by:
-            theirs.pop("best", None)
-            theirs.pop("adversarial_weight", None)
-            self.validation.at_start = True
-            self._say(
-                "note: the resumed run was validated on other images or by another score: the best "
-                "state, its metrics and the adversarial weight's memory begin anew"
-            )
-        for name in self.state.load({name: theirs[name] for name in theirs if name in ours}):
-            self._say(f"note: the resumed run has another {name}; it begins anew")
-        if not checkpoint.get("exact", True):
-            self._say(
-                f"note: an error during an update saved iteration {checkpoint['iteration']}: from "
-                "there on, the run is not bit for bit the one it continues"
-            )
+        for note in self.contents.load(checkpoint):
+            self._say(note)
+        self.validation.at_start = not self.contents.is_comparable(checkpoint)
         # The lengths are this run's: a stored one would silently win over a changed config.
         self.trainer.load_state_dict(
             {
@@ -491,43 +396,6 @@ class TrainingSession:
                 "max_epochs": self._epochs(),
             }
         )
-
-
-class Underway:
-    """How far the trainer is in an update, for whoever has to save after an error.
-
-    Attributes:
-        completed: updates made when an update, or what follows one, is under way; None between two.
-    """
-
-    def __init__(self) -> None:
-        self.completed: int | None = None
-
-    def attach(self, trainer: Engine) -> None:
-        """Attach first; `over` last."""
-        trainer.add_event_handler(Events.ITERATION_STARTED, self._began)
-        trainer.add_event_handler(Events.ITERATION_COMPLETED, self._updated)
-
-    def _began(self, trainer: Engine) -> None:
-        self.completed = trainer.state.iteration - 1
-
-    def _updated(self, trainer: Engine) -> None:
-        self.completed = trainer.state.iteration
-
-    def over(self, trainer: Engine) -> None:
-        """All that follows an update is done."""
-        self.completed = None
-
-
-class AtIterationsEnd:
-    """A function of the engine, called when an iteration is completed."""
-
-    def __init__(self, function: Any) -> None:
-        self.function = function
-
-    def attach(self, trainer: Engine) -> None:
-        """Attach in the order in which it is to be called."""
-        trainer.add_event_handler(Events.ITERATION_COMPLETED, self.function)
 
 
 def _grouped(batches: Iterator[Any], size: int) -> Iterator[tuple[Any, ...]]:
