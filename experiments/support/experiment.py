@@ -332,6 +332,8 @@ def _logger() -> logging.Logger:
             handler.addFilter(_is_worth_saying)
             logger.addHandler(handler)
             logger.setLevel(level)
+    # An engine says of an exception what is raised, and told, anyway.
+    logging.getLogger("ignite").setLevel(logging.CRITICAL)
     sacreds = logging.getLogger("sacred")
     sacreds.propagate = False
     return sacreds

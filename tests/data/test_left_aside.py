@@ -45,6 +45,10 @@ LAYOUTS = {
     "RCAN": ("HR/x4/{}_HR_x4.png", "LR/LRBI/x4/{}_LRBI_x4.png"),
     "EDSR": ("GTmod12/{}.png", "LRbicx4/{}.png"),
     "camel": ("trainHR/{}.png", "trainLR/{}.png"),
+    "NTIRE": ("DIV2K_valid_HR/{}.png", "DIV2K_valid_LR_wild/{}x4w1.png"),
+    "RealSR": ("Canon/Train/4/Canon_{}_HR.png", "Canon/Train/4/Canon_{}_LR4.png"),
+    "DRealSR": ("train_HR/sony_{}_x4.png", "train_LR/sony_{}_x1.png"),
+    "Real-ESRGAN": ("gt/{}.png", "lq/{}.png"),
     "thumbnails": ("{}.jpg", "thumbs/{}.jpg"),
     "web": ("uploads/{}.jpg", "uploads/{}-75x50.jpg"),
     "capitals": ("{}.JPG", "Thumbnails/{}_thumb.JPG"),
@@ -99,6 +103,23 @@ def test_ordinary_images_are_never_taken_for_copies(tmp_path, photos, copy, kind
     data = dataset(tmp_path)
     assert len(labels(data)) == (10 if kind == "alone" else 20)
     assert "left aside" not in data.summary
+
+
+@pytest.mark.parametrize("kind", ["copies", "other content", "as large"])
+def test_folders_that_only_look_like_copies_are_told_and_learnt_from(
+    tmp_path, photos, caplog, kind
+):
+    for number, photo in enumerate(photos):
+        store(tmp_path / f"first/{number}.png", photo)
+        if kind == "other content":
+            photo = photos[number - 1]
+        photo.putpixel((0, 0), (1, 2, 3))
+        store(tmp_path / f"second/{number}.png", photo, 1 if kind == "as large" else 2)
+    with caplog.at_level(logging.WARNING, "tmd.data"):
+        data = dataset(tmp_path)
+    assert len(labels(data)) == 20
+    told = "second: its images look like smaller copies of those in " in caplog.text
+    assert told == (kind == "copies")
 
 
 def test_odd_entries_are_told_and_nothing_hangs(tmp_path, caplog):

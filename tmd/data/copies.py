@@ -7,10 +7,11 @@ a larger image of the same name and content.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import numpy as np
 import torch
@@ -23,15 +24,19 @@ from tmd.images import read_image, read_size
 
 COPIES = "smaller copies (LR images, thumbnails)"
 
-# DIV2K_train_LR_bicubic/X2, LRbicx4, testLR, x4, thumbs, low_res, ...
+# DIV2K_train_LR_bicubic/X2, LRbicx4, testLR, x4, lq, thumbs, small, ...
 _FOLDER = re.compile(
-    r"(?i:(?:^|[^a-z])lr(?:$|[^a-z]|bi|x)|^x[2-8]$|thumb|low[ _-]?res|previews?$)"
-    r"|[a-z]LR(?:$|[^a-zA-Z])"
+    r"(?i:(?:^|[^a-z])l[rq](?:$|[^a-z]|bi|x)|^x[2-8]$|thumb|low[ _-]?res|bicubic|downs(?:ampl|cal)"
+    r"|^(?:previews?|small|mini|low|half|quarter)$)|[a-z]LR(?:$|[^a-zA-Z])"
 )
-# 0001x2, baby_LRBI_x4, img_001_SRF_4_LR, photo_thumb, photo-150x150
+# DIV2K_train_HR, testHR, GTmod12
+_FOLDER_OF_ORIGINALS = re.compile(
+    r"(?i:(?:^|[^a-z])(?:hr|gt)(?:$|[^a-z]|mod))|[a-z]HR(?:$|[^a-zA-Z])"
+)
+# 0001x2, 0801x4w1, baby_LRBI_x4, Canon_001_LR4, img_001_SRF_4_LR, photo_thumb, photo-150x150
 _FILE = re.compile(
-    r"(?:[ _-]?x[2-8]|[ _-]lr(?:bi|bd|dn)?(?:[ _-]?x?[2-8])?|[ _-](?:thumb(?:nail)?|small|preview"
-    r"|low[ _-]?res)|-\d{2,4}x\d{2,4})$",
+    r"(?:[ _-]?x[1-8](?:[mdw]\d?)?|[ _-]l[rq](?:bi|bd|dn)?(?:[ _-]?x?[2-8])?"
+    r"|[ _-](?:thumb(?:nail)?|small|preview|low[ _-]?res)|-\d{2,4}x\d{2,4})$",
     re.IGNORECASE,
 )
 _ORIGINAL = re.compile(r"[ _-](?:hr|gt)(?:[ _-]?x?[2-8])?$", re.IGNORECASE)
@@ -40,6 +45,7 @@ _SCALE_IN_NAME = re.compile(r"_SRF_[2-8]$", re.IGNORECASE)
 _SIZES_COMPARED = 8
 _IMAGES_COMPARED = 3
 _CANDIDATES = 4
+_MOST_COMPARED = 20_000
 _LEAST_FACTOR = 1.5
 _SIDE = 32
 _LEAST_CORRELATION = 0.9
@@ -53,18 +59,23 @@ def smaller_copies(paths: PackedStrings, root: str, aside: Aside) -> np.ndarray:
         root: the folder that was searched.
         aside: is told of them, and of what only looks like copies by its name.
     """
-    marked: dict[tuple[str, str], list[int]] = defaultdict(list)
     names = list(paths)
-    folder_is_marked: dict[str, bool] = {}
+    marked: dict[tuple[str, str], list[int]] = defaultdict(list)
+    marks: dict[str, tuple[bool, bool]] = {}
     for index, path in enumerate(names):
         folder, name = os.path.split(path)
-        if folder not in folder_is_marked:
+        if folder not in marks:
             below = os.path.relpath(folder, root).split(os.sep)
-            folder_is_marked[folder] = any(_FOLDER.search(part) for part in below)
+            copies = any(map(_FOLDER.search, below))
+            marks[folder] = copies, not copies and any(map(_FOLDER_OF_ORIGINALS.search, below))
+        of_copies, of_originals = marks[folder]
         stem = os.path.splitext(name)[0]
-        tag = _FILE.search(stem)
-        if (tag or folder_is_marked[folder]) and not _ORIGINAL.search(stem):
+        tag = None if of_originals else _FILE.search(stem)
+        if (tag or of_copies) and not _ORIGINAL.search(stem):
             marked[folder, tag[0].lower() if tag else ""].append(index)
+    if len(names) <= _MOST_COMPARED:
+        unmarked = {*range(len(names))} - {index for group in marked.values() for index in group}
+        aside.doubts += _folders_alike([names[index] for index in sorted(unmarked)])
     if not marked:
         return np.empty(0, dtype=np.int64)
     originals = _originals(names, marked)
@@ -76,12 +87,40 @@ def smaller_copies(paths: PackedStrings, root: str, aside: Aside) -> np.ndarray:
             found += with_original
             aside.add(names[with_original[0]], COPIES, len(with_original))
             group = sorted({*group} - {*with_original})
-        if group and (folder_is_marked[folder] or verdict):
+        if group and (marks[folder][0] or verdict):
             aside.doubts.append(
                 f"{names[group[0]]}: by its name a smaller copy, as are {len(group) - 1} others, "
                 "but no larger image here has its content; learnt from"
             )
     return np.array(sorted(found), dtype=np.int64)
+
+
+def _folders_alike(names: list[str]) -> list[str]:
+    """A line on each folder whose images are smaller copies of another's, by nothing in its name.
+
+    Somebody may want to learn from several sizes.
+    """
+    by_name: dict[str, dict[str, str]] = defaultdict(dict)
+    for path in names:
+        folder, name = os.path.split(path)
+        by_name[os.path.splitext(name)[0].lower()][folder] = path
+    pairs: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for places in by_name.values():
+        if len(places) <= _CANDIDATES:  # else a name that numbers give, in any folder
+            for (one, path), (other, namesake) in itertools.combinations(sorted(places.items()), 2):
+                pairs[one, other].append((path, namesake))
+    images = Counter(map(os.path.dirname, names))
+    lines = []
+    for (one, other), alike in pairs.items():
+        if len(alike) < max(2, 0.8 * min(images[one], images[other])):
+            continue
+        for small, large in ((0, 1), (1, 0)):
+            if all(_is_smaller_copy(pair[small], pair[large], True) for pair in alike[:2]):
+                lines.append(
+                    f"{(one, other)[small]}: its images look like smaller copies of those in "
+                    f"{(one, other)[large]}; learnt from, unless dataset.root names what to take"
+                )
+    return lines
 
 
 def _originals(names: list[str], marked: dict[tuple[str, str], list[int]]) -> dict[str, list[str]]:
