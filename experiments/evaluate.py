@@ -18,9 +18,8 @@ from __future__ import annotations
 
 import re
 import sys
-import tempfile
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +150,7 @@ def resolve(metrics: Any, lpips_weights: Any, border: int | None, device: str) -
 
 @ex.capture
 def trained_generators(run: Any, checkpoint: Any, device: str) -> list[Trained]:
+    """Trained generators of the runs and files that are evaluated."""
     place = available_device(device)
     return [
         *(_open_trained(str(spec), None, ex.store, place) for spec in several(run)),
@@ -188,7 +188,7 @@ def common_channels() -> int:
 
 @ex.capture
 def build_measurement(scale: int, measurement: Any, seed: int) -> Measurement | None:
-    """What makes LR, or None for the benchmark's own LR or bicubic."""
+    """Measurement that makes LR, or None for the benchmark's own LR or bicubic."""
     if measurement is None:
         return None
     if measurement == "run":
@@ -203,6 +203,7 @@ def build_measurement(scale: int, measurement: Any, seed: int) -> Measurement | 
 
 @ex.capture
 def open_benchmarks(benchmark: Any, scale: int, lr_root: Any) -> list[Benchmark]:
+    """Benchmarks that are evaluated on."""
     return [open_benchmark(str(root), scale, lr_root) for root in several(benchmark)]
 
 
@@ -215,7 +216,7 @@ def build_systems(
     tile: int | None,
     self_ensemble: bool,
 ) -> dict[str, System]:
-    """What is evaluated, by the name of its columns."""
+    """Systems by the name of their columns."""
     common_channels()
     systems = [
         (one.name, network(one.generator, tile, self_ensemble)) for one in trained_generators()
@@ -254,6 +255,7 @@ def main(
     device: str,
     save_images: bool | str,
 ) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Print and record a table of each benchmark; return the means."""
     record = Record(_run, save_images)
     benchmarks = open_benchmarks(scale=scale)
     systems = build_systems(benchmarks=benchmarks, scale=scale)
@@ -289,7 +291,8 @@ def main(
             record.table(name, table)
             left_out[plain(name)] = table.left_out()
             results[plain(name)] = {plain(key): value for key, value in table.means().items()}
-    _run.info["left_out"] = {name: reasons for name, reasons in left_out.items() if reasons}
+    if any(left_out.values()):
+        _run.info["left_out"] = left_out
     if _run._id is not None:
         print(f"recorded as run {_run._id}")
     return results
@@ -312,6 +315,7 @@ class Record:
     def image(
         self, benchmark: str, system: str, sample: Sample, sr: Any, values: dict[str, float | None]
     ) -> None:
+        """Keep the values of one result, and the result if asked for."""
         series = f"{plain(benchmark)}.{plain(system)}"
         step = self.steps[series] = self.steps.get(series, -1) + 1
         for metric, value in values.items():
@@ -322,18 +326,17 @@ class Record:
             write_image(folder / f"{sample.name}.png", sr)
         elif self.save_images:
             name = f"{plain(benchmark)}_{plain(system)}_{plain(sample.name)}.png"
-            with tempfile.TemporaryDirectory(prefix="tmd-") as scratch:
-                write_image(Path(scratch) / name, sr)
-                self.artifacts.save(name, Path(scratch) / name)
+            self.artifacts.save(name, lambda path: write_image(path, sr))
 
     def table(self, benchmark: str, table: Table) -> None:
-        if not self.artifacts:
-            return
-        with tempfile.TemporaryDirectory(prefix="tmd-") as scratch:
-            for suffix, text in (("csv", table.to_csv()), ("md", table.to_markdown())):
-                path = Path(scratch) / f"{plain(benchmark)}.{suffix}"
-                path.write_text(text, encoding="utf-8")
-                self.artifacts.save(path.name, path)
+        """Keep a benchmark's table as CSV and Markdown."""
+        for suffix, text in (("csv", table.to_csv()), ("md", table.to_markdown())):
+            write = partial(_write_text, text)
+            self.artifacts.save(f"{plain(benchmark)}.{suffix}", write)
+
+
+def _write_text(text: str, path: Path) -> None:
+    path.write_text(text, encoding="utf-8")
 
 
 def plain(name: str) -> str:
@@ -342,7 +345,7 @@ def plain(name: str) -> str:
 
 
 def describe(benchmarks: list[Benchmark]) -> dict[str, Any]:
-    """The benchmarks for the record."""
+    """Benchmarks for the record."""
     names = distinct(benchmark.name for benchmark in benchmarks)
     return {
         "benchmarks": {
@@ -360,7 +363,7 @@ def describe(benchmarks: list[Benchmark]) -> dict[str, Any]:
 def describe_systems(
     run: Any, checkpoint: Any, method: Any, sr_root: Any
 ) -> dict[str, dict[str, Any]]:
-    """What was evaluated for the record; trained generators with their iteration."""
+    """Systems for the record; trained generators with their iteration."""
     sources = [
         *(f"run {without_credentials(str(spec))}" for spec in several(run)),
         *(f"checkpoint {path}" for path in several(checkpoint)),

@@ -147,6 +147,7 @@ def _check_sizes(sample: Sample, scale: int) -> None:
 
 
 def size_text(path: Path) -> str:
+    """Height and width of a file's image as text, ``48×60``."""
     return "×".join(str(side) for side in read_size(path))
 
 

@@ -156,7 +156,7 @@ def comparison_sheet(
 def telling_regions(
     guess: Tensor, hr: Tensor, size: int, count: int, scale: int = 1
 ) -> list[Region]:
-    """Where results can differ: the squares in which ``guess``, bicubic say, is furthest from HR.
+    """Squares in which ``guess``, bicubic say, is furthest from HR: there results can differ.
 
     Args:
         guess, hr: (C, H, W) in [0, 1].

@@ -1,4 +1,4 @@
-"""How much the adversarial loss weighs, iteration by iteration."""
+"""Weight of the adversarial loss, iteration by iteration."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class AdversarialWeight:
         self.phases = phases
 
     def attach(self, trainer: Engine) -> None:
+        """Set the weight before each update."""
         trainer.add_event_handler(Events.ITERATION_STARTED, self._set)
 
     def _set(self, trainer: Engine) -> None:
@@ -40,6 +41,7 @@ class AdversarialWeight:
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
+        """State of schedules that remember."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -51,6 +53,7 @@ class ConstantWeight(AdversarialWeight):
     """``target`` from the first adversarial update on."""
 
     def at(self, iteration: int) -> float:
+        """Return ``target``."""
         return self.target
 
 
@@ -77,13 +80,19 @@ class RampedWeight(AdversarialWeight):
 
 @ADVERSARIAL_WEIGHTS.register("linear")
 class LinearWeight(RampedWeight):
+    """Linear ramp; see `RampedWeight`."""
+
     def at(self, iteration: int) -> float:
+        """Return the ramp's value."""
         return self.target * (self.start + (1 - self.start) * self.progress(iteration))
 
 
 @ADVERSARIAL_WEIGHTS.register("exponential")
 class ExponentialWeight(RampedWeight):
+    """Exponential ramp; see `RampedWeight`."""
+
     def at(self, iteration: int) -> float:
+        """Return the ramp's value."""
         return self.target * self.start ** (1 - self.progress(iteration))
 
 
@@ -130,6 +139,7 @@ class AdaptiveWeight(AdversarialWeight):
         self.best_state: Any = None
 
     def at(self, iteration: int) -> float:
+        """Return the weight since the last validation."""
         return self.weight
 
     def attach(self, trainer: Engine) -> None:
@@ -157,10 +167,12 @@ class AdaptiveWeight(AdversarialWeight):
             self.worse = 0
 
     def state_dict(self) -> dict[str, Any]:
+        """Weight, count of validations without a new best, and the best state."""
         return {"weight": self.weight, "worse": self.worse, "best_state": self.best_state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         # A run resumed with another schedule finds nothing of its own here.
+        """Go on as where the state was taken."""
         self.weight = state.get("weight", self.weight)
         self.worse = state.get("worse", 0)
         self.best_state = state.get("best_state")

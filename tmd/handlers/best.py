@@ -70,6 +70,7 @@ class Best:
         return allowed and metrics["score"] < self.metrics["score"]
 
     def state_dict(self) -> dict[str, Any]:
+        """Metrics and weights of the best state."""
         return {
             "figures": self.metrics,  # the key of earlier builds' checkpoints
             "pretrained": self.pretrained,
@@ -78,6 +79,7 @@ class Best:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on as where the state was taken."""
         self.metrics = state["figures"]
         self.pretrained = state["pretrained"]
         self.iteration = state["iteration"]

@@ -52,6 +52,7 @@ class Checkpoints:
         self._kept: list[str] = []
 
     def attach(self, trainer: Engine) -> None:
+        """Attach after everything whose state is saved."""
         trainer.add_event_handler(Events.STARTED, self._save_best)
         trainer.add_event_handler(TrainingEvents.VALIDATED, self._save_if_best)
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self._save_if_due)

@@ -31,6 +31,7 @@ class Freezing:
         self._layers: FrozenLayers | None = None
 
     def attach(self, trainer: Engine) -> None:
+        """Freeze and release before updates."""
         trainer.add_event_handler(Events.ITERATION_STARTED, self)
 
     def __call__(self, trainer: Engine) -> None:
@@ -43,7 +44,9 @@ class Freezing:
             self._layers = None
 
     def state_dict(self) -> dict[str, Any]:
+        """Names of the parameters that are always trained."""
         return {"trainable": self.trainable}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on as where the state was taken."""
         self.trainable = state["trainable"]

@@ -97,10 +97,12 @@ class ImageHistory:
 
     def state_dict(self) -> dict[str, Any]:
         # A copy: the state outlives the next `mix` where it is kept in memory.
+        """Images and counters."""
         images = None if self.images is None else self.images[: self.count].cpu().clone()
         return {"images": images, "calls": self.calls, "random": self.random.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on as where the state was taken."""
         self.calls = state["calls"]
         self.random.set_state(state["random"].cpu())
         self.images, self.count = None, 0

@@ -53,6 +53,7 @@ class Interruption:
         self.requested: int | None = None
 
     def attach(self, trainer: Engine) -> None:
+        """Attach last: all that follows an update is done when it ends."""
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self._stop_if_requested)
 
     def __enter__(self) -> Interruption:

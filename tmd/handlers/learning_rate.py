@@ -82,7 +82,7 @@ class LearningRate:
         self.decay = DECAYS[decay](ratio) if decay != "steps" else None
 
     def factor(self, iteration: int) -> float:
-        """What the initial rates are multiplied by for update ``iteration`` (the first is 1)."""
+        """Factor of the initial rates for update ``iteration`` (the first is 1)."""
         return min(1.0, iteration / (self.rise + 1)) * self._decayed(iteration)
 
     def _decayed(self, iteration: int) -> float:
@@ -96,6 +96,7 @@ class LearningRate:
         return self.decay((iteration - 1 - start) / max(1, length))
 
     def attach(self, trainer: Engine) -> None:
+        """Set the rates before each update."""
         trainer.add_event_handler(Events.ITERATION_STARTED, self)
 
     def __call__(self, trainer: Engine) -> None:

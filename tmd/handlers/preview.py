@@ -32,6 +32,7 @@ class Preview:
         self.save = save
 
     def attach(self, trainer: Engine) -> None:
+        """Draw after each validation."""
         trainer.add_event_handler(TrainingEvents.VALIDATED, self)
 
     def __call__(self, trainer: Engine) -> None:

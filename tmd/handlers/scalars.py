@@ -1,4 +1,4 @@
-"""What a step returned, averaged over an interval, read from the device once."""
+"""Scalars that a step returned, averaged over an interval, read from the device once."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ class ScalarLog:
         self._rows: list[tuple[int, dict[str, float]]] = []
 
     def attach(self, trainer: Engine) -> None:
+        """Attach before what reads ``engine.state.scalars``."""
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
 
     def _collect(self, trainer: Engine) -> None:
@@ -80,9 +81,11 @@ class ScalarLog:
                     )
 
     def state_dict(self) -> dict[str, Any]:
+        """Rows of the interval under way."""
         self.check()
         return {"rows": list(self._rows)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on as where the state was taken."""
         self._pending = []
         self._rows = list(state["rows"])

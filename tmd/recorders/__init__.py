@@ -1,4 +1,4 @@
-"""Where a run is recorded: one protocol, one tracker a file, made by name.
+"""Records of a run: one protocol, one tracker a file, made by name.
 
 A session calls every recorder alike. The run's own record, Sacred's or a `Folder`, comes first and
 must not fail; trackers are `Guarded`, and may.

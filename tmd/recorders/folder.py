@@ -54,9 +54,11 @@ class Folder:
         self._tried(self._append)
 
     def image(self, name: str, image: Image.Image, iteration: int) -> None:
+        """Write a picture as PNG."""
         self.artifact(name, image.save)
 
     def artifact(self, name: str, write: Callable[[Path], None]) -> bool:
+        """Write a file; False if it could not be, and nothing is half written."""
         if name != Path(name).name:
             raise ValueError(f"artifact {name!r}: must be the name of a file, without folders")
 
@@ -67,6 +69,7 @@ class Folder:
         return self._tried(keep)
 
     def remove(self, name: str) -> None:
+        """Delete an artifact, if it is there."""
         (self.folder / name).unlink(missing_ok=True)
 
     def close(self) -> None:

@@ -78,12 +78,15 @@ class Guarded:
     # Called by the training -----------------------------------------------------------------------
 
     def info(self, values: Mapping[str, Any]) -> None:
+        """Hand over."""
         self._add(_Call("info", (dict(values),)))
 
     def metrics(self, group: str, values: Mapping[str, float], iteration: int) -> None:
+        """Hand over."""
         self._add(_Call("metrics", (group, dict(values), iteration)))
 
     def image(self, name: str, image: Image.Image, iteration: int) -> None:
+        """Hand over; of many that wait, the newest."""
         self._add(_Call("image", (name, image, iteration)))
 
     def artifact(self, name: str, write: Callable[[Path], None]) -> bool:

@@ -55,13 +55,16 @@ class MLflow:
                 logger.log_text(json.dumps(value, indent=2, default=str), f"info/{key}.json")
 
     def metrics(self, group: str, values: Mapping[str, float], iteration: int) -> None:
+        """Log as ``group/name``."""
         tagged = {f"{group}/{name}": value for name, value in values.items()}
         self._logger().log_metrics(tagged, step=iteration)
 
     def image(self, name: str, image: Image.Image, iteration: int) -> None:
+        """Keep as an artifact below ``images``."""
         self._logger().log_image(image, f"images/{name}")
 
     def artifact(self, name: str, write: Callable[[Path], None]) -> bool:
+        """Keep a file."""
         with tempfile.TemporaryDirectory(prefix="tmd-") as scratch:
             path = Path(scratch) / name
             write(path)
@@ -72,6 +75,7 @@ class MLflow:
         """Nothing: MLflow keeps what it was given."""
 
     def close(self) -> None:
+        """End the run with the status that `info` was told."""
         if self._opened is not None:
             import mlflow
 

@@ -44,6 +44,7 @@ class TensorBoard:
         """Nothing: TensorBoard shows numbers and pictures."""
 
     def metrics(self, group: str, values: Mapping[str, float], iteration: int) -> None:
+        """Write scalars ``group/name``."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         tagged = {f"{group}/{name}": value for name, value in values.items()}
@@ -51,6 +52,7 @@ class TensorBoard:
         self._write(Summary(value=points), iteration)
 
     def image(self, name: str, image: Image.Image, iteration: int) -> None:
+        """Write a picture, called as its series."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         content = io.BytesIO()
@@ -71,6 +73,7 @@ class TensorBoard:
         """Nothing: there are no artifacts."""
 
     def close(self) -> None:
+        """Close the event file."""
         if self._file is not None:
             self._file.close()
             self._file = None

@@ -46,14 +46,17 @@ class WandB:
             self._logger().run.config.update({"info": {**known, **values}}, allow_val_change=True)
 
     def metrics(self, group: str, values: Mapping[str, float], iteration: int) -> None:
+        """Log as ``group/name``, over ``iteration``."""
         tagged = {f"{group}/{name}": value for name, value in values.items()}
         self._logger().log({**tagged, "iteration": iteration})
 
     def image(self, name: str, image: Image.Image, iteration: int) -> None:
+        """Log a picture, called as its series."""
         logger = self._logger()
         logger.log({series(name): logger.Image(image), "iteration": iteration})
 
     def artifact(self, name: str, write: Callable[[Path], None]) -> bool:
+        """Keep a file as an artifact of kind model."""
         logger = self._logger()
         with tempfile.TemporaryDirectory(prefix="tmd-") as scratch:
             path = Path(scratch) / name
@@ -67,6 +70,7 @@ class WandB:
         """Nothing: wandb keeps what it was given."""
 
     def close(self) -> None:
+        """End the run, with exit code 1 unless it was completed."""
         if self._opened is not None:
             self._opened.run.finish(exit_code=0 if self.status == "COMPLETED" else 1)
 

@@ -205,6 +205,8 @@ class TrainingSession:
                 handler.attach(trainer)
         for recorder in self.recorders:
             recorder.info(self.description())
+        if flat := self.validation.left_out:
+            self._say(f"note: held out, but of one level and so in no mean: {', '.join(flat)}")
 
     def _judged_by(self) -> dict[str, Any]:
         held_out = self.data.fingerprint.get("validation", {})
@@ -330,6 +332,7 @@ class TrainingSession:
             "data": self.data.fingerprint,
             "skipped": self.data.skipped,
             "bicubic": self.bicubic,
+            "left_out": self.validation.left_out,
             INFO_KEY: described(names),
             **described_run(self.networks, self.phases, self.place),
         }
