@@ -82,7 +82,7 @@ def test_a_disk_that_fills_is_said_once_and_no_point_is_lost_once_it_has_room(tm
     assert 15_000 < report["size"] <= 20_000
     assert report["failures"] >= 3
     assert "lost" not in report
-    assert steps == list(range(1000))
+    assert sorted(steps) == list(range(1000))
     (line,) = lines
     assert line.startswith("warning: tensorboard: OSError")
     assert "the training goes on" in line

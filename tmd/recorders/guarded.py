@@ -151,8 +151,9 @@ class Guarded:
                 continue
             tries += 1
             if (tries > 1 or self._closing) and self._works_with_another():
-                self._lose(1)  # not the tracker is at fault, but this call
-                _discard(call)
+                if not self._works(call):  # not the tracker is at fault, but this call
+                    self._lose(1)
+                    _discard(call)
                 tries = 0
                 continue
             with self._change:
