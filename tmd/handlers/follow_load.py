@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 from tqdm import tqdm
 
 from tmd.acceleration.threads import ThreadWatch
-from tmd.training.events import TrainingEvents
 
 
 class FollowLoad:
-    """Looks at the load at the log points; says in a line what it finds, or changes.
+    """Looks at the load every few seconds; says in a line what it finds, or changes.
+
+    After any iteration, not at the log points alone: on a machine that has become busy these can
+    be minutes apart.
 
     Args:
         adaptive: change the number of threads, which changes the bits; else advise, once.
@@ -23,10 +25,10 @@ class FollowLoad:
         self.watch = watch or ThreadWatch(adaptive)
 
     def attach(self, trainer: Engine) -> None:
-        """Look at each log point."""
-        trainer.add_event_handler(TrainingEvents.LOGGED, self)
+        """Look after each iteration."""
+        trainer.add_event_handler(Events.ITERATION_COMPLETED, self)
 
     def __call__(self, trainer: Engine) -> None:
-        """Follow the load; costs nothing until it is due."""
+        """Follow the load; costs a microsecond until it is due."""
         if line := self.watch.look():
             tqdm.write(line, file=sys.stderr)
