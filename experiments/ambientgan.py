@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from experiments.support.beginning import begin, check_beginning, inherited_config
 from experiments.support.checks import check_experiment, check_training, resolved
 from experiments.support.experiment import Experiment
 from experiments.support.resume import (
@@ -70,6 +71,7 @@ PARTS = (
 
 ex = Experiment("ambientgan", ingredients=[part.ingredient for part in PARTS])
 ex.starting_point = "unsupervised"
+ex.bases = {"start_from": inherited_config}
 
 #: What a loss can be a function of here: nobody has HR of what LR shows.
 GIVEN = ("sr", "lr")
@@ -87,6 +89,7 @@ def config():
     device = "auto"  # cpu, cuda, cuda:1, ...; auto: a GPU if there is one
     deterministic = False  # the same bits again on a GPU, for some speed
     resume = None  # a run to continue: 3, runs/3, mongodb://host/db#3
+    start_from = None  # networks to begin with: a run, a checkpoint's file, photos_x4; their config
 
 
 @ex.named_config
@@ -160,6 +163,7 @@ def check(
     device: str,
     deterministic: bool,
     resume: Any,
+    start_from: Any,
 ) -> None:
     device = check_experiment(scale, adv_weight, seed, device, deterministic)
     images, model = dataset.options(), ambient.options()
@@ -174,11 +178,13 @@ def check(
     total = check_training(adv_weight, device, GIVEN)
     for each in discriminators.values():
         losses.options().check_discriminator(each)
+    configs: Any = {"generator": network.config, "discriminator": discriminators.config}
     if resume is not None:
         _, state = resume_point(resume, ex.store)
-        configs: Any = {"generator": network.config, "discriminator": discriminators.config}
         check_same_networks(resume, state, configs)
         check_unfinished(resume, state, total)
+    else:
+        check_beginning(start_from, None, ex.store, configs["generator"])
 
 
 @lru_cache(maxsize=1)
@@ -201,6 +207,7 @@ def train(
     device: str,
     deterministic: bool,
     resume: Any,
+    start_from: Any,
 ) -> dict[str, float]:
     resumed = None if resume is None else resume_point(resume, ex.store)
     place = start(seed, device, deterministic)
@@ -219,10 +226,12 @@ def train(
     )
     built = generator.options().create(scale, data.channels)
     discriminators = model.discriminators(discriminator.options(), data.channels)
-    networks = {
-        "generator": place.prepared(built),
-        "discriminator": place.prepared(discriminators),
-    }
+    networks = {"generator": built, "discriminator": discriminators}
+    if resume is None:
+        begun = begin(start_from, None, ex.store, networks)
+        networks = begun.networks
+        _run.info.update(begun.info)
+    networks = {name: place.prepared(network) for name, network in networks.items()}
     updaters = optimization.options().updaters(
         {"g": networks["generator"], "d": networks["discriminator"]}
     )

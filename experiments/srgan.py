@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from experiments.support import configs
-from experiments.support.beginning import begin, check_beginning
+from experiments.support.beginning import begin, check_beginning, inherited_config
 from experiments.support.checks import (
     check_dataset,
     check_experiment,
@@ -58,6 +58,8 @@ PARTS = (
 )
 
 ex = Experiment("srgan", ingredients=[part.ingredient for part in PARTS])
+
+ex.bases = {"start_from": inherited_config}
 
 
 @ex.config

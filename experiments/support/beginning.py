@@ -22,6 +22,7 @@ from tmd.models.growth import (
     grow_discriminator,
     trained_after_growth,
 )
+from tmd.shipped import shipped_networks
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,13 @@ def open_parent(spec: Any, store: str) -> Parent:
     if (path := network_file(spec)) is not None:
         state = load_checkpoint(path)
         return Parent(str(spec), state, state if state.get("discriminator") else None)
-    record = open_run(spec, store=store)
+    try:
+        record = open_run(spec, store=store)
+    except UserError as problem:
+        raise UserError(
+            f"{spec}: no file, none of the networks that come along "
+            f"({', '.join(shipped_networks())}), and no run ({problem})"
+        ) from None
     best = load_checkpoint(best_checkpoint(record))
     newest = sorted(filter(is_checkpoint, record.artifacts()))[-1:]
     return Parent(

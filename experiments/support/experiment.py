@@ -62,11 +62,14 @@ class Experiment(sacred.Experiment):
         store: where the run being made looks for others by their number.
         starting_point: a named config that every run begins with, for what this experiment has
             other defaults of than its ingredients.
+        bases: by key, (its value, store) -> config entries that the run then begins with, where it
+            doesn't resume another.
     """
 
     recorded = True
     store = DEFAULT_STORE
     starting_point: str | None = None
+    bases: Mapping[str, Callable[[Any, str], Mapping[str, Any]]] = {}
 
     _from_command_line = False
     _given: Mapping[str, Any] = {}
@@ -203,6 +206,11 @@ class Experiment(sacred.Experiment):
         configs: list[Any] = [self._find_config(name) for name in named_configs]
         if (resume := updates.get("resume")) is not None:
             configs.insert(0, self._inherited_config(resume))
+        else:
+            for key, base in self.bases.items():
+                if (value := updates.get(key)) is not None:
+                    entries = plain_config(dict(base(value, self.store)), f"{key}={value}")
+                    configs.insert(0, (self, ConfigDict(entries)))
         if self.starting_point is not None:
             configs.insert(0, self._find_config(self.starting_point))
 

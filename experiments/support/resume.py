@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,32 +10,11 @@ import torch
 from observers import RunRecord, open_run
 from tmd.acceleration.autotune import fastest
 from tmd.acceleration.speed import Speed
-from tmd.checkpoints import checkpoints_in, load_checkpoint
+from tmd.checkpoints import newest_checkpoint
 from tmd.errors import UserError
 from tmd.hardware import device_name
 
 Resumed = tuple[RunRecord, dict[str, Any]]
-
-
-def newest_checkpoint(record: RunRecord) -> dict[str, Any]:
-    """The contents of the last checkpoint of a run that can be read.
-
-    Raises:
-        UserError: the run has none.
-    """
-    names = checkpoints_in(record.artifacts())[::-1]
-    if not names:
-        raise UserError(
-            f"resume={record.spec}: run {record.id} has no checkpoint (status {record.status})"
-        )
-    for older_remain, name in zip(reversed(range(len(names))), names, strict=True):
-        try:
-            return load_checkpoint(record.local_path(name))
-        except UserError as problem:
-            if not older_remain:
-                raise
-            print(f"warning: {problem}; taking the one before it", file=sys.stderr)
-    raise AssertionError("unreachable")
 
 
 def find_resume_point(resume: Any, store: str, experiment: str) -> Resumed:
@@ -46,7 +24,11 @@ def find_resume_point(resume: Any, store: str, experiment: str) -> Resumed:
         UserError: no such run, no checkpoint, or one of another experiment.
     """
     record = open_run(resume, store=store)
-    state = newest_checkpoint(record)
+    state = newest_checkpoint(record.artifacts(), record.local_path)
+    if state is None:
+        raise UserError(
+            f"resume={record.spec}: run {record.id} has no checkpoint (status {record.status})"
+        )
     if state["experiment"] != experiment:
         raise UserError(
             f"resume={resume}: run {record.id} is one of {state['experiment']}.py, "

@@ -1,6 +1,11 @@
 """Checkpoint files: their names, what is in them, how they are written and read."""
 
-from tmd.checkpoints.format import load_checkpoint, load_generator, save_checkpoint
+from tmd.checkpoints.format import (
+    load_checkpoint,
+    load_generator,
+    newest_checkpoint,
+    save_checkpoint,
+)
 from tmd.checkpoints.names import (
     BEST,
     checkpoint_name,
@@ -19,6 +24,7 @@ __all__ = [
     "load_checkpoint",
     "load_generator",
     "load_weights",
+    "newest_checkpoint",
     "save_checkpoint",
     "sheet_iteration",
     "sheet_name",

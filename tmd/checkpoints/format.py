@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import torch
 from torch import nn
 
 from tmd.checkpoints.contents import FORMAT, VERSION
+from tmd.checkpoints.names import checkpoints_in
 from tmd.checkpoints.safetensors import read_safetensors
 from tmd.errors import UserError
 from tmd.files import replacing
@@ -60,6 +63,27 @@ def load_checkpoint(
             f"checkpoint {path}: format version {state['version']}, this code reads up to {VERSION}"
         )
     return state
+
+
+def newest_checkpoint(names: Iterable[str], locate: Callable[[str], Path]) -> dict[str, Any] | None:
+    """The contents of the newest checkpoint that can be read; None where there is none.
+
+    Args:
+        names: of files, checkpoints among them.
+        locate: the file of a name.
+
+    Raises:
+        UserError: none of them can be read.
+    """
+    newest_first = checkpoints_in(names)[::-1]
+    for name in newest_first:
+        try:
+            return load_checkpoint(locate(name))
+        except UserError as problem:
+            if name == newest_first[-1]:
+                raise
+            print(f"warning: {problem}; taking the one before it", file=sys.stderr)
+    return None
 
 
 def load_generator(

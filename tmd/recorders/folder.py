@@ -10,6 +10,7 @@ from typing import Any
 
 from PIL import Image
 
+from tmd.checkpoints import newest_checkpoint
 from tmd.files import replacing, replacing_path, sweep_leftovers, write_json
 
 
@@ -71,6 +72,15 @@ class Folder:
     def remove(self, name: str) -> None:
         """Delete an artifact, if it is there."""
         (self.folder / name).unlink(missing_ok=True)
+
+    def newest_checkpoint(self) -> dict[str, Any] | None:
+        """The contents of the newest checkpoint in the folder, to go on from; None: there is none.
+
+        Raises:
+            UserError: none of them can be read.
+        """
+        names = [path.name for path in self.folder.iterdir()]
+        return newest_checkpoint(names, lambda name: self.folder / name)
 
     def close(self) -> None:
         """Try once more to write what could not be written."""

@@ -18,6 +18,7 @@ from tmd.acceleration.threads import ADAPTIVE
 from tmd.checkpoints import save_checkpoint, sheet_name
 from tmd.data.measured import Pair
 from tmd.distributed import Share, disconnect, equalise_buffers
+from tmd.errors import UserError
 from tmd.handlers import (
     AtIterationsEnd,
     Background,
@@ -386,8 +387,13 @@ class TrainingSession:
         """Go on where ``checkpoint`` was saved.
 
         Raises:
-            UserError: it is of other networks.
+            UserError: it is of other networks, or the last one of a run of this length.
         """
+        if checkpoint["iteration"] >= self.phases.total:
+            raise UserError(
+                f"the checkpoint is finished: iteration {checkpoint['iteration']} of "
+                f"{self.phases.total}; give the schedule more"
+            )
         for note in self.contents.load(checkpoint):
             self._say(note)
         self.validation.at_start = not self.contents.is_comparable(checkpoint)
