@@ -7,6 +7,7 @@ the GPU, differentiable, and deterministic in its backward pass.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 
 import torch
@@ -55,9 +56,17 @@ def imresize_uint8(x: torch.Tensor, scale: float | tuple[int, int]) -> torch.Ten
     if x.dim() == 3:
         return imresize_uint8(x[None], scale)[0]
     for dim, length, factor in _plan(x, scale):
-        exact = _resize_axis(x.double(), dim, length, factor, antialias=True)
-        # MATLAB rounds halves up, torch.round to even.
-        x = exact.add_(0.5).floor_().clamp_(0, 255).to(torch.uint8)
+        # A block at a time: as float64, a large image would take eight times its memory.
+        shape = list(x.shape)
+        shape[dim] = length
+        whole = torch.empty(shape, dtype=torch.uint8, device=x.device)
+        first = 0
+        for exact in _resized_blocks(x, dim, length, factor, torch.float64):
+            block = whole.narrow(dim, first, exact.shape[dim])
+            # MATLAB rounds halves up, torch.round to even.
+            block.copy_(exact.add_(0.5).floor_().clamp_(0, 255))
+            first += exact.shape[dim]
+        x = whole
     return x
 
 
@@ -80,15 +89,26 @@ def _plan(x: torch.Tensor, scale: float | tuple[int, int]) -> list[tuple[int, in
 def _resize_axis(
     x: torch.Tensor, dim: int, length: int, factor: float, antialias: bool
 ) -> torch.Tensor:
-    pieces = []
+    pieces = list(_resized_blocks(x, dim, length, factor, x.dtype, antialias))
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim)
+
+
+def _resized_blocks(
+    x: torch.Tensor,
+    dim: int,
+    length: int,
+    factor: float,
+    dtype: torch.dtype,
+    antialias: bool = True,
+) -> Iterator[torch.Tensor]:
+    """The result in blocks along ``dim``, computed in ``dtype``."""
     # Autocast would compute the products in half precision, and LR images would be off by levels.
     with torch.autocast(x.device.type, enabled=False):
         for start, stop, matrix in _matrices(
-            x.shape[dim], length, factor, antialias, x.dtype, x.device
+            x.shape[dim], length, factor, antialias, dtype, x.device
         ):
-            piece = x.narrow(dim, start, stop - start)
-            pieces.append(matrix @ piece if dim == -2 else piece @ matrix.T)
-    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim)
+            piece = x.narrow(dim, start, stop - start).to(dtype)
+            yield matrix @ piece if dim == -2 else piece @ matrix.T
 
 
 @lru_cache(maxsize=64)

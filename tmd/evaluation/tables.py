@@ -24,11 +24,14 @@ from tmd.metrics import (
     metric,
     metric_function,
 )
+from tmd.metrics.fidelity import AT_ONCE
 from tmd.metrics.functions import MetricFunction, value_of_image
 
 Report = Callable[[Sample, str, Tensor, dict[str, float | None]], None]
 #: Pixels of an image's side, within the border, of which every metric can be computed.
 ENOUGH = 64
+#: Metrics that take images of 8 bits as they are.
+TAKE_LEVELS = ("psnr", "ssim", "spectral")
 
 
 def metrics_at_hand(lpips_weights: PathLike | None = None) -> list[str]:
@@ -158,7 +161,7 @@ def evaluate(
         row = table.rows[sample.name] = {}
         try:
             lr, hr = read_pair(sample, benchmark.scale, channels, measurement, index)
-            if is_flat(to_float(hr)):
+            if is_flat(hr):
                 table.flat.add(sample.name)
             for name, system in systems.items():
                 sr = system(sample, lr)[:, : hr.shape[1], : hr.shape[2]]
@@ -219,5 +222,11 @@ def compare(
         sr, hr: (C, H, W) uint8.
         functions: see `tmd.metrics.metric_function`.
     """
-    a, b = (to_float(image.to(device))[None] for image in (sr, hr))
-    return {name: value_of_image(function, a, b) for name, function in functions.items()}
+    levels = [image.to(device)[None] for image in (sr, hr)]
+    # As floats, two large images would take more memory than all that is computed of them.
+    in_bands = TAKE_LEVELS if hr[0].numel() > AT_ONCE else ()
+    floats = [] if set(functions) <= set(in_bands) else [to_float(image) for image in levels]
+    return {
+        name: value_of_image(function, *(levels if name in in_bands else floats))
+        for name, function in functions.items()
+    }

@@ -10,13 +10,17 @@ So that no image owns a mean: PSNR is 100 dB at most (as in Ignite), images that
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import torch
 from torch import Tensor
 
 from tmd.errors import UserError, check_choice
-from tmd.images import rgb_to_y
+from tmd.images import rgb_to_y, to_float
 from tmd.metrics.registry import register
 
+#: Pixels of a batch that are compared at once; more go in bands of rows of so many.
+AT_ONCE, BAND = 1 << 24, 1 << 21
 CHANNELS = ("y", "y-full", "rgb")
 SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
@@ -31,9 +35,27 @@ class TooSmallError(UserError, ValueError):
 def prepare(sr: Tensor, hr: Tensor, border: int, channel: str) -> tuple[Tensor, Tensor]:
     """Both images as what is compared: at least float32, cropped, in the channels asked for.
 
+    Args:
+        sr, hr: (N, C, H, W) in [0, 1], or of 8 bits, which take less memory.
+
     Raises:
         UserError: shapes that differ.
         TooSmallError: the border leaves nothing.
+    """
+    parts = list(bands(sr, hr, border, channel))
+    if len(parts) == 1:
+        return parts[0]
+    a, b = (torch.cat(images, dim=-2) for images in zip(*parts, strict=True))
+    return a, b
+
+
+def bands(
+    sr: Tensor, hr: Tensor, border: int, channel: str, overlap: int = 0
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """What `prepare` gives in bands of rows: a single one, unless the images are large.
+
+    Args:
+        overlap: rows that a band shares with the next.
     """
     check_choice("channel", channel, CHANNELS)
     if sr.shape != hr.shape:
@@ -42,11 +64,18 @@ def prepare(sr: Tensor, hr: Tensor, border: int, channel: str) -> tuple[Tensor, 
     if min(height, width) <= 2 * border:
         raise TooSmallError(f"border={border}: leaves nothing of an image of {height}×{width}")
     inside = (..., slice(border, height - border), slice(border, width - border))
-    a, b = (
-        _channels(image[inside].to(torch.promote_types(image.dtype, torch.float32)), channel)
-        for image in (sr, hr)
-    )
-    return a, b
+    rows = height - 2 * border
+    step = rows if len(hr) * rows * width <= AT_ONCE else max(1, BAND // (len(hr) * width))
+    for first in range(0, max(rows - overlap, 1), step):
+        part = slice(first, min(first + step + overlap, rows))
+        a, b = (_channels(_floats(image[inside][..., part, :]), channel) for image in (sr, hr))
+        yield a, b
+
+
+def _floats(image: Tensor) -> Tensor:
+    if image.dtype == torch.uint8:
+        return to_float(image)
+    return image.to(torch.promote_types(image.dtype, torch.float32))
 
 
 def _channels(image: Tensor, channel: str) -> Tensor:
@@ -64,13 +93,15 @@ def is_flat(image: Tensor) -> bool:
     Its PSNR says how its one level was rounded, and jumps by 50 dB with it.
 
     Args:
-        image: (..., C, H, W) in [0, 1].
+        image: (..., C, H, W) in [0, 1], or of 8 bits.
 
     Example:
         >>> is_flat(torch.full((3, 8, 8), 0.5)), is_flat(torch.rand(3, 8, 8))
         (True, False)
     """
-    return bool((image.float().std((-2, -1), correction=0) < 1 / 255).all())
+    step = 1.0 if image.dtype == torch.uint8 else 1 / 255
+    planes = image.reshape(-1, *image.shape[-2:])
+    return all(bool(plane.float().std(correction=0) < step) for plane in planes)
 
 
 @register("psnr")
@@ -96,8 +127,8 @@ def psnr(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
         >>> psnr(torch.zeros(1, 1, 4, 4), torch.full((1, 1, 4, 4), 0.1)).round()
         tensor([20.])
     """
-    a, b = prepare(sr, hr, border, channel)
-    return (-10 * torch.log10((a - b).square().mean((1, 2, 3)))).clamp(max=PSNR_CEILING)
+    error = _mean((a - b).square() for a, b in bands(sr, hr, border, channel))
+    return (-10 * torch.log10(error)).clamp(max=PSNR_CEILING)
 
 
 @register("ssim")
@@ -111,12 +142,29 @@ def ssim(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
     Returns:
         (N,)
     """
-    a, b = prepare(sr, hr, border, channel)
-    if min(a.shape[-2:]) < SSIM_WINDOW:
+    height, width = (side - 2 * border for side in hr.shape[-2:])
+    if min(height, width) in range(1, SSIM_WINDOW):
         raise TooSmallError(
-            f"SSIM of {a.shape[-2]}×{a.shape[-1]} pixels (border={border}): "
+            f"SSIM of {height}×{width} pixels (border={border}): "
             f"must be at least {SSIM_WINDOW}×{SSIM_WINDOW}"
         )
+    parts = bands(sr, hr, border, channel, overlap=SSIM_WINDOW - 1)
+    return _mean(_similarity(a, b) for a, b in parts)
+
+
+def _mean(maps: Iterable[Tensor]) -> Tensor:
+    """(N,): the mean over all places of maps (N, C, h, w)."""
+    first, *others = ((values.mean((1, 2, 3)), values[0].numel()) for values in maps)
+    if not others:
+        return first[0]
+    means, counts = zip(first, *others, strict=True)
+    weights = torch.tensor(counts, dtype=torch.float64, device=means[0].device)
+    mean = torch.stack(means).double().mul(weights[:, None]).sum(0) / weights.sum()
+    return mean.to(means[0].dtype)
+
+
+def _similarity(a: Tensor, b: Tensor) -> Tensor:
+    """Similarity at each place where the window fits."""
     c1, c2 = 0.01**2, 0.03**2
     mean_a, mean_b = _blur(a), _blur(b)
     variance_a = _blur(a * a) - mean_a**2
@@ -124,7 +172,7 @@ def ssim(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
     covariance = _blur(a * b) - mean_a * mean_b
     luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
     structure = (2 * covariance + c2) / (variance_a + variance_b + c2)
-    return (luminance * structure).mean((1, 2, 3))
+    return luminance * structure
 
 
 def _blur(image: Tensor) -> Tensor:
