@@ -36,7 +36,8 @@ def generator_of(seed: int = 0) -> nn.Module:
 
 
 def described(generator: nn.Module) -> dict:
-    return about("srgan", 2, 3, {"generator": generator.config}, [["bicubic", {}]])
+    configs = {"generator": generator.config}
+    return about(2, 3, configs, experiment="srgan", measurement=[["bicubic", {}]])
 
 
 def same(a, b) -> bool:
@@ -63,7 +64,8 @@ def test_the_average_of_the_weights_is_what_is_loaded_and_is_stored_once(tmp_pat
     with torch.no_grad():
         for value in parts["average"].values():
             value.add_(1)
-    contents = training_contents(described(generator), 7, "pretrain", parts)
+    networks = ("generator", "discriminator")
+    contents = training_contents(described(generator), 7, "pretrain", parts, networks)
     assert "generator" in parts  # what was given is left as it was
     path = tmp_path / "run" / checkpoint_name(7)
     save_checkpoint(path, contents)
@@ -83,7 +85,7 @@ def test_the_best_generator_needs_no_discriminator(tmp_path):
     contents = best_contents(
         described(generator), 9, "adversarial", generator.state_dict(), {"psnr": 30.0}
     )
-    assert contents["discriminator_config"] is None
+    assert "discriminator_config" not in contents
     save_checkpoint(tmp_path / "best.pt", contents)
     lr = torch.rand(1, 3, 9, 8)
     with torch.no_grad():
