@@ -8,7 +8,6 @@ tracebacks for what a user can put right. The rest is Sacred's.
 from __future__ import annotations
 
 import difflib
-import logging
 import os
 import pdb
 import signal
@@ -25,7 +24,6 @@ from sacred.config import ConfigDict
 from sacred.dependencies import Source
 from sacred.run import Run
 from sacred.utils import (
-    ConfigAddedError,
     SacredError,
     convert_to_nested_dict,
     ensure_wellformed_argv,
@@ -34,6 +32,7 @@ from sacred.utils import (
     print_filtered_stacktrace,
 )
 
+from experiments.support.saying import be_silent, one_line, say, shown_logger
 from experiments.support.sources import ROOT, installed_requirements, loaded_sources, repositories
 from experiments.support.values import CONFIG_SUFFIXES, parse_updates, plain_config, read_config
 from observers import RunArtifacts, create_observers, open_run, record_output, without_credentials
@@ -126,7 +125,7 @@ class Experiment(sacred.Experiment):
             # A mistake in the config is every process's: the first one says it.
             started = self.current_run is not None and self.current_run.start_time is not None
             if started_share().is_main or started:
-                _say(f"error: {_one_line(problem)}")
+                say(f"error: {one_line(problem)}")
             sys.exit(2)
 
     def run_commandline(
@@ -142,15 +141,15 @@ class Experiment(sacred.Experiment):
         self._from_command_line = True
         self._given = dict(given or {})
         if not started_share().is_main:
-            _be_silent()
+            be_silent()
         previous = signal.signal(signal.SIGTERM, raise_interrupted)
         try:
             return self._run_words([str(word) for word in ensure_wellformed_argv(argv)[1:]])
         except Interrupted as interrupted:
-            _say(str(interrupted))
+            say(str(interrupted))
             sys.exit(128 + interrupted.signal)
         except KeyboardInterrupt:
-            _say("stopped by SIGINT")
+            say("stopped by SIGINT")
             sys.exit(128 + signal.SIGINT)
         finally:
             signal.signal(signal.SIGTERM, previous)
@@ -193,7 +192,7 @@ class Experiment(sacred.Experiment):
         options: dict[str, Any] | None = None,
     ) -> Run:
         if self.logger is None:
-            self.logger = _logger()  # type: ignore[assignment]  # Sacred declares None
+            self.logger = shown_logger()  # type: ignore[assignment]  # Sacred declares None
         options = {**self.get_default_options(), **(options or {})}
         stores = {name: options.pop(name) for name in STORE_OPTIONS}
         stores["--mongo_db"] = stores["--mongo_db"] or os.environ.get("TMD_MONGO_URL")
@@ -305,70 +304,3 @@ class Experiment(sacred.Experiment):
                 stack.callback(part.named_configs.pop, name)
                 names.append(name if part is self else str(part.path) + "." + name)
             yield names
-
-
-class _Stderr(logging.StreamHandler):
-    """Writes to what `sys.stderr` is at the moment: Sacred replaces it while a run is captured."""
-
-    @property
-    def stream(self) -> Any:
-        return sys.stderr
-
-    @stream.setter
-    def stream(self, value: Any) -> None:
-        pass
-
-
-def _is_worth_saying(record: logging.LogRecord) -> bool:
-    """Not that a named config has a docstring, and not what our checks and errors say better."""
-    message = record.getMessage()
-    if message.startswith("Failed after") and isinstance(sys.exc_info()[1], UserError):
-        return False
-    return "__doc__" not in message and not message.startswith("Changed type of config entry")
-
-
-def _logger() -> logging.Logger:
-    """Sacred's logger; what the library logs is shown from here on, too, word for word."""
-    for name, form, level in (
-        ("sacred", "%(levelname)s: %(message)s", logging.NOTSET),
-        ("tmd", "%(message)s", logging.INFO),
-    ):
-        logger = logging.getLogger(name)
-        if not logger.handlers:
-            handler = _Stderr()
-            handler.setFormatter(logging.Formatter(form))
-            handler.addFilter(_is_worth_saying)
-            logger.addHandler(handler)
-            logger.setLevel(level)
-    # An engine says of an exception what is raised, and told, anyway.
-    logging.getLogger("ignite").setLevel(logging.CRITICAL)
-    sacreds = logging.getLogger("sacred")
-    sacreds.propagate = False
-    return sacreds
-
-
-def _be_silent() -> None:
-    """What all processes of a run would say, the first one says; the others only fail aloud."""
-    sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # until the process ends
-    os.environ["TQDM_DISABLE"] = "1"
-    logging.disable(logging.WARNING)
-
-
-def _say(message: str) -> None:
-    print(without_credentials(message), file=sys.stderr)
-
-
-def _one_line(problem: Exception) -> str:
-    if isinstance(problem, ConfigAddedError):
-        return _unknown_key(problem)
-    return " ".join(str(problem).split()) or type(problem).__name__
-
-
-def _unknown_key(problem: ConfigAddedError) -> str:
-    key = ", ".join(str(each) for each in problem.__conflicting_configs__)
-    prefix, _, leaf = key.rpartition(".")
-    known = [str(k) for k in problem.__config__ if k != leaf]
-    close = difflib.get_close_matches(leaf, known, n=1)
-    where = f"{prefix}." if prefix else ""
-    hint = f"did you mean {where}{close[0]}?" if close else "`print_config` lists those there are"
-    return f"{key}: no such config key; {hint}"

@@ -149,7 +149,7 @@ def _checked_key(key: Any, where: str) -> str:
     text = str(key)
     if text.startswith(("py/", "json://")):
         raise UserError(f"{where}: {text}: objects are not restored from a config")
-    if not text or text.startswith("$") or "=" in text:
+    if not text.isprintable() or not text or text.startswith("$") or "=" in text:
         raise UserError(f"{where}: {text!r} can't be a key")
     return text
 

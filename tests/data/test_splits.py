@@ -149,6 +149,13 @@ def test_wrong_list_file_is_named(tmp_path, content, message):
     assert str(caught.value).startswith(f"dataset.list_file={path}: ")
 
 
+def test_a_pipe_is_no_list(tmp_path):
+    fill(tmp_path, range(4))
+    os.mkfifo(tmp_path / "list")
+    with pytest.raises(UserError, match="list: not a file"):
+        dataset(tmp_path, list_file=str(tmp_path / "list"))
+
+
 def test_fingerprint_follows_the_images_not_their_folder(tmp_path):
     here = dataset(fill(tmp_path / "here", range(9))).fingerprint
     shutil.copytree(tmp_path / "here", tmp_path / "moved")

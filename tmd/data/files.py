@@ -122,6 +122,8 @@ def without(train: FileSource, validation: FileSource) -> FileSource:
 
 def _paths_of_list(roots: Sequence[str], list_file: str) -> list[str]:
     """The files that a text file names, in its order, each once."""
+    if os.path.exists(list_file) and not os.path.isfile(list_file):  # a pipe may never answer
+        raise UserError(f"dataset.list_file={list_file}: not a file")
     try:
         lines = Path(list_file).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as problem:

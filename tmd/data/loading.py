@@ -111,7 +111,8 @@ def _no_error_elsewhere() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGCHLD, before)
+        if before is not None:  # else it isn't Python's
+            signal.signal(signal.SIGCHLD, before)
 
 
 def _lost(workers: int, how: str) -> LostWorkerError:

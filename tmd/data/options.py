@@ -183,5 +183,4 @@ def folders(root: str | Sequence[str] | None) -> tuple[str, ...]:
     if len(several) == 1 and not os.path.exists(os.path.expanduser(str(several[0]))):
         parts = str(several[0]).split(",")
         several = parts if len(parts) > 1 else several
-    # A folder named 2012 arrives from the command line as a number.
     return tuple(os.path.expanduser(str(part).strip()) for part in several)

@@ -101,7 +101,10 @@ def test_what_the_library_logs_is_shown(tmp_path: Path, capsys: pytest.CaptureFi
 
     @ex.command
     def search() -> None:
-        logging.getLogger("tmd.data").info("folder: 3 images")
+        logging.getLogger("tmd.data").info("folder: 3 images, \x1b[2J.png")
 
     ex.run_commandline(words(tmp_path, "search"))
-    assert "folder: 3 images\n" in capsys.readouterr().err
+    assert "folder: 3 images, \\x1b[2J.png\n" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        ex.run_commandline(words(tmp_path, "with", "\x1b[2J"))
+    assert "\x1b" not in capsys.readouterr().err

@@ -96,6 +96,7 @@ def test_a_file_does_not_take_a_named_configs_place(tmp_path, monkeypatch, kind)
         ("a.json", "[1, 2]", "holds no config"),
         ("a.json", "[" * 100_000, "not JSON"),
         ("a.json", '{"a=b": 1}', "can't be a key"),
+        ("a.json", r'{"a": {"\u001b[2J": 1}}', r"'\\x1b\[2J' can't be a key"),
         ("a.json", b"\xff\xfe\x00", "not JSON"),
         ("a.json", None, "no such file"),
         ("a.pickle", "", "must end in .json"),
