@@ -175,6 +175,22 @@ def test_a_full_disk_while_a_file_is_made_is_the_trackers_matter_alone() -> None
     }
 
 
+def test_nor_does_a_full_temporary_folder_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = Tracker()
+
+    def full(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    for name in ("mkdtemp", "TemporaryDirectory"):
+        monkeypatch.setattr(f"tempfile.{name}", full)
+    recorder = guarded(tracker)
+    recorder.metrics("train", {}, 1)
+    assert recorder.artifact("best.pt", lambda path: path.touch())
+    recorder.close()
+    assert tracker.told == [("train", 1)]
+    assert recorder.report["lost"] == 1
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [(None, "COMPLETED"), (KeyboardInterrupt, "INTERRUPTED"), (RuntimeError, "FAILED")],

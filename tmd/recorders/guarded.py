@@ -67,7 +67,7 @@ class Guarded:
         self._calls: deque[_Call] = deque()
         self._change = threading.Condition()
         self._closing = False
-        self._scratch = tempfile.TemporaryDirectory(prefix="tmd-")
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._thread = threading.Thread(target=self._work, name=f"tracker {name}", daemon=True)
 
     @property
@@ -95,8 +95,8 @@ class Guarded:
         Of a series by number (checkpoints) trackers, which forget nothing, get none.
         """
         if self.artifacts and replaces_itself(name):
-            path = Path(tempfile.mkdtemp(dir=self._scratch.name)) / name
             try:
+                path = Path(tempfile.mkdtemp(dir=self._folder())) / name
                 write(path)
             except Exception as error:
                 self._failed(error)
@@ -118,8 +118,14 @@ class Guarded:
             self._lose(len(self._calls) + self._thread.is_alive())
         if lost := self.report.get("lost"):
             self._say(f"{lost} entries are not recorded there")
-        with suppress(OSError):
-            self._scratch.cleanup()
+        if self._scratch is not None:
+            with suppress(OSError):
+                self._scratch.cleanup()
+
+    def _folder(self) -> str:
+        if self._scratch is None:
+            self._scratch = tempfile.TemporaryDirectory(prefix="tmd-")
+        return self._scratch.name
 
     def _add(self, call: _Call) -> None:
         with self._change:
@@ -131,9 +137,9 @@ class Guarded:
             if len(self._calls) >= MOST_CALLS:
                 self._give_up([self._calls[0]])
             self._calls.append(call)
+            if self._thread.ident is None:
+                self._thread.start()
             self._change.notify_all()
-        if self._thread.ident is None:
-            self._thread.start()
 
     def _give_up(self, calls: list[_Call], lost: int = 1) -> None:
         for call in calls:
@@ -150,6 +156,9 @@ class Guarded:
                 tries = 0
                 continue
             tries += 1
+            if self._superseded(call):
+                _discard(call)
+                continue
             if (tries > 1 or self._closing) and self._works_with_another():
                 if not self._works(call):  # not the tracker is at fault, but this call
                     self._lose(1)
@@ -167,6 +176,14 @@ class Guarded:
             self.tracker.close()
         except Exception as error:
             self._failed(error)
+
+    def _superseded(self, call: _Call) -> bool:
+        """Does a newer file of the name wait, after which this one must not be handed over?"""
+        with self._change:
+            return call.method == "artifact" and any(
+                each.method == "artifact" and each.arguments[0] == call.arguments[0]
+                for each in self._calls
+            )
 
     def _next(self) -> _Call | None:
         """The call that has waited longest; None at the end."""
