@@ -58,7 +58,10 @@ def sweep_scratch() -> list[Path]:
 
 
 def _remove(folder: Path, keep: bool) -> bool:
-    if keep and any(not path.name.startswith(".") for path in folder.iterdir()):
-        return False
+    try:
+        if keep and any(not path.name.startswith(".") for path in folder.iterdir()):
+            return False
+    except OSError:
+        return False  # somebody else's doing
     shutil.rmtree(folder, ignore_errors=True)
     return True

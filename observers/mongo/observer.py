@@ -18,6 +18,7 @@ from observers.writing.entry import highest_id, whole_number
 from observers.writing.files import FolderObserver
 from observers.writing.recording import Recording
 from observers.writing.spool import SPOOL, Outbox, next_provisional_id
+from observers.writing.sweeping import sweep_beside
 from tmd.errors import UserError
 
 
@@ -84,6 +85,7 @@ class MongoObserver(FolderObserver):
             self.recording.begin(path, shared, entry, ex_info, config)
         except OSError as error:
             raise UserError(f"file storage {self.root}: {error.strerror or error}") from None
+        sweep_beside(self.root)
         failures = self.recording.failures
         self._thread = SendingThread(outbox, database, self.address, failures, not agreed)
         self._thread.start()
@@ -91,10 +93,11 @@ class MongoObserver(FolderObserver):
 
     def join(self) -> None:
         """Wait, but not for ever, until the database has all of the run."""
-        super().join()
+        self.recording.finish()
         if self._thread is not None:
             self._thread.finish(self.patience)
             self._thread = None
+        self.recording.say_what_remains()
 
     def _wake(self) -> None:
         if self._thread is not None:

@@ -65,12 +65,12 @@ class FileRecord(RunRecord):
     def _points(self) -> Iterable[tuple[str, Any]]:
         journal = self.folder / JOURNAL
         try:
-            if journal.is_file():
+            if journal.is_file() and not _newer(self.folder / "metrics.json", journal):
                 return [(line.name, line.points) for line in read_journal(journal)]
         except FileNotFoundError:
             pass  # the run has just ended
-        except (OSError, ValueError) as problem:
-            raise UserError(f"{printable(journal)}: {problem}") from None
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as problem:
+            raise self._odd(JOURNAL, f"can't be read ({type(problem).__name__})") from None
         return list(self._json("metrics.json", {}).items())
 
     def _once(self, name: str, default: Any) -> dict[str, Any]:
@@ -160,6 +160,13 @@ class FileStore(Store):
         if not numbers:
             return f" ({printable(self.root)} holds none)"
         return f" ({printable(self.root)} holds {_ranges(numbers)})"
+
+
+def _newer(path: Path, other: Path) -> bool:
+    try:
+        return path.stat().st_mtime_ns > other.stat().st_mtime_ns
+    except FileNotFoundError:
+        return False
 
 
 def _ranges(numbers: list[int]) -> str:

@@ -14,6 +14,7 @@ from observers.plain import plain
 from observers.writing.entry import highest_id, run_entry, whole_number
 from observers.writing.folder import RunFolder
 from observers.writing.recording import Recording
+from observers.writing.sweeping import sweep_beside
 from observers.writing.waiting import Source
 from tmd.errors import UserError
 
@@ -119,6 +120,7 @@ class FolderObserver(RunObserver):
     def join(self) -> None:
         """Last chance for what could not be written: Sacred calls it when all is over."""
         self.recording.finish()
+        self.recording.say_what_remains()
 
     # What `RunArtifacts` calls -----------------------------------------------------------------
 
@@ -171,6 +173,7 @@ class FileObserver(FolderObserver):
             self.recording.begin(path, self.root, entry, ex_info, config)
         except OSError as error:
             raise UserError(f"file storage {self.root}: {error.strerror or error}") from None
+        sweep_beside(self.root)
         return self.run_id
 
     def _reserve(self, _id: int | str | None) -> tuple[int, Path]:

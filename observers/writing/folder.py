@@ -55,11 +55,7 @@ class RunFolder:
         text = json.dumps(value, sort_keys=True)
         if self._written.get(name) == text:
             return
-        if isinstance(value, str):
-            content = value.encode("utf-8", "backslashreplace")
-            write_bytes(self.path / name, content, durable=False)
-        else:
-            write_json(self.path / name, value)
+        write_value(self.path / name, value)
         self._written[name] = text
 
     def save_artifact(self, name: str, source: Source) -> None:
@@ -104,3 +100,11 @@ class RunFolder:
         if not target.exists():
             copy_file(filename, target)
         return f"{kind}/{target.name}"
+
+
+def write_value(path: Path, value: Any) -> None:
+    """Write text as it is, anything else as JSON."""
+    if isinstance(value, str):
+        write_bytes(path, value.encode("utf-8", "backslashreplace"), durable=False)
+    else:
+        write_json(path, value)

@@ -63,22 +63,20 @@ class MetricsWriter:
         if not self._dirty and self._file is not None:
             return
         spans: dict[str, dict[str, tuple[int, int]]] = {}
-        old = self._file
         with replacing(self.folder / "metrics.json") as new:
-            new.write(b"{")
-            for index, name in enumerate(self._summaries):
-                new.write((", " if index else "").encode() + json.dumps(name).encode() + b": {")
-                spans[name] = self._write_metric(old, new, name)
-                new.write(b"}")
-            new.write(b"}\n")
-            new.flush()
+            self._write_all(new, spans)
             # The next making copies from this file, whatever happens to its name.
             kept = os.fdopen(os.dup(new.fileno()), "rb")
-        if old is not None:
-            old.close()
+        if self._file is not None:
+            self._file.close()
         self._file, self._spans, self._tails = kept, spans, {}
         self._dirty = False
         self._materialised_at = time.monotonic()
+
+    def write_to(self, path: Path) -> None:
+        """Write every point as ``metrics.json`` would hold it, on another disk say."""
+        with open(path, "wb") as file:
+            self._write_all(file, {})
 
     def remove_journal(self) -> None:
         """For a run that has ended, whose ``metrics.json`` is complete."""
@@ -134,6 +132,15 @@ class MetricsWriter:
             os.close(handle)
         self._size += len(self._pending)
         self._pending = b""
+
+    def _write_all(self, new: BinaryIO, spans: dict[str, dict[str, tuple[int, int]]]) -> None:
+        new.write(b"{")
+        for index, name in enumerate(self._summaries):
+            new.write((", " if index else "").encode() + json.dumps(name).encode() + b": {")
+            spans[name] = self._write_metric(self._file, new, name)
+            new.write(b"}")
+        new.write(b"}\n")
+        new.flush()
 
     def _write_metric(
         self, old: BinaryIO | None, new: BinaryIO, name: str

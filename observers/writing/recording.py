@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import logging
+import os
 import shutil
 import threading
 import time
@@ -13,9 +15,9 @@ from typing import Any
 
 from observers.credentials import without_credentials
 from observers.failures import Failures, guarded
-from observers.names import artifact_name
+from observers.names import RESERVED, artifact_name
 from observers.plain import plain
-from observers.writing.folder import RESOURCES, SOURCES, RunFolder
+from observers.writing.folder import RESOURCES, SOURCES, RunFolder, write_value
 from observers.writing.output import final_output
 from observers.writing.waiting import Source, Waiting
 from tmd.files import write_json
@@ -52,6 +54,7 @@ class Recording:
         self._changed = changed
         self._ended = False
         self._waiting = Waiting()
+        self._unwritten: dict[str, Any] = {}
         self._artifacts_lock = threading.RLock()
         self._metrics_lock = threading.Lock()
 
@@ -189,43 +192,65 @@ class Recording:
                 if pause is not None:
                     time.sleep(pause)
 
-    @guarded
     def finish(self) -> None:
-        """Write, at the very last, what could not be written; say what still can't."""
-        if self.folder is None or not self._ended:
+        """Write, at the very last, what could not be written: elsewhere if it still can't be."""
+        folder = self.folder
+        if folder is None or not self._ended:
             return
-        try:
-            self._retry()
-            with self._metrics_lock:
-                self._finish_metrics()
-            self.folder.write_entry()
-        finally:
-            self._waiting.close()
-            if self._waiting:
-                logger.error(
-                    "run %s is without its last artifacts, which are kept in: %s",
-                    self.folder.path.name,
-                    ", ".join(pending.place for pending in self._waiting),
-                )
+        self._retry()
+        for name, value in list(self._unwritten.items()):
+            self._write_last(name, functools.partial(write_value, value=value))
+        with self._metrics_lock:
+            if self._try(self._finish_metrics) is not None:
+                self._waiting.put("metrics.json", folder.metrics.write_to)
+        with folder.lock:
+            # Whoever copies them into the folder, when there is room, has them in the record.
+            listed = folder.entry["artifacts"]
+            listed += [each.name for each in self._waiting if each.name not in (*listed, *RESERVED)]
+            self._note()
+            self._write_last("run.json", functools.partial(write_value, value=folder.entry))
+        self._waiting.close()
+
+    def say_what_remains(self) -> None:
+        """Say where that lies for which the run's folder had no room; nothing if there is none."""
+        if self.folder is None or not self._waiting:
+            return
+        kept = ", ".join(each.place for each in self._waiting if each.in_file)
+        lost = ", ".join(each.name for each in self._waiting if not each.in_file)
+        logger.error(
+            "%s had no room for all of its run%s%s",
+            os.path.relpath(self.folder.path),
+            f"; no disk had any for {lost}" if lost else "",
+            f"; copy there what is kept in: {kept}" if kept else "",
+        )
 
     # -------------------------------------------------------------------------------------------
 
     def _deliver(self, name: str, source: Source) -> bool:
-        error = self._try(name, source)
+        error = self._try_to_save(name, source)
         if error is None:
             return True
+        if not callable(source) and not os.path.exists(source):
+            self.failures.add(f"save artifact {name}", error)
+            return False
         pending = self._waiting.put(name, source)
         self.failures.add(
             f"save artifact {name}",
-            f"{type(error).__name__}: {error}; it is kept in {pending.place} and tried again",
+            f"{type(error).__name__}: {error}; it is kept in "
+            f"{pending.place if pending.in_file else 'memory'} and tried again",
             once="save artifact",
         )
         return False
 
-    def _try(self, name: str, source: Source) -> Exception | None:
-        assert self.folder is not None
+    def _try_to_save(self, name: str, source: Source) -> Exception | None:
+        folder = self.folder
+        assert folder is not None
+        return self._try(lambda: folder.save_artifact(name, source))
+
+    def _try(self, write: Callable[[], None]) -> Exception | None:
+        """What ``write`` raises; `None` if it does its work."""
         try:
-            self.folder.save_artifact(name, source)
+            write()
         except Exception as error:
             return error
         return None
@@ -237,7 +262,7 @@ class Recording:
                 path = Path(ex_info["base_dir"], name)
                 kept.append([plain(name), folder.keep_shared(path, SOURCES)])
             except OSError as error:
-                self.failures.add(f"keep source {name}", error)
+                self.failures.add(f"keep source {name}", error, once="keep source")
         return kept
 
     def _write_text(self, name: str, make: Callable[[], Any]) -> None:
@@ -246,9 +271,19 @@ class Recording:
         try:
             value = make()
             if value or (self.folder.path / name).exists():
+                self._unwritten[name] = value
                 self.folder.write_if_changed(name, value)
+                del self._unwritten[name]
         except Exception as error:
             self.failures.add(f"write {name}", error)
+
+    def _write_last(self, name: str, write: Callable[[Path], None]) -> None:
+        assert self.folder is not None
+        path = self.folder.path / name
+        error = self._try(lambda: write(path))
+        if error is not None:
+            self.failures.add(f"write {name}", error)
+            self._waiting.put(name, write)
 
     def _note(self) -> None:
         assert self.folder is not None
@@ -263,7 +298,7 @@ class Recording:
             for pending in self._waiting:
                 if isinstance(pending.source, Path) and not pending.source.exists():
                     self._waiting.delivered(pending)  # its owner took it away
-                elif self._try(pending.name, pending.source) is None:
+                elif self._try_to_save(pending.name, pending.source) is None:
                     self._waiting.delivered(pending)
         finally:
             self._artifacts_lock.release()

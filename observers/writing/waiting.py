@@ -33,10 +33,16 @@ class Pending:
 
     @property
     def place(self) -> str:
-        """The path of the file, or that there is none."""
-        return str(self.source) if isinstance(self.source, Path) else f"{self.name} (in no file)"
+        """The path of the file; the name where there is none."""
+        return str(self.source) if self.in_file else f"{self.name} (in no file)"
+
+    @property
+    def in_file(self) -> bool:
+        """Return whether it outlives this process."""
+        return isinstance(self.source, Path)
 
     def discard(self) -> None:
+        """Delete the file, if it is ours."""
         if self.ours and isinstance(self.source, Path):
             self.source.unlink(missing_ok=True)
 

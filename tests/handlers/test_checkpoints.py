@@ -15,8 +15,12 @@ class Folder:
         self.files: dict[str, Any] = {}
         self.log: list[str] = []
         self.full_from = full_from
+        self.late: tuple[int, ...] = ()
 
     def save(self, name: str, contents: dict[str, Any]) -> bool:
+        if contents["iteration"] in self.late:
+            self.files[name] = contents  # not durable yet, but in a while
+            return False
         if self.full_from is not None and contents["iteration"] >= self.full_from:
             return False
         self.files[name] = contents
@@ -24,14 +28,19 @@ class Folder:
         return True
 
     def remove(self, name: str) -> None:
-        del self.files[name]
+        self.files.pop(name, None)
         self.log.append(f"-{name}")
 
 
 def run(
-    iterations: int, every: int, best_at: tuple[int, ...] = (), full_from: int | None = None
+    iterations: int,
+    every: int,
+    best_at: tuple[int, ...] = (),
+    full_from: int | None = None,
+    late: tuple[int, ...] = (),
 ) -> Folder:
     folder = Folder(full_from)
+    folder.late = late
     trainer = Engine(lambda engine, batch: None)
     trainer.register_events(*TrainingEvents)
     best: dict[str, Any] = {}
@@ -93,3 +102,8 @@ def test_what_could_not_be_written_is_tried_again_at_the_same_iteration() -> Non
 def test_while_a_new_one_can_not_be_written_the_old_ones_stay() -> None:
     folder = run(10, every=2, full_from=5)
     assert sorted(folder.files) == ["checkpoint_00000002.pt", "checkpoint_00000004.pt"]
+
+
+def test_what_became_durable_later_is_pruned_too() -> None:
+    folder = run(10, every=2, late=(4, 6))
+    assert sorted(folder.files) == ["checkpoint_00000008.pt", "checkpoint_00000010.pt"]

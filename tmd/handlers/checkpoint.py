@@ -22,7 +22,7 @@ class Checkpoints:
         best: () -> the best generator, or None.
         save: writes the named checkpoint and says whether it is durable; while it is not, no older
             one is removed.
-        remove: deletes the named checkpoint.
+        remove: deletes the named checkpoint, if it is there.
         every: iterations between two checkpoints.
         last: the run's last iteration, after which one is saved whatever ``every`` says.
         keep: how many are kept. With one, a crash while it is replaced could lose it.
@@ -50,6 +50,7 @@ class Checkpoints:
         self.background = background or _at_once
         self._newest: str | None = None
         self._kept: list[str] = []
+        self._late: list[str] = []
 
     def attach(self, trainer: Engine) -> None:
         """Attach after everything whose state is saved."""
@@ -100,7 +101,12 @@ class Checkpoints:
     def _replace_oldest(self, name: str, contents: dict[str, Any]) -> None:
         if not self.save_file(name, contents):
             self._newest = None  # another try at the same iteration is welcome
+            self._late.append(name)
             return
+        # What was not durable at once may have become so since: it is older than this one.
+        for late in {*self._late} - {name}:
+            self.remove_file(late)
+        self._late.clear()
         self._kept.append(name)
         while len(self._kept) > self.keep:
             self.remove_file(self._kept.pop(0))
