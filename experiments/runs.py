@@ -19,6 +19,7 @@ from typing import Any
 
 from experiments.support.experiment import Experiment
 from observers import open_store
+from observers.addresses import is_mongo
 from observers.names import printable
 from observers.reading.listing import (
     LastAndBest,
@@ -30,7 +31,6 @@ from observers.reading.listing import (
     uncollected,
 )
 from observers.reading.page import write_page
-from observers.reading.stores import is_mongo
 from tmd.errors import UserError, check_flag, check_number
 
 ex = Experiment("runs")

@@ -10,7 +10,7 @@ from sacred.observers import RunObserver
 
 from observers.credentials import without_credentials
 from observers.reading.records import RunRecord, Store
-from observers.reading.stores import open_run, open_store
+from observers.reading.stores import open_run, open_store, store_spec
 from observers.writing.artifacts import RunArtifacts
 from observers.writing.files import FileObserver, FolderObserver
 from observers.writing.output import record_output, tidy_output
@@ -25,6 +25,7 @@ __all__ = [
     "open_store",
     "record_output",
     "run_folder",
+    "store_spec",
     "tidy_output",
     "without_credentials",
 ]
@@ -37,7 +38,8 @@ def create_observers(
 
     Args:
         file_storage: folder of the file store; `None` for none.
-        mongo_url: ``mongodb://[user:password@]host[:port]/database``; `None` for none.
+        mongo_url: ``mongodb://[user:password@]host[:port]/database``, or a short form of it
+            (see `observers.addresses`); `None` for none.
     """
     if mongo_url is not None:
         from observers.mongo.observer import MongoObserver  # pymongo only where it is used

@@ -16,7 +16,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from observers.mongo.address import URL_VARIABLE, parse_address
+from observers.addresses import URL_VARIABLE
+from observers.mongo.address import parse_address
 from tmd.errors import UserError
 
 VERSION = "2.16.1"

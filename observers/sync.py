@@ -10,10 +10,12 @@ from pathlib import Path
 
 from pymongo.errors import PyMongoError
 
+from observers.addresses import URL_VARIABLE
 from observers.liveness import DEAD, true_status
-from observers.mongo.address import URL_VARIABLE, parse_address
+from observers.mongo.address import parse_address
 from observers.mongo.database import connect, reason, refusal
 from observers.mongo.sender import Sender
+from observers.names import printable
 from observers.writing.spool import Outbox, outboxes
 from tmd.errors import UserError
 
@@ -32,7 +34,7 @@ def sync(store: Path, mongo_url: str | None = None) -> tuple[int, int]:
     sent = left = 0
     for outbox in outboxes(store):
         if not outbox.lock():
-            print(f"{outbox.folder}: its own process is sending it")
+            print(f"{printable(outbox.folder)}: its own process is sending it")
             left += 1
             continue
         try:
@@ -45,32 +47,49 @@ def sync(store: Path, mongo_url: str | None = None) -> tuple[int, int]:
 
 
 def _send(outbox: Outbox, mongo_url: str | None) -> tuple[str, bool]:
-    marker = outbox.marker() or {}
-    address = parse_address(marker["url"])
+    """Send one run; whatever is wrong with it is said, and the others' turn comes."""
+    folder = printable(outbox.folder)
+    try:
+        said, complete = _sent(outbox, mongo_url)
+    except UserError as problem:
+        said, complete = str(problem), False
+    except Exception as error:
+        said, complete = f"can't be sent ({reason(error)})", False
+    return f"{folder}: {printable(said)}", complete
+
+
+def _sent(outbox: Outbox, mongo_url: str | None) -> tuple[str, bool]:
+    marked = (outbox.marker() or {}).get("url")
+    if not isinstance(marked, str):
+        if mongo_url is None:
+            return "for which database can't be read; give it with --mongo URL", False
+        marked = mongo_url
+    address = parse_address(marked)
     if mongo_url is not None:
         given = parse_address(mongo_url)
         if given.public != address.public:
-            return f"{outbox.folder}: belongs to {address.public}, left alone", False
+            return f"belongs to {address.public}, left alone", False
         address = given
+    record = outbox.folder / "run.json"
+    if not record.exists():
+        outbox.clear()
+        return "was killed before it began; removed", True
     database = connect(address)
     sender = Sender(outbox, database, address.public)
     try:
-        entry = json.loads((outbox.folder / "run.json").read_bytes())
+        entry = json.loads(record.read_bytes())
         complete = sender.send() or sender.send()
         if not complete and true_status(entry) == DEAD:
             complete = True  # killed: there will be no more of it
-    except FileNotFoundError:
-        outbox.clear()
-        return f"{outbox.folder}: was killed before it began; removed", True
     except PyMongoError as error:
         said = refusal(address, error)
-        return f"{outbox.folder}: {said or f'{address.public}: {reason(error)}'}", False
+        return str(said or f"{address.public}: {reason(error)}"), False
     finally:
         database.client.close()
     if not complete:
-        return f"{outbox.folder}: its run goes on", False
+        return "its run goes on", False
     outbox.clear()
-    return f"{outbox.folder}: sent as {address.public}#{sender.run_id}", True
+    return f"sent as {address.public}#{sender.run_id}", True
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -85,9 +104,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     if not os.path.isdir(options.store):
-        print(f"--store {options.store}: no such folder", file=sys.stderr)
+        print(f"--store {printable(options.store)}: no such folder", file=sys.stderr)
         return 1
     try:
+        if options.mongo:
+            parse_address(options.mongo)
         sent, left = sync(Path(options.store), options.mongo)
     except UserError as error:
         print(error, file=sys.stderr)

@@ -35,7 +35,14 @@ from sacred.utils import (
 from experiments.support.saying import be_silent, one_line, say, shown_logger
 from experiments.support.sources import ROOT, installed_requirements, loaded_sources, repositories
 from experiments.support.values import CONFIG_SUFFIXES, parse_updates, plain_config, read_config
-from observers import RunArtifacts, create_observers, open_run, record_output, without_credentials
+from observers import (
+    RunArtifacts,
+    create_observers,
+    open_run,
+    record_output,
+    store_spec,
+    without_credentials,
+)
 from tmd.distributed import started_share
 from tmd.errors import UserError
 from tmd.handlers.interruption import Interrupted, raise_interrupted
@@ -199,7 +206,7 @@ class Experiment(sacred.Experiment):
         if stores["--file_storage"]:
             stores["--file_storage"] = os.path.expanduser(stores["--file_storage"])
         # Where `resume=3` is looked for: the store that the new run is written to.
-        self.store = stores["--file_storage"] or stores["--mongo_db"] or DEFAULT_STORE
+        self.store = store_spec(stores["--file_storage"], stores["--mongo_db"], DEFAULT_STORE)
         given = self._with_given(convert_to_nested_dict(config_updates or {}))
         updates = plain_config(given, "config")
         configs: list[Any] = [self._find_config(name) for name in named_configs]

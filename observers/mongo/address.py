@@ -9,15 +9,19 @@ from dataclasses import dataclass
 from pymongo.errors import ConfigurationError, InvalidURI
 from pymongo.uri_parser import parse_uri
 
-from observers.credentials import remember_secret, without_credentials
+from observers.addresses import URL_VARIABLE, long_form
+from observers.credentials import (
+    HIDDEN,
+    remember_secret,
+    without_credentials,
+    without_secret_options,
+)
 from tmd.errors import UserError
-
-URL_VARIABLE = "TMD_MONGO_URL"
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a database is: ``url`` to connect with, ``public`` to write down and to say."""
+    """A database: ``url`` to connect with, ``public`` to write down and to say."""
 
     url: str
     public: str
@@ -35,20 +39,21 @@ def parse_address(text: str) -> Address:
     Raises:
         UserError: it is none of these; the message holds no password.
     """
-    url = _long_form(text.strip())
+    url = long_form(text)
     remember_secret(url)
-    public = without_credentials(url).replace("***@", "")
+    hidden = without_credentials(_without_user(url, f"{HIDDEN}@"))
+    _check_user(url, hidden)
+    public = without_secret_options(_without_user(url, ""))
     try:
         parsed = parse_uri(url, validate=True)
     except (InvalidURI, ConfigurationError, ValueError) as error:
         raise UserError(
-            f"MongoDB address {without_credentials(url)}: {_complaint(url, error)} "
+            f"MongoDB address {hidden}: {_complaint(url, error)} "
             "(must be mongodb://[user:password@]host[:port]/database)"
         ) from None
     if not parsed["database"]:
         raise UserError(
-            f"MongoDB address {without_credentials(url)}: names no database "
-            "(mongodb://host:port/DATABASE)"
+            f"MongoDB address {hidden}: names no database (mongodb://host:port/DATABASE)"
         )
     known = os.environ.get(URL_VARIABLE)
     if known and known != text and not parsed["username"]:
@@ -58,24 +63,42 @@ def parse_address(text: str) -> Address:
     return Address(url, public, parsed["database"])
 
 
+def _check_user(url: str, hidden: str) -> None:
+    """Raise if user or password break the address up: the driver would take a part for a host."""
+    rest = url.partition("://")[2]
+    host = re.match("[^/?]*", rest)
+    assert host is not None
+    authority, tail = host[0], rest[host.end() :]
+    user = authority.rpartition("@")[0]
+    if (
+        "@" in tail.partition("?")[0]
+        or (tail.startswith("?") and "@" in tail)
+        or re.search(r"[@#\[\]\s]|:.*:|%(?![0-9a-fA-F]{2})", user)
+    ):
+        raise UserError(
+            f"MongoDB address {hidden}: its user or password holds a character that has to be "
+            "written as its percent code: @ as %40, / as %2F, : as %3A, ? as %3F, # as %23, "
+            "% as %25"
+        )
+
+
+def _without_user(url: str, instead: str) -> str:
+    """``url`` with all up to its last "@" replaced: also where the password is not encoded."""
+    scheme, separator, rest = url.partition("://")
+    place, at, _ = rest.rpartition("@")
+    if at and "?" in place and re.fullmatch(r"[^@]*/[^@]*\?[^@]*", place):
+        return url  # the "@" is one of an option
+    return f"{scheme}{separator}{instead if at else ''}{rest.rpartition('@')[2]}"
+
+
 def _complaint(url: str, error: Exception) -> str:
-    """The driver's; it quotes pieces of an address that a password with "/" or "@" broke up."""
+    """The driver's; it quotes pieces of an address."""
     said = str(error).splitlines()[0].rstrip(".")
     credentials = url.partition("://")[2].rpartition("@")[0]
     for piece in re.split("[:/@?]", credentials):
         if piece:
-            said = said.replace(piece, "***")
+            said = said.replace(piece, HIDDEN)
     return without_credentials(said)
-
-
-def _long_form(text: str) -> str:
-    if "://" in text:
-        return text
-    if match := re.fullmatch(r"([^\s:@/]+):(\d+):([^\s:@/]+)", text):
-        return f"mongodb://{match[1]}:{match[2]}/{match[3]}"
-    if re.fullmatch(r"[^\s:@/.]+", text):
-        return f"mongodb://localhost:27017/{text}"
-    return f"mongodb://{text}"
 
 
 def _place(public: str) -> str:

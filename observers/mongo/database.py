@@ -11,6 +11,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from observers.credentials import without_credentials
 from observers.mongo.address import Address
+from observers.names import printable
 from tmd.errors import UserError
 
 
@@ -30,7 +31,7 @@ def refusal(address: Address, error: PyMongoError) -> UserError | None:
     """The error to show if the server answered and said no; `None` if it did not answer."""
     if isinstance(error, OperationFailure):
         reason = without_credentials(str(error.details.get("errmsg") if error.details else error))
-        return UserError(f"MongoDB at {address.public}: {reason}")
+        return UserError(f"MongoDB at {address.public}: {printable(reason)}")
     return None
 
 
@@ -38,7 +39,7 @@ def reason(error: BaseException) -> str:
     """An error of the driver in a few words; its own go on for a screen."""
     text = without_credentials(str(error)).splitlines()[0] if str(error) else ""
     text = re.split(r", Timeout: | \(configured timeouts|, Topology Description", text)[0]
-    return f"{type(error).__name__}: {text}"[:200]
+    return printable(f"{type(error).__name__}: {text}"[:200])
 
 
 def insert_run(database: Database, run_id: int, document: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from observers.liveness import parse_time
+from observers.names import valid_unicode
 
 _TIMES = ("start_time", "stop_time", "heartbeat")
 _INT64 = 1 << 63
@@ -35,16 +36,18 @@ def run_document(
 
 
 def encodable(value: Any) -> Any:
-    """JSON-able ``value`` with keys and whole numbers that BSON and every MongoDB server take."""
+    """JSON-able ``value`` with text, keys and numbers that BSON and every MongoDB server take."""
     if isinstance(value, dict):
         return {_key(key): encodable(item) for key, item in value.items()}
     if isinstance(value, list):
         return [encodable(item) for item in value]
+    if isinstance(value, str):
+        return valid_unicode(value)
     if isinstance(value, int) and not -_INT64 <= value < _INT64:
         return str(value)
     return value
 
 
 def _key(key: str) -> str:
-    key = key.replace(".", ",").replace("\0", "")
+    key = valid_unicode(key).replace(".", ",").replace("\0", "")
     return f"@{key[1:]}" if key.startswith("$") else key

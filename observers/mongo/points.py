@@ -17,6 +17,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from observers.journal import JournalLine, read_journal
+from observers.names import valid_unicode
 
 # A metric goes on in another document long before the 16 MB (380,000 points) that one may have.
 PART_POINTS = 100_000
@@ -72,9 +73,10 @@ class PointsSender:
         try:
             for line in read_journal(self._journal, self._offset):
                 end = line.end
-                if line.end <= self._parts.get(line.name, {"journal": 0})["journal"]:
+                name = valid_unicode(line.name)
+                if line.end <= self._parts.get(name, {"journal": 0})["journal"]:
                     continue
-                lines.setdefault(line.name, []).append(line)
+                lines.setdefault(name, []).append(line)
                 points += len(line.points["steps"])
                 if points >= _BATCH_POINTS:
                     yield end, lines

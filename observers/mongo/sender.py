@@ -120,10 +120,10 @@ class Sender:
     def _begin(self, document: dict[str, Any]) -> tuple[PointsSender, FilesSender]:
         """Find out, once, what the database has of this run; give it a place if it has none."""
         if self._points is None or self._files is None:
-            marker = self.outbox.marker() or {}
+            marked = self.outbox.run_id()
             found = self.database.runs.find_one({"uid": document["uid"]}, {"_id": 1})
-            number = found["_id"] if found else self._insert(document, marker.get("id"))
-            if marker.get("id") != number:
+            number = found["_id"] if found else self._insert(document, marked)
+            if marked != number:
                 self.outbox.mark(self.public, number)
             self.run_id = number
             journal = self.folder / JOURNAL

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from observers.journal import FIELDS, JOURNAL, MetricSummary
+from observers.names import valid_unicode
 from observers.plain import measurement, step
 from tmd.files import replacing
 
@@ -49,9 +50,10 @@ class MetricsWriter:
     def append(self, metrics_by_name: dict[str, dict[str, list]]) -> None:
         """Write what Sacred hands an observer's ``log_metrics``; what fails is tried next time."""
         for name, points in metrics_by_name.items():
+            valid = valid_unicode(str(name))
             for begin in range(0, len(points["steps"]), _LINE_POINTS):
-                end = begin + _LINE_POINTS
-                self._accept(str(name), {field: points[field][begin:end] for field in FIELDS})
+                span = slice(begin, begin + _LINE_POINTS)
+                self._accept(valid, {field: points[field][span] for field in FIELDS})
         if self._pending:
             self._write_pending()
 

@@ -41,10 +41,21 @@ class Outbox:
         write_json(self.folder / _MARKER, {"url": url, "id": run_id, "keep": self.keep})
 
     def marker(self) -> dict[str, Any] | None:
+        """What `mark` has noted; empty if it can't be read, `None` if there is nothing."""
         try:
-            return json.loads((self.folder / _MARKER).read_bytes())
+            found = json.loads((self.folder / _MARKER).read_bytes())
         except FileNotFoundError:
             return None
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def run_id(self) -> int | None:
+        """The number that the run is to have in the database, as far as it is known."""
+        number = (self.marker() or {}).get("id")
+        if isinstance(number, int):
+            return number
+        return int(self.folder.name) if self.keep and self.folder.name.isdecimal() else None
 
     def lock(self) -> bool:
         """Be the one who sends this run; the lock goes with the process."""
@@ -81,18 +92,12 @@ class Outbox:
 def outboxes(store: Path) -> Iterator[Outbox]:
     """The runs in and under the file store ``store`` that a database does not have in full."""
     for folder in sorted([*store.glob("*"), *(store / SPOOL).glob("*")]):
-        outbox = Outbox(folder, keep=True)
-        with contextlib.suppress(NotADirectoryError):
-            marker = outbox.marker()
-            if marker is not None:
-                outbox.keep = bool(marker["keep"])
-                yield outbox
+        outbox = Outbox(folder, keep=folder.parent.name != SPOOL)
+        if folder.is_dir() and outbox.marker() is not None:
+            yield outbox
 
 
 def next_provisional_id(spool: Path) -> int:
     """A number for a run whose database can't be asked for one."""
-    ids = [0]
-    for folder in spool.glob("*"):
-        marker = Outbox(folder, keep=False).marker()
-        ids.append(int((marker or {}).get("id") or 0))
-    return max(ids) + 1
+    ids = [Outbox(folder, keep=False).run_id() or 0 for folder in spool.glob("*")]
+    return max(ids, default=0) + 1

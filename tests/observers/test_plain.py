@@ -72,7 +72,8 @@ def test_steps_are_whole_where_they_are() -> None:
     ("text", "hidden"),
     [
         ("mongodb://ann:s3cret@host:27017/db", "mongodb://***@host:27017/db"),
-        ("mongodb+srv://ann:s3cret@host/db?x=1", "mongodb+srv://***@host/db?x=1"),
+        ("mongodb+srv://ann:s3cret@host/db?w=1", "mongodb+srv://***@host/db?w=1"),
+        ("mongodb://host/db?w=1&proxyPassword=s3cret", "mongodb://host/db?w=1&proxyPassword=***"),
         ("mongodb://ann:s3/cr@et@host/db", "mongodb://***@host/db"),
         ("-m mongodb://a:b@h/d and https://token@example.org/x", None),
         ("https://example.org/package@1.2", "https://example.org/package@1.2"),

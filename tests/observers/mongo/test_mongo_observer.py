@@ -26,7 +26,6 @@ from processes import wait_for_save
 
 from observers import FileObserver, RunRecord, open_run, open_store
 from observers.mongo import points
-from observers.mongo.address import parse_address
 from observers.mongo.observer import MongoObserver
 from observers.sync import main as sync_main
 from observers.sync import sync
@@ -567,41 +566,7 @@ def test_a_run_deleted_from_the_database_while_it_runs_is_sent_anew(
     assert open_run(f"{url}#1").metrics()["loss"].steps == list(range(1, 31))
 
 
-# Addresses and passwords -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("given", "public"),
-    [
-        ("mongodb://host/sr", "mongodb://host/sr"),
-        ("mongodb://ann:pw@host:1/sr?authSource=admin", "mongodb://host:1/sr?authSource=admin"),
-        ("host:27018:sr", "mongodb://host:27018/sr"),
-        ("sr", "mongodb://localhost:27017/sr"),
-    ],
-)
-def test_addresses(given: str, public: str) -> None:
-    address = parse_address(given)
-    assert (address.public, address.database) == (public, "sr")
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ("mongodb://host:27017", "names no database"),
-        ("mongodb://ann:opensesame@host:27017/", "names no database"),
-        ("mongodb://ann:open@sesame@host/db", "must be escaped"),
-        ("mongodb://ann:open/sesame@host/db", "must be mongodb://"),
-        ("mongodb://host:port/db", "must be mongodb://"),
-        ("mongodb:///db", "must be mongodb://"),
-    ],
-)
-def test_addresses_that_are_none_get_one_line_without_the_password(given: str, said: str) -> None:
-    with pytest.raises(UserError) as caught:
-        parse_address(given)
-    message = str(caught.value)
-    assert said in message
-    assert "\n" not in message
-    assert "sesame" not in message
+# Addresses and passwords ----------------------------------------------------------------------
 
 
 def test_reading_from_a_server_that_is_away_is_one_line(tmp_path: Path) -> None:
