@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+
 #: The files of a run's record, which no artifact may take the name of.
 RESERVED = frozenset({"run.json", "config.json", "info.json", "cout.txt", "metrics.json"})
+
+_LONGEST = 255  # bytes of a file's name
 
 
 def artifact_name(name: str) -> str:
@@ -18,6 +22,9 @@ def artifact_name(name: str) -> str:
         for character in valid_unicode(str(name))
     )
     flat = flat.lstrip(".") or "artifact"
+    if len(flat.encode()) > _LONGEST:
+        digest = hashlib.blake2b(flat.encode(), digest_size=8).hexdigest()
+        flat = f"{flat[:40]}_{digest}_{flat[-20:]}"
     return f"artifact_{flat}" if flat in RESERVED else flat
 
 
@@ -27,6 +34,7 @@ def is_artifact_name(name: object) -> bool:
         isinstance(name, str)
         and name not in ("", ".", "..")
         and not any(character in name for character in "/\0")
+        and len(name.encode("utf-8", "surrogatepass")) <= _LONGEST
     )
 
 

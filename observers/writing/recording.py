@@ -21,6 +21,7 @@ from observers.writing.folder import RESOURCES, SOURCES, RunFolder, write_value
 from observers.writing.output import final_output
 from observers.writing.waiting import Source, Waiting
 from tmd.files import write_json
+from tmd.metrics.registry import INFO_KEY, metric
 
 logger = logging.getLogger("observers")
 
@@ -55,6 +56,7 @@ class Recording:
         self._ended = False
         self._waiting = Waiting()
         self._unwritten: dict[str, Any] = {}
+        self._described: Any = {}
         self._artifacts_lock = threading.RLock()
         self._metrics_lock = threading.Lock()
 
@@ -93,6 +95,7 @@ class Recording:
         if folder is None:
             return
         self._retry()
+        self._described = info.get(INFO_KEY) or {}
         self._write_text("info.json", lambda: plain(info))
         self._write_text("cout.txt", lambda: without_credentials(final_output(captured_out)))
         with folder.lock:
@@ -288,7 +291,11 @@ class Recording:
     def _note(self) -> None:
         assert self.folder is not None
         self.folder.entry["observer_failures"] = self.failures.entry()
-        self.folder.entry["metric_summary"] = self.folder.metrics.summary()
+        # With each metric its direction, so that a list of runs need not open their infos.
+        self.folder.entry["metric_summary"] = [
+            {**each, "higher_is_better": metric(each["name"], self._described).higher_is_better}
+            for each in self.folder.metrics.summary()
+        ]
 
     def _retry(self) -> None:
         # A beat does not wait for an artifact that is being saved: that is tried with it.

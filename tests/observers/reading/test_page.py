@@ -15,9 +15,10 @@ from PIL import Image
 from populate import populate
 
 from experiments import runs as runs_script
-from observers import FileObserver, open_store
+from observers import FileObserver, open_run, open_store
 from observers.mongo.observer import MongoObserver
 from observers.reading.listing import (
+    Listed,
     differing_keys,
     flattened,
     listed,
@@ -84,6 +85,51 @@ def test_what_is_listed_of_a_run(tmp_path: Path) -> None:
     psnr, content = runs[0].metrics["validation.psnr"], runs[0].metrics["train.content"]
     assert psnr.best == psnr.last > 20
     assert (content.best_step, content.last_step) == (10, 200)  # less is better
+
+
+def test_the_best_is_by_the_records_direction_else_the_registrys(tmp_path: Path) -> None:
+    populate(tmp_path, 3, points=5, names=3)
+    for number in (1, 2, 3):
+        path = tmp_path / str(number) / "run.json"
+        entry = json.loads(path.read_text())
+        names = ("consistency", "lpips_alex", "loss_g", "novel", "psnr")
+        entry["metric_summary"] = [
+            {"name": f"validation.{name}", "last": 2.0, "last_step": 2}
+            | {"min": 1.0, "min_step": 1, "max": 3.0, "max_step": 3}
+            for name in names
+        ]
+        if number == 2:  # what a run's writer has kept with each
+            for each in entry["metric_summary"]:
+                each["higher_is_better"] = {"validation.psnr": False}.get(each["name"])
+        path.write_text(json.dumps(entry))
+    told = {"novel": {"higher_is_better": True}, "psnr": {"higher_is_better": False}}
+    (tmp_path / "3" / "info.json").write_text(json.dumps({"metrics_meta": told}))
+    first, second, third = (listed(record) for record in open_store(tmp_path))
+
+    def best(run: Listed) -> dict[str, float | None]:
+        return {name.partition(".")[2]: each.best for name, each in run.metrics.items()}
+
+    registry = {"consistency": 3.0, "lpips_alex": 1.0, "loss_g": None, "novel": None, "psnr": 3.0}
+    assert best(first) == registry
+    assert best(second) == {**dict.fromkeys(registry), "psnr": 1.0}
+    assert best(third) == {**registry, "novel": 3.0, "psnr": 1.0}
+
+
+def test_a_run_records_its_metrics_directions(tmp_path: Path) -> None:
+    observer = FileObserver(tmp_path)
+    driver = Driver(observer)
+    driver.info["metrics_meta"] = {"novel": {"higher_is_better": True}}
+    for name in ("validation.novel", "validation.consistency", "train.loss_d"):
+        driver.log(3, name=name)
+    driver.complete()
+    (run,) = (listed(record) for record in open_store(tmp_path))
+    last = driver.step
+    assert run.metrics["validation.novel"].best == 3
+    assert run.metrics["validation.consistency"].best == 6
+    assert run.metrics["train.loss_d"].best is None
+    assert run.metrics["train.loss_d"].last == last
+    kept = open_run(1, store=tmp_path).entry["metric_summary"]
+    assert [each["higher_is_better"] for each in kept] == [True, True, None]
 
 
 def test_nothing_shown_steers_a_terminal() -> None:
