@@ -117,7 +117,7 @@ def check(
 
 @dataclass(frozen=True)
 class Settings:
-    """How every image of a run is upscaled."""
+    """Options that all images of a run share."""
 
     overwrite: bool
     tile: int | None
@@ -264,7 +264,7 @@ def readable_pixels(path: Path) -> int:
 
 
 def plan(inputs: Any, output: Path, format: str) -> list[Job]:
-    """Which file becomes which.
+    """Pairs of an input and its result.
 
     Raises:
         UserError: nothing matches, one file is named for several results, or a result would

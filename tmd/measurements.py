@@ -21,7 +21,7 @@ from PIL import Image
 
 from tmd.distributed import ALONE, Share
 from tmd.errors import UserError, check_choice, check_number
-from tmd.images import to_float, to_uint8
+from tmd.images import rounded_to, to_float, to_uint8
 from tmd.registry import Registry
 from tmd.resize import imresize
 from tmd.seeding import generator
@@ -342,9 +342,8 @@ class Quantize(Operator):
         self.levels = None if bits is None else 2**bits - 1
 
     def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
-        value = x.detach().clamp(0, 1)
-        if self.levels is not None:
-            value.mul_(self.levels).round_().div_(self.levels)
+        value = x.detach()
+        value = value.clamp(0, 1) if self.levels is None else rounded_to(value, self.levels)
         return _straight_through(x, value)
 
 

@@ -61,7 +61,7 @@ def windows(length: int, tile: int, overlap: int) -> list[Window]:
 
 
 def count_tiles(height: int, width: int, tile: int) -> int:
-    """How many tiles `upscale_tiles` makes of an LR image."""
+    """Number of tiles that `upscale_tiles` makes of an LR image."""
     return math.ceil(height / tile) * math.ceil(width / tile)
 
 

@@ -16,7 +16,7 @@ KEYS_IN_LEGEND = 2
 
 
 def curves_of(record: RunRecord, words: Sequence[str]) -> dict[str, Curve]:
-    """What a run has measured that has one of ``words`` in its name, if there are any.
+    """Recorded metrics with one of ``words`` in their names, or all where there are none.
 
     Raises:
         UserError: nothing.

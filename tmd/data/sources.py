@@ -17,7 +17,7 @@ import torch
 
 from tmd.data.aside import Aside
 from tmd.data.paths import PackedStrings, all_sizes
-from tmd.images import read_pixels, read_size
+from tmd.images import nearest_levels, read_pixels, read_size
 from tmd.resize import imresize
 
 
@@ -200,7 +200,7 @@ class ShrunkSource:
         if factor == 1:
             return image
         shrunk = imresize(image.float()[None], shrunk_size(image.shape[-2:], factor))[0]
-        return shrunk.clamp_(0, 255).round_().to(torch.uint8)
+        return nearest_levels(shrunk, torch.uint8)
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> ShrunkSource:
         raise TypeError("choose among the images before they are shrunk")

@@ -4,7 +4,16 @@ Knows nothing of datasets: one file in, one tensor out, or an error that names t
 """
 
 from tmd.images.formats import IMAGE_SUFFIXES
-from tmd.images.levels import HIGHEST_LEVEL, as_8_bit, rgb_to_y, to_float, to_levels, to_uint8
+from tmd.images.levels import (
+    HIGHEST_LEVEL,
+    as_8_bit,
+    nearest_levels,
+    rgb_to_y,
+    rounded_to,
+    to_float,
+    to_levels,
+    to_uint8,
+)
 from tmd.images.listing import list_images, scan_images
 from tmd.images.opening import set_max_pixels
 from tmd.images.reading import read_image, read_pixels, read_size
@@ -15,10 +24,12 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "as_8_bit",
     "list_images",
+    "nearest_levels",
     "read_image",
     "read_pixels",
     "read_size",
     "rgb_to_y",
+    "rounded_to",
     "scan_images",
     "set_max_pixels",
     "to_float",

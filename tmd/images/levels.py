@@ -13,8 +13,20 @@ def to_float(image: torch.Tensor) -> torch.Tensor:
     return image.to(torch.float32).div_(255)
 
 
+def nearest_levels(levels: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Values counted in levels -> the nearest of ``dtype``: the one place where images are rounded.
+
+    Args:
+        levels: float, any shape; overwritten.
+        dtype: uint8 or uint16.
+    """
+    rounded = levels.clamp_(0, HIGHEST_LEVEL[dtype]).round_()
+    # CUDA has no kernels for uint16: the conversion goes over int32 on the CPU.
+    return rounded.to(dtype) if dtype == torch.uint8 else rounded.to(torch.int32).cpu().to(dtype)
+
+
 def to_levels(image: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Values in [0, 1] as ``dtype``, any shape: the one place where images are rounded.
+    """Values in [0, 1] as ``dtype``, any shape.
 
     Args:
         dtype: uint8 or uint16, for the nearest level of the clamped values; other types take the
@@ -24,9 +36,7 @@ def to_levels(image: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         return image.to(dtype)
     # Half precision has no room for the levels' fractions.
     exact = image if image.dtype == torch.float64 else image.float()
-    levels = exact.clamp(0, 1).mul_(HIGHEST_LEVEL[dtype]).round_()
-    # CUDA has no kernels for uint16: the conversion goes over int32 on the CPU.
-    return levels.to(dtype) if dtype == torch.uint8 else levels.to(torch.int32).cpu().to(dtype)
+    return nearest_levels(exact.mul(HIGHEST_LEVEL[dtype]), dtype)
 
 
 def to_uint8(image: torch.Tensor) -> torch.Tensor:
@@ -36,7 +46,12 @@ def to_uint8(image: torch.Tensor) -> torch.Tensor:
 
 def as_8_bit(image: torch.Tensor) -> torch.Tensor:
     """Values in [0, 1] as they come back from an 8-bit file, still float, any shape."""
-    return image.clamp(0, 1).mul(255).round_().div_(255)
+    return rounded_to(image, 255)
+
+
+def rounded_to(image: torch.Tensor, highest: int) -> torch.Tensor:
+    """Values in [0, 1] as they come back from a file whose levels are 0 to ``highest``."""
+    return image.clamp(0, 1).mul_(highest).round_().div_(highest)
 
 
 def rgb_to_y(image: torch.Tensor) -> torch.Tensor:

@@ -21,7 +21,7 @@ _LARGEST_PROFILE = 1 << 26
 
 
 class Chunk(NamedTuple):
-    """Where a chunk's data lie."""
+    """Place of a chunk's data."""
 
     kind: bytes
     start: int

@@ -1,4 +1,4 @@
-"""The pixels of a file with what must be known to understand them."""
+"""Pixels of a file with what must be known to understand them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Raster:
 
     @property
     def has_alpha(self) -> bool:
-        """Whether the last channel is transparency."""
+        """True where the last channel is transparency."""
         return self.pixels.shape[-1] in (2, 4)
 
 

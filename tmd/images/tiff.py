@@ -75,7 +75,13 @@ def read_tiff(path: PathLike, file: BinaryIO) -> Raster:
 
 
 class Beside(NamedTuple):
-    """What a TIFF holds beside the first page's pixels."""
+    """Content of a TIFF beside the first page's pixels.
+
+    Attributes:
+        exif: the camera's data, empty where there is none.
+        frames: pages that are no previews.
+        left_out: tags that are kept nowhere, in words.
+    """
 
     exif: Image.Exif
     frames: int
@@ -248,7 +254,7 @@ def _rationals(page: Any, tag: int, default: tuple[float, ...]) -> list[float]:
 
 
 class Meaning(NamedTuple):
-    """What a page's bands are."""
+    """Roles of a page's bands: how the colours are made, which is alpha, what is left out."""
 
     convert: Callable[[PathLike, Any, np.ndarray, bytes | None], Converted]
     alpha: int | None

@@ -47,7 +47,7 @@ class Photo:
 
     @property
     def has_alpha(self) -> bool:
-        """Whether the last channel is transparency."""
+        """True where the last channel is transparency."""
         return len(self.pixels) in (2, 4)
 
 

@@ -98,7 +98,7 @@ def exists(path: Path) -> UserError:
 
 
 def lost_in(path: Path, photo: Photo) -> list[str]:
-    """What of a photo the format of ``path`` has no place for, in words."""
+    """Parts of a photo for which the format of ``path`` has no place, in words."""
     if path.suffix.lower() == ".png" or not photo.chunks:
         return []
     kinds = ", ".join(kind.decode() for kind, _ in photo.chunks)
