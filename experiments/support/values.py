@@ -184,9 +184,13 @@ def _name_typed(text: str, is_run: bool) -> Any:
         source = ast.get_source_segment(text, node) or text
         return int(source) if is_run and re.fullmatch(r"0|[1-9][0-9]*", source) else _home(source)
 
+    if ast.get_source_segment(text, tree) != text:  # 2024#2, (2024)
+        return _home(text)
     # 2024,2025 may be one folder; what reads the name splits it where it isn't.
     is_one = isinstance(tree, ast.Tuple) and not text.startswith("(") and not is_run
-    return text if is_one and not all(isinstance(each, str) for each in value) else named(tree)
+    if is_one and not all(isinstance(each, str) for each in value):
+        return _home(text)
+    return named(tree)
 
 
 def _with_names(config: Mapping[str, Any]) -> dict[str, Any]:

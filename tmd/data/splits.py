@@ -50,7 +50,8 @@ class Split:
     @property
     def summary(self) -> str:
         """One line on what was found where, what is held out and what was left aside."""
-        line = f"{len(self.train)} images to learn from"
+        count = len(self.train)
+        line = f"{count} image{'' if count == 1 else 's'} to learn from"
         root = ""
         if isinstance(self.train, FileSource):
             root = self.train.root
