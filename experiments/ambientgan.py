@@ -224,8 +224,9 @@ def train(
         share,
         trained_on(resumed),
     )
-    built = generator.options().create(scale, data.channels)
+    # In this order: both draw their weights from one stream.
     discriminators = model.discriminators(discriminator.options(), data.channels)
+    built = generator.options().create(scale, data.channels)
     networks = {"generator": built, "discriminator": discriminators}
     if resume is None:
         begun = begin(start_from, None, ex.store, networks)

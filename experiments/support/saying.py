@@ -39,7 +39,8 @@ def _is_worth_saying(record: logging.LogRecord) -> bool:
     message = record.getMessage()
     if message.startswith("Failed after") and isinstance(sys.exc_info()[1], UserError):
         return False
-    return "__doc__" not in message and not message.startswith("Changed type of config entry")
+    checked = ("Changed type of config entry", "Added new config entry")
+    return "__doc__" not in message and not message.startswith(checked)
 
 
 def shown_logger() -> logging.Logger:
