@@ -152,16 +152,17 @@ FAILING = """
 import os
 from ignite.engine import Events
 from experiments import srgan
+from tmd.session import TrainingSession
 
 def fail(engine):
     if engine.state.iteration == 7 and os.environ["RANK"] == "1":
         raise RuntimeError("this process broke")
 
-attach = srgan.Session._attach_keeping
-def attach_failure(session):
-    attach(session)
+train = TrainingSession.train
+def train_to_the_failure(session):
     session.trainer.add_event_handler(Events.ITERATION_STARTED, fail)
-srgan.Session._attach_keeping = attach_failure
+    return train(session)
+TrainingSession.train = train_to_the_failure
 srgan.ex.run_commandline()
 """
 
