@@ -41,6 +41,7 @@ from experiments.support.outputs import (
 from experiments.support.trained import open_any, open_trained
 from tmd.acceleration.speed import UPSCALING_ON_CPU
 from tmd.errors import UserError, check_choice, check_flag, check_number
+from tmd.hardware import is_out_of_memory
 from tmd.images import IMAGE_SUFFIXES, read_size, set_max_pixels
 from tmd.images.formats import check_size
 from tmd.models.interpolation import interpolate_generators
@@ -237,11 +238,6 @@ def said_of(job: Job, photo: Photo) -> str:
     notes = [f"the first of {photo.frames} images"] if photo.frames > 1 else []
     notes += [f"without {', '.join(left_out)}"] if left_out else []
     return f"{job.source}: {'; '.join(notes)}" if notes else ""
-
-
-def is_out_of_memory(problem: BaseException) -> bool:
-    text = str(problem)
-    return isinstance(problem, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in text
 
 
 @contextmanager

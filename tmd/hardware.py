@@ -1,4 +1,4 @@
-"""What the machine is called."""
+"""Name of the machine, and the errors by which it says that its memory is full."""
 
 from __future__ import annotations
 
@@ -22,3 +22,14 @@ def device_name(device: torch.device) -> str:
         return platform.processor() or platform.machine()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())
+
+
+def is_out_of_memory(problem: BaseException) -> bool:
+    """Tell an error that means that there is no memory left, on the CPU or a GPU.
+
+    Example:
+        >>> is_out_of_memory(MemoryError()), is_out_of_memory(RuntimeError("a bug"))
+        (True, False)
+    """
+    text = str(problem)
+    return isinstance(problem, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in text

@@ -254,6 +254,15 @@ def test_an_error_within_an_update_leaves_a_checkpoint_that_says_so(
     assert on.train()["best_iteration"] > 0
 
 
+def test_a_full_memory_is_told_in_a_line_after_a_checkpoint_was_saved(tmp_path: Path) -> None:
+    images, held_out = draw(tmp_path / "a", 6, seed=1), draw(tmp_path / "b", 3, seed=2)
+    full = session(tmp_path / "out", images, held_out)
+    full.data = BreaksAt(full.data, 6, RuntimeError("DefaultCPUAllocator: can't allocate memory"))
+    with pytest.raises(UserError, match="smaller dataset.batch_size"):
+        full.train()
+    assert (tmp_path / "out" / "checkpoint_00000006.pt").exists()
+
+
 def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
     images, held_out = draw(tmp_path / "a", 6, seed=1), draw(tmp_path / "b", 3, seed=2)
     broken = session(tmp_path / "out", images, held_out)

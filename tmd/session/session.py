@@ -37,6 +37,7 @@ from tmd.handlers import (
     Validation,
     WeightAverage,
 )
+from tmd.hardware import is_out_of_memory
 from tmd.metrics import described
 from tmd.metrics.registry import INFO_KEY
 from tmd.recorders import Recorder, recording
@@ -270,6 +271,7 @@ class TrainingSession:
         Raises:
             Interrupted: a signal asked for the end; a checkpoint has been saved.
             NonFiniteError: a loss broke; the last good checkpoint is untouched.
+            UserError: there is no memory left; a checkpoint has been saved.
             Exception: any other error; where the weights are sound, a checkpoint has been saved.
         """
         d_steps = self.options.optimization.d_steps
@@ -290,6 +292,11 @@ class TrainingSession:
                 raise
             except Exception as error:
                 self._rescue(error)
+                if is_out_of_memory(error):
+                    raise UserError(
+                        f"training stopped: not enough memory ({_first_line(error)}); a smaller "
+                        "dataset.batch_size, dataset.patch_size or network needs less"
+                    ) from error
                 raise
             self.scalars.flush(self.trainer)
         disconnect(self.place.share)
@@ -416,6 +423,10 @@ class TrainingSession:
                 "max_epochs": self._epochs(),
             }
         )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:200]
 
 
 def _grouped(batches: Iterator[Any], size: int) -> Iterator[tuple[Any, ...]]:
