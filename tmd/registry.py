@@ -11,6 +11,20 @@ from tmd.errors import UserError
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def as_names(value: Any) -> list[Any]:
+    """Names given as a list or as text with commas, in brackets or not, as a command line has it.
+
+    Example:
+        >>> as_names(["a", "b"]), as_names("[a, b]"), as_names("a"), as_names(None)
+        (['a', 'b'], ['a', 'b'], ['a'], [])
+    """
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [part.strip() for part in value.strip("[]() ").split(",") if part.strip()]
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
 class Registry(Generic[F]):
     """Named builders of one kind; a new one is one decorator line.
 

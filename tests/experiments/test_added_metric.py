@@ -47,8 +47,8 @@ def call(folder: Path, *words: str) -> str:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With run 1 in the store ``runs``."""
     folder = tmp_path_factory.mktemp("added")
-    call(folder, "srgan", "with", *SETTINGS, "training.metrics=['ssim','sharpness']",
-         "training.tensorboard=True")  # fmt: skip
+    call(folder, "srgan", "with", *SETTINGS, "training.metrics=ssim,sharpness",
+         "training.trackers=[tensorboard]")  # fmt: skip
     return folder
 
 

@@ -16,7 +16,8 @@ mlflow = pytest.importorskip("mlflow", reason="pip install -e '.[mlflow]' brings
 
 
 @pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
     for key in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
         monkeypatch.delenv(key, raising=False)
     for key in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
@@ -34,8 +35,9 @@ def test_a_run_is_read_back_by_mlflows_client(tmp_path: Path) -> None:
         recorder.image("sheet_00000020.png", Image.new("RGB", (8, 8)), 20)
         recorder.artifact("best.pt", lambda path: path.write_bytes(b"weights"))
     assert recorder.report == {}
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
     client = mlflow.MlflowClient(recorder.tracker._local_store())
-    (run,) = client.search_runs([client.get_experiment_by_name("srgan").experiment_id])
+    (run,) = client.search_runs([client.get_experiment_by_name("tmd").experiment_id])
     assert run.info.run_name == "srgan 3"
     assert run.info.status == "FINISHED"
     assert run.data.params == {

@@ -27,7 +27,7 @@ class MLflow:
 
     It goes to the server that ``MLFLOW_TRACKING_URI`` names, else into ``folder``: a database where
     the whole of MLflow is installed, files where only ``mlflow-skinny`` is. The experiment is
-    ``MLFLOW_EXPERIMENT_NAME``, else the config's ``experiment``, else tmd.
+    ``MLFLOW_EXPERIMENT_NAME``, else tmd.
 
     Args:
         folder: of the local store.
@@ -89,9 +89,14 @@ class MLflow:
             import mlflow
             from ignite.handlers import MLflowLogger
 
-            mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or self._local_store())
-            experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME")
-            mlflow.set_experiment(experiment or str(self.config.get("experiment", "tmd")))
+            server = os.environ.get("MLFLOW_TRACKING_URI")
+            mlflow.set_tracking_uri(server or self._local_store())
+            experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME") or "tmd"
+            if not server and mlflow.get_experiment_by_name(experiment) is None:
+                # By default a database's files would lie in the working folder.
+                files = (self.folder.resolve() / "artifacts").as_uri()
+                mlflow.create_experiment(experiment, artifact_location=files)
+            mlflow.set_experiment(experiment)
             if not self._begun:  # else this failed further down, and is tried again
                 mlflow.start_run(run_name=self.name)
                 self._begun = True

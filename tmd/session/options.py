@@ -23,7 +23,8 @@ from tmd.handlers.image_history import ImageHistory
 from tmd.metrics import LPIPS, find_lpips_weights, spectral_distance
 from tmd.metrics import functions as _functions  # noqa: F401  (registers them)
 from tmd.metrics.registry import FUNCTIONS
-from tmd.recorders import TRACKERS, check_trackers
+from tmd.recorders import check_trackers
+from tmd.registry import as_names
 from tmd.session.optimization import OptimizationOptions
 from tmd.training.phases import Phases, parse_length
 
@@ -65,23 +66,19 @@ class TrainingOptions:
     speed: str = "float32"
     threads: int | str = "auto"
 
+    def __post_init__(self) -> None:
+        for key in ("metrics", "trackers"):
+            object.__setattr__(self, key, as_names(getattr(self, key)))
+
     def check(self, device: str = "cpu") -> None:
         """Raise `UserError` for values that can't be."""
         check_number("training.epoch_length", self.epoch_length, 1, integer=True)
         check_number("training.log_interval", self.log_interval, 1, integer=True)
         check_number("training.checkpoint_every", self.checkpoint_every, 1, integer=True)
         check_number("training.preview_images", self.preview_images, 0, integer=True)
-        if isinstance(self.metrics, str) or not isinstance(self.metrics, Sequence):
-            raise UserError(
-                f"training.metrics={self.metrics!r}: must be a list of {', '.join(FUNCTIONS)}"
-            )
         for name in self.metrics:
             check_choice("training.metrics", name, list(FUNCTIONS))
         check_flag("training.tensorboard", self.tensorboard)
-        if isinstance(self.trackers, str) or not isinstance(self.trackers, Sequence):
-            raise UserError(
-                f"training.trackers={self.trackers!r}: must be a list of {', '.join(TRACKERS)}"
-            )
         check_trackers(self.trackers)
         check_flag("training.sync_batch_norm", self.sync_batch_norm)
         if self.sync_batch_norm and device == "cpu":
