@@ -139,9 +139,11 @@ def compare(
             case = measured(job.source, trained)
             sheet = draw(case, trained, judge, zooms, zoom_size)
             save_figure(sheet, job.target)
-        except UserError as problem:
+        except (UserError, OSError) as problem:
             failed += 1
-            tqdm.write(f"error: {problem}", file=sys.stderr)
+            what = "" if isinstance(problem, UserError) else f"{job.target}: "
+            reason = getattr(problem, "strerror", None) or problem
+            tqdm.write(f"error: {what}{reason}", file=sys.stderr)
     there = len(planned) - len(jobs)
     skipped = f", {there} were there" if there else ""
     print(f"{len(jobs) - failed} of {len(planned)} sheets in {folder}{skipped}")

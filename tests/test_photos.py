@@ -139,6 +139,16 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path):
     assert os.listdir(tmp_path) == ["a.png"]
 
 
+def test_an_encoders_own_limit_is_an_error_of_writing(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise ValueError("too much of something")
+
+    monkeypatch.setattr(Image.Image, "save", refuse)
+    with pytest.raises(OSError, match=r"JPEG can.t hold it .too much"):
+        rewritten(tmp_path / "a.jpg", photo())
+    assert os.listdir(tmp_path) == []
+
+
 def test_what_fails_half_way_leaves_nothing(tmp_path):
     pixels = photo()
 

@@ -121,6 +121,23 @@ def test_images_of_one_name_get_sheets_of_their_own(run, tmp_path, capsys):
         ex.run(config_updates=settings(run, both, tmp_path / "more"))
 
 
+def test_a_full_disk_is_said_and_the_rest_goes_on(run, photos, tmp_path, capsys, monkeypatch):
+    from experiments import compare as script
+
+    write = script.save_figure
+
+    def full_at_first(figure, path):
+        if path.name == "one.png":
+            raise OSError(28, "No space left on device")
+        write(figure, path)
+
+    monkeypatch.setattr(script, "save_figure", full_at_first)
+    with pytest.raises(UserError, match="1 of 2 images could not be compared"):
+        ex.run(config_updates=settings(run, photos, tmp_path / "out"))
+    assert "out/one.png: No space left on device" in capsys.readouterr().err
+    assert (tmp_path / "out/deeper/two.png").exists()
+
+
 def test_sheets_that_are_there_are_left(run, photos, tmp_path, capsys):
     config = settings(run, photos, tmp_path / "out", existing="skip")
     (tmp_path / "out").mkdir()

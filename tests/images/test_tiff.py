@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 from skimage import data
 
 from tmd.data.sources import FileSource
@@ -187,6 +189,49 @@ def test_inks(tmp_path, dtype, planar):
     assert np.abs(photo - expected * top).max() <= 0.5
     for found in in_all_uses(tmp_path / "a.tif", 3).values():
         assert np.abs(found - expected * 255).max() <= 0.51
+
+
+def ink_profile() -> bytes:
+    """A profile of inks (ICC.1) with a table of two points an ink, one ink yellower than it is."""
+    corners = np.array(list(itertools.product((0, 1), repeat=4)), float)
+    light = (1 - corners[:, :3].mean(1)) * (1 - 0.9 * corners[:, 3])
+    lab = np.stack([255 * light, np.full(16, 128), 128 + 60 * corners[:, 2]], axis=1)
+    ramp = bytes(range(256))
+    matrix = struct.pack(">9i", *(np.eye(3) * 65536).astype(int).ravel())
+    table = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + matrix + ramp * 4
+    table += np.rint(lab).astype(np.uint8).tobytes() + ramp * 3
+    white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
+    place = 128 + 4 + 2 * 12
+    tags = struct.pack(">I", 2)
+    tags += struct.pack(">4sII", b"A2B0", place, len(table))
+    tags += struct.pack(">4sII", b"wtpt", place + len(table), len(white))
+    size = place + len(table) + len(white)
+    header = struct.pack(">I4sI4s4s4s", size, b"lcms", 0x02400000, b"prtr", b"CMYK", b"Lab ")
+    header += bytes(12) + b"acsp" + bytes(28) + struct.pack(">3i", 63190, 65536, 54061)
+    return header.ljust(128, b"\0") + tags + table + white
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_inks_by_their_profile(tmp_path, dtype):
+    inks = seen(4, np.uint8, False)
+    top = np.iinfo(dtype).max
+    levels = inks.astype(dtype) * (top // 255)
+    write(tmp_path / "a.tif", levels, photometric="separated", iccprofile=ink_profile())
+    expected = ImageCms.profileToProfile(
+        Image.fromarray(inks, "CMYK"),
+        ImageCms.ImageCmsProfile(io.BytesIO(ink_profile())),
+        ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
+        outputMode="RGB",
+    )
+    naive = Image.fromarray(inks, "CMYK").convert("RGB")
+    assert np.abs(np.asarray(expected).astype(int) - np.asarray(naive)).mean() > 10
+    photo = read_photo(tmp_path / "a.tif")
+    assert photo.pixels.dtype == (torch.uint8 if top == 255 else torch.uint16)
+    assert photo.icc[16:20] == b"RGB "
+    found = photo.pixels.int().permute(1, 2, 0).numpy() / (top // 255)
+    assert np.abs(found - np.asarray(expected)).max() <= 1.5
+    for found in in_all_uses(tmp_path / "a.tif", 3).values():
+        assert np.abs(found - np.asarray(expected).astype(int)).max() <= 2
 
 
 def test_luma_and_chroma_equal_pillows(tmp_path):

@@ -29,7 +29,7 @@ def cmyk_to_srgb(inks: np.ndarray, icc: bytes | None) -> tuple[np.ndarray, bytes
                     outputMode="RGB",
                 )
                 if converted is not None:
-                    return np.asarray(converted), srgb.tobytes()
+                    return np.array(converted), srgb.tobytes()
             else:
                 return _by_profile_of_16_bits(inks, icc, srgb.tobytes()), srgb.tobytes()
         except (ImageCms.PyCMSError, OSError, RuntimeError, ValueError):

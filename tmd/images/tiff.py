@@ -130,6 +130,8 @@ def _open(file: BinaryIO) -> Any:
 
 
 def _first_page(path: PathLike, tiff: Any) -> Any:
+    if not len(tiff.pages):
+        raise ValueError("a TIFF without pages")
     page = tiff.pages[0]
     check_pixels(path, page.imagewidth, page.imagelength)
     return page

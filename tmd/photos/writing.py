@@ -124,7 +124,10 @@ def _write_collected(file: BinaryIO, suffix: str, bands: Iterable[Tensor], photo
         options |= {"lossless": True, "quality": 50}
         if image.mode in ("L", "LA"):
             image = image.convert("RGBA" if image.mode == "LA" else "RGB")
-    image.save(file, BY_SUFFIX[suffix].name, **options)
+    try:
+        image.save(file, BY_SUFFIX[suffix].name, **options)
+    except (ValueError, struct.error) as problem:  # a limit that `check_output` does not know
+        raise OSError(f"{BY_SUFFIX[suffix].name} can't hold it ({problem})") from None
 
 
 def _write_png(
