@@ -125,7 +125,7 @@ def last_and_best(metric: LastAndBest | None) -> str:
 
 
 def warnings(runs: Sequence[Listed]) -> list[str]:
-    """What of the runs' records can't be read as it should be, in lines."""
+    """Lines that say what of the runs' records can't be read as it should be."""
     lines = [f"warning: run {printable(run.id)}: {said}" for run in runs for said in run.warnings]
     more = len(lines) - WARNINGS
     return [*lines[:WARNINGS], f"and {more} more warnings"] if more > 0 else lines

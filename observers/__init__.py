@@ -1,4 +1,4 @@
-"""Where runs are written and how they are read back."""
+"""Stores of runs: written while a run goes on, read back afterwards."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ FIELDS = ("steps", "timestamps", "values")
 
 
 class Metric(NamedTuple):
-    """What was measured under one name; a value that was not finite is NaN."""
+    """Points recorded under one name; a value that was not finite is NaN."""
 
     steps: list[int | float]
     values: list[float]
@@ -47,6 +47,7 @@ class MetricSummary:
         self.entry: dict[str, Any] = {"name": name, "count": 0, "not_finite": 0}
 
     def add(self, steps: list, values: list[float | None]) -> None:
+        """Take in further points; a value of `None` is not finite."""
         entry = self.entry
         for at, value in zip(steps, values, strict=True):
             entry["count"] += 1

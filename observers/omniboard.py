@@ -25,7 +25,7 @@ PASSWORD_VARIABLE = "OMNIBOARD_PASSWORD"
 
 
 def command(program: str | None = None) -> list[str]:
-    """How to start Omniboard: what is installed, or what npx fetches."""
+    """Words that start Omniboard: what is installed, or what npx fetches."""
     if program or (program := shutil.which("omniboard")):
         return [program]
     if npx := shutil.which("npx"):
@@ -50,6 +50,7 @@ def environment(url: str, port: int, user: str, password: str) -> dict[str, str]
 
 
 def check_free(port: int) -> None:
+    """Raise `UserError` if something listens on ``port`` already."""
     with socket.socket() as probe:
         try:
             probe.bind(("127.0.0.1", port))
@@ -58,6 +59,7 @@ def check_free(port: int) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m observers.omniboard", description="Look at runs in a browser."
     )

@@ -93,6 +93,7 @@ def _sent(outbox: Outbox, mongo_url: str | None) -> tuple[str, bool]:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m observers.sync", description=__doc__)
     parser.add_argument("--store", default="runs", help="the file store (default: runs)")
     parser.add_argument(

@@ -71,6 +71,7 @@ class MongoObserver(FolderObserver):
     def begin(
         self, entry: dict[str, Any], ex_info: dict, config: dict, _id: int | str | None
     ) -> int:
+        """Take a number in both stores, begin the recording and the sending."""
         if _id is not None:
             _id = whole_number(_id)
         database = connect(self.address)

@@ -42,6 +42,7 @@ class MongoRecord(RunRecord):
 
     @property
     def entry(self) -> dict[str, Any]:
+        """The document, config apart."""
         if self._entry is None:
             rest = {key: value for key, value in self._document.items() if key != "config"}
             self._entry = self._plain(rest, "document")
@@ -49,19 +50,23 @@ class MongoRecord(RunRecord):
 
     @property
     def config(self) -> dict[str, Any]:
+        """The document's config."""
         return self._mapping(self._document.get("config"), "config")
 
     @property
     def info(self) -> dict[str, Any]:
+        """The info, asked for anew."""
         info = dict(self._mapping(self._field("info"), "info"))
         info.pop("metrics", None)  # the join with the metrics, not the user's
         return info
 
     @property
     def captured_out(self) -> str:
+        """The captured output, asked for anew."""
         return str(self._field("captured_out") or "")
 
     def open(self, name: str) -> BinaryIO:
+        """The artifact in GridFS, opened."""
         file_id = self._file_ids(_ignore).get(name)
         if file_id is None:
             raise self._absent(name)
@@ -69,6 +74,7 @@ class MongoRecord(RunRecord):
             return self._store.files.get(file_id)  # type: ignore[return-value]
 
     def local_path(self, name: str) -> Path:
+        """A copy of the artifact, gone with this object."""
         with self.open(name) as source:
             path = self._scratch.path / name
             if not path.exists():
@@ -135,11 +141,13 @@ class MongoStore(Store):
         self.runs = self.database.get_collection("runs", codec_options=lenient)
 
     def records(self) -> list[RunRecord]:
+        """The runs of the database, by number."""
         with self.asking():
             documents = list(self.runs.find({}, dict.fromkeys(_HEAVY, 0)))
         return sorted((MongoRecord(self, document) for document in documents), key=by_number)
 
     def open(self, run_id: int | str) -> RunRecord:
+        """The run whose ``_id`` is ``run_id``."""
         number = as_id(run_id)
         with self.asking():
             document = self.runs.find_one({"_id": number}, dict.fromkeys(_HEAVY, 0))

@@ -70,7 +70,7 @@ class Sender:
             raise
 
     def unsent(self) -> str:
-        """What the database lacks, as far as is known, in words; "" if nothing."""
+        """Description of what the database lacks, as far as is known; "" if nothing."""
         entry = self._json("run.json", {})
         points = sum(metric["count"] for metric in entry.get("metric_summary", []))
         points -= self._points.total() if self._points else 0

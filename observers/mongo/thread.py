@@ -44,9 +44,11 @@ class SendingThread(threading.Thread):
         self._sender = Sender(outbox, database, address.public, self._halt.is_set)
 
     def wake(self) -> None:
+        """Have it look for news now."""
         self._awake.set()
 
     def run(self) -> None:
+        """Send until the run has ended and all of it is sent, or until `finish`."""
         while not self._halt.is_set():
             self._awake.clear()
             try:

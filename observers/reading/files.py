@@ -35,24 +35,30 @@ class FileRecord(RunRecord):
 
     @property
     def entry(self) -> dict[str, Any]:
+        """The content of ``run.json``, read once."""
         return self._once("run.json", None)
 
     @property
     def config(self) -> dict[str, Any]:
+        """The content of ``config.json``, read once."""
         return self._once("config.json", None)
 
     @property
     def info(self) -> dict[str, Any]:
+        """The content of ``info.json``; empty if there is none."""
         return self._json("info.json", {})
 
     @property
     def captured_out(self) -> str:
+        """The content of ``cout.txt``; "" if there is none."""
         return (self._bytes("cout.txt") or b"").decode("utf-8", "replace")
 
     def open(self, name: str) -> BinaryIO:
+        """The artifact, opened."""
         return open(self.local_path(name), "rb")
 
     def local_path(self, name: str) -> Path:
+        """The artifact itself."""
         if name not in self.artifacts():
             raise self._absent(name)
         return self.folder / name
@@ -120,6 +126,7 @@ class FileStore(Store):
         self.spec = str(root)
 
     def records(self) -> list[RunRecord]:
+        """The runs in the folder, by number."""
         try:
             names = [name for name in os.listdir(self.root) if not name.startswith((".", "_"))]
         except OSError as problem:
@@ -130,6 +137,7 @@ class FileStore(Store):
         return sorted(found, key=by_number)
 
     def open(self, run_id: int | str) -> RunRecord:
+        """The run in the subfolder ``run_id``."""
         number = as_id(run_id)
         folder = self.root / str(number)
         if not folder.is_dir():

@@ -37,7 +37,7 @@ class Look:
         self.warnings: list[str] = []
 
     def part(self, what: str, read: Callable[[], T], default: T) -> T:
-        """What ``read`` returns, or ``default``, and a warning, if it raises."""
+        """Return ``read()``, or ``default``, with a warning, if that raises."""
         try:
             return read()
         except UserError as problem:
@@ -54,16 +54,19 @@ class Look:
 
     @cached_property
     def entry(self) -> dict[str, Any]:
+        """The record itself; empty if it can't be read."""
         return self.part("its record", lambda: self.record.entry, {})
 
     @cached_property
     def status(self) -> str:
+        """The status, or `UNREADABLE`."""
         if not self.entry:
             return UNREADABLE
         return self.part("its status", lambda: true_status(self.entry), UNREADABLE)
 
     @cached_property
     def experiment(self) -> str:
+        """The experiment's name; "" if it has none."""
         value = self.entry.get("experiment")
         if isinstance(value, str):
             return value
@@ -71,41 +74,49 @@ class Look:
 
     @cached_property
     def config(self) -> dict[str, Any]:
+        """The config; empty if it can't be read."""
         return self.part("its config", lambda: self.record.config, {})
 
     @cached_property
     def info(self) -> dict[str, Any]:
+        """The info; empty if it can't be read."""
         return self.part("its info", lambda: self.record.info, {})
 
     @property
     def output(self) -> str:
+        """The captured output."""
         return self.part("its output", lambda: self.record.captured_out, "")
 
     @cached_property
     def artifacts(self) -> list[str]:
+        """Names of the artifacts, each one path component."""
         return self.part("its artifacts", lambda: self.record.artifacts(self.warn), [])
 
     @property
     def metrics(self) -> dict[str, Metric]:
+        """The points of those metrics that can be read, by name."""
         return self.part("its metrics", lambda: self.record.metrics(self.warn), {})
 
     @cached_property
     def summary(self) -> dict[str, dict[str, Any]]:
+        """Last, least and greatest of those metrics that can be read, by name."""
         if not self.entry:
             return {}
         return self.part("its metrics", lambda: self.record.summary(self.warn), {})
 
     @cached_property
     def result(self) -> Any:
+        """The result, as JSON can say it."""
         return self.part("its result", lambda: plain(self.entry.get("result")), None)
 
     @cached_property
     def begin(self) -> datetime.datetime | None:
+        """The start of the run, in UTC."""
         return self._time("start_time")
 
     @cached_property
     def seconds(self) -> float | None:
-        """How long it ran, or has run by now."""
+        """Duration of the run, or what of it is over by now."""
         end = self._time("stop_time")
         if end is None:
             end = utc_now() if self.status == "RUNNING" else self._time("heartbeat")
@@ -115,7 +126,7 @@ class Look:
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """Who ran it, how, and what went wrong in recording it, as far as that is known."""
+        """Host, command, result and failures while recording, as far as they are known."""
         host, meta, failures = (
             shapes.mapping(self.entry.get(key), f"its {key}", self.warn)
             for key in ("host", "meta", "observer_failures")
@@ -130,6 +141,7 @@ class Look:
 
     @cached_property
     def trace(self) -> str:
+        """The traceback of a run that failed; else ""."""
         return shapes.lines(self.entry.get("fail_trace"))
 
     def higher_is_better(self, name: str) -> bool | None:

@@ -43,12 +43,12 @@ class RunRecord(ABC):
     @property
     @abstractmethod
     def info(self) -> dict[str, Any]:
-        """What the run found out while it ran."""
+        """Facts that the run found out while it ran."""
 
     @property
     @abstractmethod
     def captured_out(self) -> str:
-        """What the run printed."""
+        """Text that the run printed."""
 
     @abstractmethod
     def open(self, name: str) -> BinaryIO:
@@ -77,7 +77,7 @@ class RunRecord(ABC):
 
     @property
     def result(self) -> Any:
-        """What the run returned."""
+        """Value that the run returned."""
         return self.entry.get("result")
 
     def artifacts(self, note: Note | None = None) -> list[str]:

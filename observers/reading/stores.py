@@ -31,7 +31,7 @@ def open_store(spec: str | os.PathLike[str]) -> Store:
 
 
 def store_spec(file_storage: str | None, mongo_url: str | None, default: str) -> str:
-    """What `open_store` opens the store by in which a run of these options looks for others.
+    """Name, for `open_store`, of the store in which a run of these options looks for others.
 
     Args:
         file_storage, mongo_url: as given to ``-F`` and ``-m``.

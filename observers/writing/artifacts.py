@@ -43,7 +43,7 @@ class RunArtifacts:
 
         A store without room for it keeps it on the temporary file system, or in memory where that
         is full too, and tries again at every beat and with every further artifact; of names that
-        differ in their digits only, the newest.
+        differ in the eight digits of an iteration only, the newest.
 
         Args:
             name: of the artifact; one path component.

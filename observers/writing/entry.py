@@ -1,4 +1,4 @@
-"""What ``run.json`` says when a run begins, and the numbers that runs have."""
+"""The first ``run.json`` of a run, and the numbers that runs have."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def run_entry(
     meta_info: dict,
     start_time: datetime.datetime | None,
 ) -> dict[str, Any]:
-    """What ``run.json`` says when a run starts (or, without ``start_time``, is queued)."""
+    """The ``run.json`` of a run that starts (or, without ``start_time``, is queued)."""
     entry: dict[str, Any] = {
         "uid": uuid.uuid4().hex,
         "format": "tmd-1",

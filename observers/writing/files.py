@@ -72,6 +72,7 @@ class FolderObserver(RunObserver):
         meta_info: dict,
         _id: int | str | None,
     ) -> int:
+        """Begin the record; returns the run's number."""
         entry = run_entry(ex_info, command, host_info, meta_info, start_time)
         return self.begin(entry, ex_info, config, _id)
 
@@ -85,27 +86,34 @@ class FolderObserver(RunObserver):
         meta_info: dict,
         _id: int | str | None,
     ) -> int:
+        """Begin the record of a run that is to be started later."""
         entry = run_entry(ex_info, command, host_info, meta_info, None)
         return self.begin(entry, ex_info, config, _id)
 
     def heartbeat_event(
         self, info: dict, captured_out: str, beat_time: datetime.datetime, result: Any
     ) -> None:
+        """Write what is known by now."""
         self.recording.heartbeat(info, captured_out, beat_time, result)
 
     def log_metrics(self, metrics_by_name: dict, info: dict) -> None:
+        """Append points."""
         self.recording.log_metrics(metrics_by_name)
 
     def completed_event(self, stop_time: datetime.datetime, result: Any) -> None:
+        """End the record."""
         self.recording.end(stop_time, "COMPLETED", result=plain(result))
 
     def interrupted_event(self, interrupt_time: datetime.datetime, status: str) -> None:
+        """End the record."""
         self.recording.end(interrupt_time, status)
 
     def failed_event(self, fail_time: datetime.datetime, fail_trace: list[str]) -> None:
+        """End the record, with the traceback."""
         self.recording.end(fail_time, "FAILED", fail_trace=plain(fail_trace))
 
     def resource_event(self, filename: str) -> None:
+        """Keep a file that the run reads."""
         self.recording.add_resource(filename)
 
     def artifact_event(
@@ -115,6 +123,7 @@ class FolderObserver(RunObserver):
         metadata: dict | None = None,
         content_type: str | None = None,
     ) -> None:
+        """Keep a file that the run made."""
         self.recording.save_artifact(name, filename)
 
     def join(self) -> None:
@@ -125,12 +134,15 @@ class FolderObserver(RunObserver):
     # What `RunArtifacts` calls -----------------------------------------------------------------
 
     def save_artifact(self, name: str, source: Source) -> bool:
+        """Keep an artifact; see `RunArtifacts.save`."""
         return self.recording.save_artifact(name, source)
 
     def remove_artifact(self, name: str) -> None:
+        """Drop an artifact; see `RunArtifacts.remove`."""
         self.recording.remove_artifact(name)
 
     def undelivered(self) -> list[str]:
+        """Places of what is not durable; see `RunArtifacts.undelivered`."""
         return self.recording.undelivered()
 
 
@@ -167,6 +179,7 @@ class FileObserver(FolderObserver):
     def begin(
         self, entry: dict[str, Any], ex_info: dict, config: dict, _id: int | str | None
     ) -> int:
+        """Take the next number, and begin the recording in a folder of that name."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             self.run_id, path = self._reserve(_id)

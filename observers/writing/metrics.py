@@ -45,6 +45,7 @@ class MetricsWriter:
         self._spans: dict[str, dict[str, tuple[int, int]]] = {}
 
     def summary(self) -> list[dict[str, Any]]:
+        """The summary of each metric, as an entry of ``run.json``."""
         return [dict(summary.entry) for summary in list(self._summaries.values())]
 
     def append(self, metrics_by_name: dict[str, dict[str, list]]) -> None:
@@ -58,6 +59,7 @@ class MetricsWriter:
             self._write_pending()
 
     def due(self) -> bool:
+        """Return whether it is time to make ``metrics.json`` anew."""
         return self._dirty and time.monotonic() - self._materialised_at >= self.interval
 
     def materialise(self) -> None:
@@ -86,6 +88,7 @@ class MetricsWriter:
         (self.folder / JOURNAL).unlink(missing_ok=True)
 
     def close(self) -> None:
+        """Close the file that the next making would copy from."""
         if self._file is not None:
             self._file.close()
 

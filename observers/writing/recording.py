@@ -165,7 +165,7 @@ class Recording:
         """Places of the artifacts that the store could not take, after one more try."""
         if self.folder is not None:
             self._retry()
-        return [pending.place for pending in self._waiting]
+        return self._waiting.places()
 
     @guarded
     def end(self, stop_time: datetime.datetime, status: str, **more: Any) -> None:
@@ -219,7 +219,8 @@ class Recording:
         if self.folder is None or not self._waiting:
             return
         kept = ", ".join(each.place for each in self._waiting if each.in_file)
-        lost = ", ".join(each.name for each in self._waiting if not each.in_file)
+        unwritten = [each.name for each in self._waiting if not each.in_file]
+        lost = ", ".join([*self._waiting.lost, *unwritten])
         logger.error(
             "%s had no room for all of its run%s%s",
             os.path.relpath(self.folder.path),

@@ -1,4 +1,4 @@
-"""What is still to be sent to a database: which runs, whither, and who is sending them.
+"""Runs that are still to be sent to a database: whither, and who is sending them.
 
 A run that is (also) recorded in a database is first a folder on disk: in the file store if there
 is one, else in ``runs/_spool``. The folder holds a marker until all of it has been sent.
@@ -41,7 +41,7 @@ class Outbox:
         write_json(self.folder / _MARKER, {"url": url, "id": run_id, "keep": self.keep})
 
     def marker(self) -> dict[str, Any] | None:
-        """What `mark` has noted; empty if it can't be read, `None` if there is nothing."""
+        """The note of `mark`; empty if it can't be read, `None` if there is nothing."""
         try:
             found = json.loads((self.folder / _MARKER).read_bytes())
         except FileNotFoundError:
@@ -70,6 +70,7 @@ class Outbox:
         return True
 
     def unlock(self) -> None:
+        """Let others send this run."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

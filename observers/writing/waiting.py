@@ -12,6 +12,8 @@ from pathlib import Path
 from observers.scratch import Scratch
 from tmd.files import replacing_path
 
+_MOST_UNWRITTEN = 8  # artifacts that wait in memory
+
 #: Writes the whole of a file at the path it is given; may be called more than once.
 Writer = Callable[[Path], None]
 Source = str | os.PathLike[str] | Writer
@@ -50,18 +52,26 @@ class Pending:
 class Waiting:
     """The newest of each series of artifacts that is not in its store yet.
 
-    A series are names that differ in their digits only. What no disk had room for stays in memory,
-    beside the one before it that is in a file.
+    A series are names that differ in the eight digits of an iteration only. What no disk had room
+    for stays in memory, beside the one before it that is in a file.
+
+    Attributes:
+        lost: names of the artifacts for which there was no room in memory either.
     """
 
     def __init__(self) -> None:
         self._scratch = Scratch(keep=True)
         self._lock = threading.RLock()
+        self.lost: list[str] = []
         self._files: dict[str, Pending] = {}
         self._unwritten: dict[str, Pending] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._files or self._unwritten)
+        return bool(self._files or self._unwritten or self.lost)
+
+    def places(self) -> list[str]:
+        """Paths of those in files; of the others the name, and that it is in no file."""
+        return [*(each.place for each in self), *(f"{name} (in no file)" for name in self.lost)]
 
     def __iter__(self) -> Iterator[Pending]:
         """Those that wait, newest of a series first."""
@@ -78,8 +88,7 @@ class Waiting:
                 with replacing_path(path) as temporary:
                     source(temporary)
             except Exception:  # the other disk is full too
-                pending = self._unwritten[_series(name)] = Pending(name, source)
-                return pending
+                return self._keep_in_memory(Pending(name, source))
             return self._keep(Pending(name, path, ours=True))
 
     def drop(self, name: str) -> None:
@@ -109,6 +118,13 @@ class Waiting:
             older.discard()
         return pending
 
+    def _keep_in_memory(self, pending: Pending) -> Pending:
+        self._unwritten.pop(_series(pending.name), None)
+        self._unwritten[_series(pending.name)] = pending
+        if len(self._unwritten) > _MOST_UNWRITTEN:
+            self.lost.append(self._unwritten.pop(next(iter(self._unwritten))).name)
+        return pending
+
     def _forget_file(self, name: str) -> None:
         older = self._files.pop(_series(name), None)
         if older is not None:
@@ -116,4 +132,4 @@ class Waiting:
 
 
 def _series(name: str) -> str:
-    return re.sub(r"\d+", "0", name)
+    return re.sub(r"\d{8}", "0", name)

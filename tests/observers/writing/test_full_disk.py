@@ -233,6 +233,27 @@ def test_both_full_to_the_end_is_said(
     assert "kept in" not in last
 
 
+def test_pictures_that_are_no_series_all_wait(store: Disk, temporary: Disk) -> None:
+    training = Training(store.path / "runs")
+    store.fill()
+    names = [f"Set5_model_img_{number:03}.npy" for number in range(6)]
+    for number, name in enumerate(names):
+        training.artifacts.save(name, training.write(number))
+    assert scratch_files(temporary) == names
+    temporary.fill()
+    for number in range(6, 20):  # bounded where there is no room at all, and told
+        training.artifacts.save(f"Set5_model_img_{number:03}.npy", training.write(number))
+    left = training.artifacts.undelivered()
+    assert len(left) == 20
+    assert len([place for place in left if place.endswith("(in no file)")]) == 14
+    store.free()
+    (store.path / "filler").write_bytes(bytes(100_000))
+    training.driver.beat()
+    kept = {path.name for path in (store.path / "runs" / "1").glob("*.npy")}
+    assert kept <= {f"Set5_model_img_{number:03}.npy" for number in range(20)}
+    assert len(kept) >= 8
+
+
 def test_a_disk_with_room_for_a_part_keeps_no_torn_file(store: Disk, temporary: Disk) -> None:
     training = Training(store.path / "runs")
     training.save(10)
