@@ -1,4 +1,4 @@
-"""What a user names: one or several runs; images by file, folder, glob, or lists of these."""
+"""Things that a user names: runs; images by file, folder, glob, or lists of these."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a script tells people: what is logged, and what ends a command, in a line each."""
+"""Lines that a script tells people: what is logged, and what ends a command, in a line each."""
 
 from __future__ import annotations
 

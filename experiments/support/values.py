@@ -167,7 +167,7 @@ def _typed(key: str, text: str) -> Any:
 
 
 def _name_typed(text: str, is_run: bool) -> Any:
-    """What a word says of a path or name: None, True or False, text, or a list of these."""
+    """A path or name as it was typed: None, True or False, text, or a list of these."""
     try:
         tree = ast.parse(text, mode="eval").body
         value = ast.literal_eval(tree)

@@ -1,4 +1,4 @@
-"""What a search for images left aside, counted by reason, with an example of each."""
+"""Entries that a search for images left aside, counted by reason, with an example of each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Aside:
 
     @classmethod
     def joined(cls, several: Iterable[Aside]) -> Aside:
-        """What several searches left aside."""
+        """All that several searches left aside."""
         all_ = cls()
         for one in several:
             for reason, (count, example) in one.reasons.items():
@@ -47,7 +47,7 @@ class Aside:
 
     @classmethod
     def decoded(cls, text: str) -> Aside:
-        """What `coded` gave the text of."""
+        """The entries that `coded` gave the text of."""
         aside = cls()
         reasons, aside.doubts = json.loads(text)
         aside.reasons = {reason: (count, example) for reason, (count, example) in reasons.items()}

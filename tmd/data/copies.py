@@ -141,7 +141,7 @@ def _known_as(path: str) -> str:
 
 
 def _are_copies(names: list[str], group: list[int], originals: dict[str, list[str]]) -> bool:
-    """Whether all of the group that are looked at are smaller copies of what bears their name."""
+    """Return whether all of the group that are looked at are copies of what bears their name."""
     if not group:
         return False
     places = np.unique(np.linspace(0, len(group) - 1, _SIZES_COMPARED).astype(int)).tolist()
@@ -171,7 +171,7 @@ def _is_shrunk(small: tuple[int, int], large: tuple[int, int]) -> bool:
 
 
 def _is_scaled(small: tuple[int, int], large: tuple[int, int]) -> bool:
-    """Whether one factor makes both sides of ``small``, to a pixel."""
+    """Return whether one factor makes both sides of ``small``, to a pixel."""
     ratios = [
         (whole / (side + 1), whole / max(side - 1, 0.5))
         for side, whole in zip(small, large, strict=True)
@@ -180,7 +180,7 @@ def _is_scaled(small: tuple[int, int], large: tuple[int, int]) -> bool:
 
 
 def _show_the_same(copy: str, original: str) -> bool:
-    """Whether two images look alike at the size of an icon."""
+    """Return whether two images look alike at the size of an icon."""
     icons = [
         interpolate(read_image(path, 1)[None].float(), (_SIDE, _SIDE), mode="area").flatten()
         for path in (copy, original)

@@ -1,4 +1,4 @@
-"""What becomes of a download that fails."""
+"""Downloads that fail, told in a line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of an image is used: an optional centre crop, then patches of it or all of it."""
+"""The part of an image that is used: an optional centre crop, then patches of it or all of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class Framing:
-    """What is done to each image between reading and cutting.
+    """The way of each image between reading and cutting.
 
     Attributes:
         shape: (height, width) of what a batch is made of.

@@ -1,4 +1,4 @@
-"""Which images large folders hold, kept so that the next start need not search them again.
+"""Listings of large folders, kept so that the next start need not search them again.
 
 A folder of a million images takes seconds to search on a local disk and minutes over a network.
 What was found is kept in the folder ``listings`` of `tmd.cache`, one file a root. It is used only
@@ -90,7 +90,7 @@ def list_folder(root: str) -> Listing:
 
 
 def _remembered(root: str, place: Path) -> Listing | None:
-    """What the index says, if that is still true."""
+    """The index's listing, if it is still true."""
     try:
         with np.load(place, allow_pickle=False) as stored:
             if int(stored["format"]) != _FORMAT:
@@ -122,7 +122,7 @@ def _remembered(root: str, place: Path) -> Listing | None:
 
 
 def _files_not_looked_at(paths: PackedStrings, sizes: np.ndarray) -> int | None:
-    """How many files the time was too short for; None if one of the others has another length."""
+    """The number of files that time did not suffice for; None if another has another length."""
     blocks = np.random.default_rng().permutation(-(-len(paths) // BLOCK)).tolist()
     began = time.monotonic()
     looked_at = 0
@@ -156,7 +156,7 @@ def _keep(place: Path, listing: Listing, folders: PackedStrings, stamps: np.ndar
 
 
 def _stamp(folder: bytes) -> list[int]:
-    """What changes with a folder's entries; where a link leads elsewhere, too."""
+    """Numbers that change with a folder's entries; where a link leads elsewhere, too."""
     try:
         stat = os.stat(folder)
     except OSError:
@@ -167,7 +167,7 @@ def _stamp(folder: bytes) -> list[int]:
 
 
 def _is_fuse(root: str) -> bool:
-    """Whether the folder is on a file system that a program provides."""
+    """Return whether the folder is on a file system that a program provides."""
     device = os.stat(root).st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
     try:

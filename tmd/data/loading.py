@@ -21,7 +21,7 @@ from tmd.errors import LostWorkerError, UserError
 
 
 class Loaded(NamedTuple):
-    """What a worker sends: a batch or an error, and the images found unusable since the last."""
+    """A worker's message: a batch or an error, and the images found unusable since the last."""
 
     batch: torch.Tensor | None
     skipped: Skips

@@ -1,4 +1,4 @@
-"""What a user chooses about a dataset, and what is wrong with it at a glance."""
+"""A user's choices about a dataset, and what is wrong with them at a glance."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MODES = ("patches", "whole")
 
 @dataclass(frozen=True)
 class DatasetOptions:
-    """Everything about a dataset that its user chooses.
+    """A dataset as its user chooses it.
 
     Attributes:
         name: a kind of dataset, a key of `tmd.data.DATASETS`.
@@ -70,10 +70,12 @@ class DatasetOptions:
 
     @property
     def kind(self) -> Dataset:
+        """The kind of dataset of that name."""
         return DATASETS[self.name]()
 
     @property
     def request(self) -> Request:
+        """Where the images are, and which."""
         return Request(
             folders(self.root),
             self.kind.channels if self.channels is None else self.channels,
@@ -83,7 +85,7 @@ class DatasetOptions:
 
     @property
     def factors(self) -> list[Any]:
-        """What images are shrunk by: one factor or several."""
+        """The factors that images are shrunk by, one or several."""
         return list(self.shrink) if isinstance(self.shrink, (list, tuple)) else [self.shrink]
 
     @property
@@ -93,6 +95,7 @@ class DatasetOptions:
 
     @property
     def patch_side(self) -> int:
+        """Side of a patch in HR pixels."""
         return self.kind.patch_size if self.patch_size is None else self.patch_size
 
     def check(self, scale: int = 1) -> None:
@@ -158,7 +161,7 @@ class DatasetOptions:
             )
 
     def framing(self, scale: int, height: int, width: int) -> Framing:
-        """How images are framed if (height, width) is the first one's size.
+        """The framing of all images if (height, width) is the first one's size.
 
         Raises:
             Unusable: an image of that size can't be used.

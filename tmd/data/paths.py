@@ -37,6 +37,7 @@ class PackedStrings:
 
     @classmethod
     def of(cls, strings: Iterable[str]) -> PackedStrings:
+        """Strings, packed."""
         return cls._joined([os.fsencode(string) for string in strings])
 
     @classmethod
@@ -82,7 +83,7 @@ def all_sizes(paths: PackedStrings) -> np.ndarray:
 
 
 def file_sizes(paths: PackedStrings, blocks: Iterable[int]) -> Iterator[tuple[int, list[int]]]:
-    """How long files are in bytes, -1 where a path leads to none.
+    """Lengths of files in bytes, -1 where a path leads to none.
 
     Args:
         paths: of the files.

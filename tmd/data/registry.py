@@ -1,4 +1,4 @@
-"""What a kind of dataset is: one class in a file of its own, and one line that registers it."""
+"""A kind of dataset: one class in a file of its own, and one line that registers it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tmd.registry import Registry
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for, as far as it concerns where the images are.
+    """A user's wishes, as far as it concerns where the images are.
 
     Attributes:
         roots: folders, at least one unless the dataset brings its own images.

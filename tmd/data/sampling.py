@@ -1,4 +1,4 @@
-"""Which images, crops and turns make batch ``i``: a pure function of (seed, i)."""
+"""The images, crops and turns of batch ``i``: a pure function of (seed, i)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RANDOM_SUBSTITUTES = 64
 
 @dataclass(frozen=True)
 class Draw:
-    """What is random about a batch besides its images.
+    """A batch's random numbers besides its images.
 
     Attributes:
         places: (N, 2) in [0, 1): where the crop lies, as a share of the way it can go.

@@ -1,4 +1,4 @@
-"""Where images come from: something with a length that reads image ``i`` on demand.
+"""Sources of images: something with a length that reads image ``i`` on demand.
 
 A source knows nothing of patches, storage or splits, and is cheap to copy into worker processes.
 """
@@ -29,7 +29,7 @@ class ImageSource(Protocol):
     def __len__(self) -> int: ...
 
     def name(self, index: int) -> str:
-        """What a person finds the image by: its path, or its number in a file."""
+        """The path of an image, or its number in a file: what a person finds it by."""
 
     def label(self, index: int) -> str:
         """A short name, for a picture's caption or a table's row."""
@@ -80,6 +80,7 @@ class FileSource:
         return len(self._paths)
 
     def name(self, index: int) -> str:
+        """The path, or the number in the set."""
         return self._paths[index]
 
     def names(self) -> list[str]:
@@ -87,10 +88,11 @@ class FileSource:
         return list(self._paths)
 
     def label(self, index: int) -> str:
+        """A short name for people."""
         return self._paths[index].removeprefix(self.root).lstrip(os.sep)
 
     def folders(self) -> Counter[str]:
-        """How many images are in each folder below the root, through its levels; "." is itself."""
+        """Numbers of images in each folder below the root, through its levels; "." is itself."""
         start = len(os.fsencode(self.root)) + 1
         separator = os.fsencode(os.sep)
         below = (path[start:].partition(separator) for path in self._paths.parts())
@@ -98,12 +100,15 @@ class FileSource:
         return Counter({os.fsdecode(folder): count for folder, count in counts.items()})
 
     def size(self, index: int) -> tuple[int, int]:
+        """(H, W), without decoding."""
         return read_size(self._paths[index])
 
     def read(self, index: int) -> torch.Tensor:
+        """(C, H, W), uint8."""
         return read_pixels(self._paths[index], self.channels)
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> FileSource:
+        """The images of these numbers, in this order."""
         numbers = np.asarray(indices, dtype=np.int64)
         sizes = None if self._sizes is None else self._sizes[numbers]
         paths = self._paths.take(numbers)
@@ -143,23 +148,29 @@ class ArraySource:
         return len(self._images)
 
     def name(self, index: int) -> str:
+        """The path, or the number in the set."""
         return f"{self._label}-{index:05d}"
 
     def label(self, index: int) -> str:
+        """A short name for people."""
         return self.name(index)
 
     def size(self, index: int) -> tuple[int, int]:
+        """(H, W), without decoding."""
         height, width = self._images.shape[1:]
         return height, width
 
     def read(self, index: int) -> torch.Tensor:
+        """(C, H, W), uint8."""
         return self._images[index].expand(self.channels, -1, -1).contiguous()
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> ArraySource:
+        """The images of these numbers, in this order."""
         chosen = torch.as_tensor(np.asarray(indices, dtype=np.int64))
         return ArraySource(self._images[chosen], self.channels, self._label)
 
     def digest(self) -> str:
+        """A short fingerprint of the set."""
         return hashlib.blake2b(self._images.contiguous().numpy().data, digest_size=8).hexdigest()
 
 
@@ -188,13 +199,16 @@ class ShrunkSource:
         return name if factor == 1 else f"{name} shrunk by {factor:g}"
 
     def label(self, index: int) -> str:
+        """A short name for people."""
         return self._source.label(self._which(index)[0])
 
     def size(self, index: int) -> tuple[int, int]:
+        """(H, W), without decoding."""
         image, factor = self._which(index)
         return shrunk_size(self._source.size(image), factor)
 
     def read(self, index: int) -> torch.Tensor:
+        """(C, H, W), uint8."""
         number, factor = self._which(index)
         image = self._source.read(number)
         if factor == 1:
@@ -203,9 +217,11 @@ class ShrunkSource:
         return nearest_levels(shrunk, torch.uint8)
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> ShrunkSource:
+        """The images of these numbers, in this order."""
         raise TypeError("choose among the images before they are shrunk")
 
     def digest(self) -> str:
+        """A short fingerprint of the set."""
         content = f"{self._source.digest()} / {self._factors}".encode()
         return hashlib.blake2b(content, digest_size=8).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Which images are learnt from and which are held out: never one that was learnt from before."""
+"""Images to learn from and images held out: never one that was learnt from before."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def split(chosen: DatasetOptions, seed: int, before: TrainedOn | None = None) ->
 
 
 def _named(root: str, folders: Mapping[str, int]) -> str:
-    """Where images are, with the folders that have the most of them."""
+    """The place of images, with the folders that have the most of them."""
     most = sorted(folders, key=lambda folder: -folders[folder])
     if len(most) == 1:
         return os.path.normpath(os.path.join(root, most[0]))

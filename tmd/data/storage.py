@@ -1,4 +1,4 @@
-"""Where decoded images are kept, and how a batch is cut from them.
+"""Places where decoded images are kept, and batches cut from them.
 
 All three give the same batches. `DiskStorage` decodes on demand and holds nothing, so that a set
 may be larger than memory; `MemoryStorage` decodes once into one block that worker processes share;
@@ -47,6 +47,7 @@ class DiskStorage:
         self.skipped = dict(skipped)
 
     def batch(self, sampler: Sampler, index: int) -> torch.Tensor:
+        """Batch ``index``: (N, C, h, w), uint8, of this process's rows."""
         return _cut(sampler.load(index, self._load), sampler.draw(index), self.framing)
 
     def load_all(self) -> None:
@@ -111,6 +112,7 @@ class MemoryStorage:
                 self.skipped[image] = problem
 
     def batch(self, sampler: Sampler, index: int) -> torch.Tensor:
+        """Batch ``index``: (N, C, h, w), uint8, of this process's rows."""
         return _cut(sampler.load(index, self._load), sampler.draw(index), self.framing)
 
     def _load(self, image: int) -> np.ndarray | None:
@@ -142,6 +144,7 @@ class DeviceStorage:
         )
 
     def batch(self, sampler: Sampler, index: int) -> torch.Tensor:
+        """Batch ``index``: (N, C, h, w), uint8, of this process's rows."""
         images = np.array(sampler.load(index, lambda i: None if i in self.skipped else i))
         draw = sampler.draw(index)
         heights, widths = self.heights[images], self.widths[images]

@@ -43,7 +43,7 @@ class TrainedOn:
 
     @classmethod
     def of_state(cls, state: Mapping[str, Any]) -> TrainedOn:
-        """What `state_dict` was made of."""
+        """The record that `state_dict` was made of."""
         return cls(**state)
 
     def with_others(self, other: TrainedOn) -> TrainedOn:

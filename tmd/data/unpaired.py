@@ -255,7 +255,7 @@ def create_unpaired_data(
 
 
 def is_separate(unpaired: Mapping[str, Any]) -> bool:
-    """Whether the HR images are a set of their own."""
+    """Return whether the HR images are a set of their own."""
     return unpaired.get("root") is not None or unpaired.get("name") is not None
 
 

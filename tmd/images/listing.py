@@ -113,7 +113,7 @@ def _warn_of_odd(path: str, reason: str) -> None:
 
 
 def _leads_to_new(link: str, seen: set[str]) -> bool:
-    """Whether a linked folder is neither inside nor around one that is seen; if so, it is now."""
+    """Return whether a linked folder is neither in nor around one seen; if so, it is seen now."""
     target = os.path.realpath(link)
     if any(os.path.commonpath([target, folder]) in (target, folder) for folder in seen):
         return False

@@ -28,10 +28,12 @@ class CelebA(Dataset):
     downloads = True
 
     def check(self, request: Request, fit: Callable[[int, int], object]) -> None:
+        """Raise `tmd.errors.UserError` unless images are there, or will be downloaded."""
         if not request.download:
             check_files(request.roots, request.list_file, fit)
 
     def pools(self, request: Request) -> Pools:
+        """Find the faces, by the official partition where it is there."""
         if request.download:
             with fetching("celeba", request.roots[0]):
                 from torchvision.datasets import CelebA as Fetched

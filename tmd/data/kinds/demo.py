@@ -32,6 +32,7 @@ class _Photos(FileSource):
     """Files that know which of them show one scene."""
 
     def scene(self, index: int) -> str:
+        """A name that all views of one scene share."""
         return self.label(index).replace("_left.", ".").replace("_right.", ".")
 
 
@@ -39,10 +40,12 @@ class _Centres(FileSource):
     """Files of which only the central square is taken."""
 
     def size(self, index: int) -> tuple[int, int]:
+        """(H, W) of the central square."""
         height, width = super().size(index)
         return min(height, VALIDATION_SIDE), min(width, VALIDATION_SIDE)
 
     def read(self, index: int) -> torch.Tensor:
+        """The central square, (C, H, W), uint8."""
         image = super().read(index)
         height, width = image.shape[1:]
         top, left = (max(0, n - VALIDATION_SIDE) // 2 for n in (height, width))
@@ -59,6 +62,7 @@ class Demo(Dataset):
         """The images come with a package that is installed."""
 
     def pools(self, request: Request) -> Pools:
+        """The photos of scikit-image."""
         import skimage.data
 
         folder = Path(skimage.data.__file__).parent

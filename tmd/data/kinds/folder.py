@@ -11,4 +11,5 @@ class Folder(Dataset):
     """Images of any size and format, in one folder or several."""
 
     def pools(self, request: Request) -> Pools:
+        """Find the images."""
         return Pools(find_files(request.roots, request.channels, request.list_file))

@@ -35,6 +35,7 @@ class Mnist(Dataset):
     downloads = True
 
     def check(self, request: Request, fit: Callable[[int, int], object]) -> None:
+        """Raise `tmd.errors.UserError` unless digits are there, or will be downloaded."""
         if request.list_file is not None:
             raise UserError(f"dataset.list_file={request.list_file}: mnist's images have no names")
         if request.download:
@@ -47,6 +48,7 @@ class Mnist(Dataset):
             raise UserError(f"dataset: MNIST's images can't be used: {problem}") from None
 
     def pools(self, request: Request) -> Pools:
+        """Find the IDX files."""
         if request.download:
             with fetching("mnist", request.roots[0]):
                 from torchvision.datasets import MNIST as Fetched
