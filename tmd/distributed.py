@@ -10,7 +10,6 @@ import os
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import ignite.distributed as idist
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -19,6 +18,13 @@ M = TypeVar("M", bound=nn.Module)
 
 #: What `torchrun` tells a process.
 _ENVIRONMENT = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
+def _processes() -> Any:
+    """Ignite's view of the processes; imported where there are several, as it takes a while."""
+    import ignite.distributed
+
+    return ignite.distributed
 
 
 @dataclass(frozen=True)
@@ -53,24 +59,26 @@ class Share:
 
     def total(self, values: Tensor) -> Tensor:
         """The sum of the processes' ``values``."""
-        return idist.all_reduce(values) if self.count > 1 else values  # type: ignore[return-value]
+        return _processes().all_reduce(values) if self.count > 1 else values  # type: ignore[return-value]
 
     def any(self, value: bool) -> bool:
         """Whether ``value`` is true in one of the processes."""
-        return bool(idist.all_reduce(float(value), "MAX")) if self.count > 1 else value
+        return bool(_processes().all_reduce(float(value), "MAX")) if self.count > 1 else value
 
     def sent(self, values: Tensor, owner: int) -> Tensor:
         """The ``values`` that the process number ``owner`` has; all give equal shapes."""
         if self.count == 1:
             return values
         # Broadcasting writes where the others' values are.
-        sent = idist.broadcast(values.clone(memory_format=torch.contiguous_format), src=owner)
+        sent = _processes().broadcast(
+            values.clone(memory_format=torch.contiguous_format), src=owner
+        )
         assert isinstance(sent, Tensor)
         return sent
 
     def agreed(self, text: str) -> str:
         """The first process's ``text``."""
-        return idist.broadcast(text, src=0, safe_mode=True) if self.count > 1 else text  # type: ignore[return-value]
+        return _processes().broadcast(text, src=0, safe_mode=True) if self.count > 1 else text  # type: ignore[return-value]
 
 
 #: All of each batch: the only process there is.
@@ -102,19 +110,19 @@ def connect(device: str) -> tuple[Share, torch.device]:
     if share.count == 1:
         return share, torch.device(device)
     if device == "cpu":
-        idist.initialize("gloo")
+        _processes().initialize("gloo")
         return share, torch.device("cpu")
     place = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
     torch.cuda.set_device(place)
-    idist.initialize("nccl")
+    _processes().initialize("nccl")
     return share, place
 
 
 def disconnect(share: Share) -> None:
     """Part from the other processes when all have finished."""
     if share.count > 1:
-        idist.barrier()
-        idist.finalize()
+        _processes().barrier()
+        _processes().finalize()
 
 
 def parallel(module: M, share: Share, some_unused: bool = False) -> M | DistributedDataParallel:

@@ -247,7 +247,8 @@ class TestDownload:
         entry = SimpleNamespace(
             url=url, get_state_dict=partial(torch.hub.load_state_dict_from_url, url, progress=False)
         )
-        monkeypatch.setitem(features._PRETRAINED, "vgg19", entry)
+        monkeypatch.setattr(features, "_pretrained", lambda arch: entry)
+        monkeypatch.setitem(features.FILES, "vgg19", url.rpartition("/")[2])
 
     def test_comes_from_the_server_once_and_then_from_the_cache(
         self, file_server, monkeypatch, tmp_path, empty_cache
@@ -296,3 +297,9 @@ class TestDownload:
 
     def test_the_bound_is_five_seconds(self):
         assert features.REACHABLE_WITHIN <= 5
+
+
+@pytest.mark.parametrize("arch", features.ARCHITECTURES)
+def test_the_files_are_those_that_torchvision_keeps(arch):
+    url = torchvision.models.get_model_weights(arch).IMAGENET1K_V1.url
+    assert features.cached_file(arch).name == url.rpartition("/")[2]

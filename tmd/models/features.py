@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from tmd.errors import UserError
@@ -26,18 +26,21 @@ from tmd.models.weights import load_weights
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 REACHABLE_WITHIN = 5.0  # seconds
-_PRETRAINED = {
-    "vgg16": torchvision.models.VGG16_Weights.IMAGENET1K_V1,
-    "vgg19": torchvision.models.VGG19_Weights.IMAGENET1K_V1,
-    "alexnet": torchvision.models.AlexNet_Weights.IMAGENET1K_V1,
+#: torchvision's files, which are looked for without importing it: that takes longer than torch.
+FILES = {
+    "vgg16": "vgg16-397923af.pth",
+    "vgg19": "vgg19-dcbb9e9d.pth",
+    "alexnet": "alexnet-owt-7be5be79.pth",
 }
-ARCHITECTURES = tuple(_PRETRAINED)
+ARCHITECTURES = tuple(FILES)
 
 
 def _convolutions(arch: str) -> nn.Sequential:
     """The convolutional part of ``arch``, without memory for its weights."""
+    from torchvision import models
+
     with torch.device("meta"):
-        return getattr(torchvision.models, arch)(weights=None).features
+        return getattr(models, arch)(weights=None).features
 
 
 @cache
@@ -73,8 +76,7 @@ def identify(weights: dict[str, Tensor]) -> str | None:
 
 def cached_file(arch: str) -> Path:
     """Path of torchvision's download of ``arch``."""
-    name = Path(urlsplit(_PRETRAINED[arch].url).path).name
-    return Path(torch.hub.get_dir()) / "checkpoints" / name
+    return Path(torch.hub.get_dir()) / "checkpoints" / FILES[arch]
 
 
 def find_weights(
@@ -147,8 +149,15 @@ def _convolution_weights(state: object) -> dict[str, Tensor]:
     }
 
 
+def _pretrained(arch: str) -> Any:
+    """torchvision's entry: its ``url``, and ``get_state_dict``."""
+    from torchvision import models
+
+    return models.get_model_weights(arch).IMAGENET1K_V1
+
+
 def _download(arch: str) -> dict[str, Tensor]:
-    pretrained, target = _PRETRAINED[arch], cached_file(arch)
+    pretrained, target = _pretrained(arch), cached_file(arch)
     ways_out = (
         f"give a file that holds them, or put torchvision's {target.name} into {target.parent}"
     )

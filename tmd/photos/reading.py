@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from PIL import Image
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from tmd.images import png
@@ -109,6 +108,8 @@ def _with_colour_under_transparency(pixels: np.ndarray) -> np.ndarray:
     clear = pixels[..., -1] == 0
     if not clear.any() or clear.all():
         return pixels
+    from scipy.ndimage import distance_transform_edt  # of all photos only these need it
+
     rows, columns = distance_transform_edt(clear, return_distances=False, return_indices=True)
     levels = pixels.copy()
     levels[..., :-1] = levels[rows, columns, :-1]

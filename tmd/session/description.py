@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from importlib import metadata
 from typing import Any
 
 import ignite
 import torch
-import torchvision
 from torch import nn
 
 from tmd.hardware import device_name
@@ -34,7 +34,7 @@ def described_run(
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
-            "torchvision": torchvision.__version__,
+            "torchvision": metadata.version("torchvision"),
             "ignite": ignite.__version__,
         },
     }

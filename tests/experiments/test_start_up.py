@@ -1,0 +1,46 @@
+"""A script does not wait for heavy packages that it may never need."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+#: What costs a second or more of processor time, or is for few runs only.
+HEAVY = (
+    *("torchvision", "torch._dynamo", "torch._inductor", "torch.onnx", "matplotlib", "skimage"),
+    *("scipy", "tensorboard", "tifffile", "pymongo", "gridfs", "onnx", "onnxruntime", "mlflow"),
+    *("wandb", "lpips", "imageio_ffmpeg", "safetensors"),
+)
+#: Of those that do not train.
+IGNITE = ("ignite", "sympy", "torch.distributed.fsdp")
+
+
+@pytest.mark.parametrize(
+    ("script", "heavy"),
+    [
+        ("srgan", HEAVY),
+        ("ambientgan", HEAVY),
+        ("upscale", (*HEAVY, *IGNITE)),
+        ("evaluate", (*HEAVY, *IGNITE)),
+        ("export", (*HEAVY, *IGNITE)),
+        ("runs", (*HEAVY, *IGNITE)),
+        ("compare", (*HEAVY, *IGNITE)),
+    ],
+)
+def test_heavy_packages_are_not_imported_before_they_are_needed(
+    script: str, heavy: tuple[str, ...]
+) -> None:
+    code = f"import sys, experiments.{script}\nprint(*sorted(set(sys.argv[1:]) & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *heavy],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == []
