@@ -1,12 +1,14 @@
-"""The one exception for what a user can put right, and the checks that raise it.
+"""The exception for what a user can put right, the checks that raise it, and that of signals.
 
-Its message is a single line that names the key or file, what was given and what is allowed.
+The message is a single line that names the key or file, what was given and what is allowed.
 """
 
 from __future__ import annotations
 
 import math
+import signal
 from collections.abc import Collection
+from types import FrameType
 from typing import Any
 
 
@@ -16,6 +18,23 @@ class UserError(Exception):
 
 class LostWorkerError(UserError):
     """The end of a process that made batches, for want of memory mostly; the weights are sound."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Raised when a signal asked the process to end.
+
+    Attributes:
+        signal: the signal's number; a shell expects the exit code 128 + it.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.signal = signal.Signals(number)
+        super().__init__(f"stopped by {self.signal.name}")
+
+
+def raise_interrupted(number: int, frame: FrameType | None) -> None:
+    """A signal handler that ends what is running at once."""
+    raise Interrupted(number)
 
 
 def check_choice(key: str, value: Any, choices: Collection[Any]) -> None:

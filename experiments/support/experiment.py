@@ -44,8 +44,7 @@ from observers import (
     without_credentials,
 )
 from tmd.distributed import started_share
-from tmd.errors import UserError
-from tmd.handlers.interruption import Interrupted, raise_interrupted
+from tmd.errors import Interrupted, UserError, raise_interrupted
 
 SETTINGS["DISCOVER_SOURCES"] = SETTINGS["DISCOVER_DEPENDENCIES"] = "none"  # see `sources`
 

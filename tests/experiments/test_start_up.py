@@ -16,7 +16,7 @@ HEAVY = (
     *("scipy", "tensorboard", "tifffile", "pymongo", "gridfs", "onnx", "onnxruntime", "mlflow"),
     *("wandb", "lpips", "imageio_ffmpeg", "safetensors"),
 )
-#: Of those that do not train.
+#: Of scripts that neither train nor compute metrics.
 IGNITE = ("ignite", "sympy", "torch.distributed.fsdp")
 
 
@@ -26,10 +26,10 @@ IGNITE = ("ignite", "sympy", "torch.distributed.fsdp")
         ("srgan", HEAVY),
         ("ambientgan", HEAVY),
         ("upscale", (*HEAVY, *IGNITE)),
-        ("evaluate", (*HEAVY, *IGNITE)),
+        ("evaluate", HEAVY),
         ("export", (*HEAVY, *IGNITE)),
         ("runs", (*HEAVY, *IGNITE)),
-        ("compare", (*HEAVY, *IGNITE)),
+        ("compare", HEAVY),
     ],
 )
 def test_heavy_packages_are_not_imported_before_they_are_needed(

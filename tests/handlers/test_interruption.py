@@ -7,8 +7,8 @@ import signal
 import pytest
 from ignite.engine import Engine
 
+from tmd.errors import raise_interrupted
 from tmd.handlers import Interrupted, Interruption
-from tmd.handlers.interruption import raise_interrupted
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

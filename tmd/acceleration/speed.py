@@ -9,7 +9,7 @@ from torch import nn
 
 from tmd.acceleration.memory import keep_freed_memory
 from tmd.acceleration.rows import use_rows
-from tmd.acceleration.winograd import use_winograd
+from tmd.acceleration.winograd import leave_uncompiled, use_winograd
 from tmd.errors import UserError
 
 #: name -> what `torch.autocast` is given; None: float32 throughout.
@@ -80,6 +80,7 @@ class Speed:
         if self.rows and device.type == "cpu":
             use_rows(network)
         if self.compile:
+            leave_uncompiled()
             # In place: its attributes and the names in its state stay as they are.
             for part in network.values() if isinstance(network, nn.ModuleDict) else [network]:
                 part.compile(dynamic=False)

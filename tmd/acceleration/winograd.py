@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -105,8 +106,6 @@ class _Convolution:
     def __reduce__(self) -> tuple[type[_Convolution], tuple[bool]]:
         return _Convolution, (self.keeps,)
 
-    # What `torch.compile` makes of it would not be faster.
-    @torch.compiler.disable
     def __call__(self, images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if weight.requires_grad:
             self.keeps, self.kernels = False, {}
@@ -129,6 +128,15 @@ class _Convolution:
                     weight if which == "kernel" else _backwards(weight)
                 )
         return self.kernels[which]
+
+
+@cache
+def leave_uncompiled() -> None:
+    """Have `torch.compile` pass these convolutions by: what it makes of them is not faster.
+
+    Not said where they are defined, as that would import all of the compiler, as long as torch.
+    """
+    _Convolution.__call__ = torch.compiler.disable(_Convolution.__call__)  # type: ignore[method-assign]
 
 
 def _pays(images: Tensor, weight: Tensor, at_least: int) -> bool:

@@ -10,23 +10,7 @@ from types import FrameType
 from ignite.engine import Engine, Events
 
 from tmd.distributed import ALONE, Share
-
-
-class Interrupted(KeyboardInterrupt):
-    """Raised when a signal asked the process to end.
-
-    Attributes:
-        signal: the signal's number; a shell expects the exit code 128 + it.
-    """
-
-    def __init__(self, number: int) -> None:
-        self.signal = signal.Signals(number)
-        super().__init__(f"stopped by {self.signal.name}")
-
-
-def raise_interrupted(number: int, frame: FrameType | None) -> None:
-    """A signal handler that ends what is running at once."""
-    raise Interrupted(number)
+from tmd.errors import Interrupted, raise_interrupted
 
 
 def _end_already(number: int, frame: FrameType | None) -> None:
