@@ -258,7 +258,7 @@ def test_a_full_memory_is_told_in_a_line_after_a_checkpoint_was_saved(tmp_path: 
     images, held_out = draw(tmp_path / "a", 6, seed=1), draw(tmp_path / "b", 3, seed=2)
     full = session(tmp_path / "out", images, held_out)
     full.data = BreaksAt(full.data, 6, RuntimeError("DefaultCPUAllocator: can't allocate memory"))
-    with pytest.raises(UserError, match="smaller dataset.batch_size"):
+    with pytest.raises(UserError, match=r"smaller dataset\.batch_size"):
         full.train()
     assert (tmp_path / "out" / "checkpoint_00000006.pt").exists()
 
