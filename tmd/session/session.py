@@ -208,17 +208,15 @@ class TrainingSession:
         self._say(self._note_of_validation())
         for recorder in self.recorders:
             recorder.info(self.description())
-        if flat := self.validation.left_out:
-            self._say(f"note: held out, but of one level and so in no mean: {', '.join(flat)}")
 
     def _note_of_validation(self) -> str:
-        rated, flat = self.validation.rated, len(self.pairs) - len(self.validation.rated)
-        one_colour = f"{flat} held-out image{'s' if flat > 1 else ''} of one colour"
-        if rated:
-            return f"note: {one_colour} is left out of all means" if flat else ""
+        flat = self.validation.left_out
+        listed = f"held out, but of one level and so in no mean: {', '.join(flat)}"
+        if self.validation.rated:
+            return f"note: {listed}" if flat else ""
         return (
-            f"note: {'only ' + one_colour if flat else 'no image is held out'}: nothing is "
-            "validated, best.pt is the newest state, and an adaptive weight only rises"
+            f"note: {listed if flat else 'no image is held out'}; nothing is validated, best.pt "
+            "is the newest state, and an adaptive weight only rises"
         )
 
     def _judged_by(self) -> dict[str, Any]:
