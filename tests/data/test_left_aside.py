@@ -151,6 +151,28 @@ def test_odd_entries_are_told_and_nothing_hangs(tmp_path, caplog):
     assert "pipe.png: left aside (named pipes)" in caplog.text
 
 
+def test_a_folder_below_that_can_not_be_read_is_told(tmp_path, monkeypatch, caplog):
+    """lost+found at the top of a disk, say."""
+    fill(tmp_path, range(4))
+    (tmp_path / "lost+found").mkdir()
+    scandir = os.scandir
+
+    def refusing(path):
+        if str(path) in (str(tmp_path / "lost+found"), closed):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    closed = ""
+    monkeypatch.setattr(os, "scandir", refusing)
+    data = dataset(tmp_path, patch_size=8)
+    assert "left aside: folders that can't be read: 1 (lost+found)" in data.summary
+    assert len(list_images(tmp_path)) == 4
+    assert "lost+found: left aside (folders that can't be read)" in caplog.text
+    closed = str(tmp_path)
+    with pytest.raises(UserError, match="Permission denied"):
+        dataset(tmp_path, patch_size=8)
+
+
 def test_a_folder_of_nothing_but_a_pipe_holds_no_images(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(UserError, match="holds no images"):

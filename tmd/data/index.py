@@ -61,7 +61,7 @@ def list_folder(root: str) -> Listing:
         root: an absolute path.
 
     Raises:
-        UserError: a folder can't be read.
+        UserError: ``root`` can't be read.
     """
     place = cache_file("listings", root, ".npz")
     if place is not None and (listing := _remembered(root, place)):

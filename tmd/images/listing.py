@@ -18,6 +18,7 @@ HIDDEN = "hidden"
 OTHER_FILES = "files of other kinds"
 LINKS_TWICE = "links to folders that are searched anyway"
 LINKS_IN_A_CIRCLE = "links in a circle"
+UNREADABLE = "folders that can't be read"
 _ODD = {
     stat.S_IFIFO: "named pipes",
     stat.S_IFSOCK: "sockets",
@@ -54,7 +55,7 @@ def scan_images(
         on_aside: called with what is left aside, and why; None warns of what is odd.
 
     Raises:
-        UserError: a folder can't be read.
+        UserError: the root can't be read.
     """
     aside = on_aside or _warn_of_odd
     folders = [os.fspath(root)]
@@ -66,7 +67,10 @@ def scan_images(
         try:
             entries = os.scandir(folder)
         except OSError as problem:
-            raise UserError(f"{problem.filename}: {problem.strerror}") from None
+            if folder == os.fspath(root):
+                raise UserError(f"{problem.filename}: {problem.strerror}") from None
+            aside(folder, UNREADABLE)
+            continue
         with entries:
             for entry in entries:
                 if entry.name.startswith(".") or entry.name in _SYSTEM_FOLDERS:
@@ -108,7 +112,7 @@ def _why_no_image(entry: os.DirEntry[str]) -> str:
 
 
 def _warn_of_odd(path: str, reason: str) -> None:
-    if reason in _ODD.values() or reason == LINKS_IN_A_CIRCLE:
+    if reason in (*_ODD.values(), LINKS_IN_A_CIRCLE, UNREADABLE):
         _log.warning("%s: left aside (%s)", path, reason)
 
 
