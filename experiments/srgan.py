@@ -154,7 +154,7 @@ def train(
         begun = begin(start_from, grow_from, ex.store, networks)
         _run.info.update(begun.info)
         networks = begun.networks
-        trainable = begun.trainable(not schedule.options().freeze_output)
+        trainable = begun.trainable(schedule.options().freeze_output)
     if grow_from is not None:
         length = schedule.options().freeze_length(training.options().epoch_length)
         handlers["freezing"] = Freezing(networks["generator"], trainable, length)

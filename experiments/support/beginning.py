@@ -138,12 +138,12 @@ class Beginning:
     info: dict[str, Any] = field(default_factory=dict)
     reports: dict[str, GrowthReport] = field(default_factory=dict)
 
-    def trainable(self, train_output: bool) -> list[str]:
+    def trainable(self, freeze_output: bool) -> list[str]:
         """The generator's parameters that learn from the start, where the others are frozen."""
         if "generator" not in self.reports:
             return []
         generator = self.networks["generator"]
-        return trained_after_growth(generator, self.reports["generator"], train_output)
+        return trained_after_growth(generator, self.reports["generator"], freeze_output)
 
 
 def begin(start_from: Any, grow_from: Any, store: str, fresh: Mapping[str, nn.Module]) -> Beginning:

@@ -262,14 +262,14 @@ def _ridge_regression(matrix: Tensor, target: Tensor, ridge: Tensor) -> Tensor:
 
 
 def trained_after_growth(
-    network: nn.Module, report: GrowthReport, train_output: bool = False
+    network: nn.Module, report: GrowthReport, freeze_output: bool = True
 ) -> list[str]:
     """Names of the parameters that learn while what is carried is frozen.
 
     Args:
         network: what `grow` or `grow_discriminator` returned.
         report: what it returned with it.
-        train_output: let a generator's layers after the stages learn too.
+        freeze_output: freeze a generator's carried layers after the stages, too.
 
     Example:
         >>> grown, report = grow(create_generator(scale=2, n_blocks=1, n_features=8))
@@ -281,5 +281,5 @@ def trained_after_growth(
     return [
         name
         for name, _ in network.named_parameters()
-        if name not in carried or (train_output and name.startswith(output))
+        if name not in carried or (not freeze_output and name.startswith(output))
     ]
