@@ -32,30 +32,16 @@ class TooSmallError(UserError, ValueError):
     """An image has too few pixels for a metric; others of its set may have enough."""
 
 
-def prepare(sr: Tensor, hr: Tensor, border: int, channel: str) -> tuple[Tensor, Tensor]:
-    """Both images as what is compared: at least float32, cropped, in the channels asked for.
+def inside(sr: Tensor, hr: Tensor, border: int, channel: str) -> tuple[Tensor, Tensor]:
+    """Both images without their border, as views.
 
     Args:
         sr, hr: (N, C, H, W) in [0, 1], or of 8 bits, which take less memory.
+        channel: checked, see `compared`.
 
     Raises:
         UserError: shapes that differ.
         TooSmallError: the border leaves nothing.
-    """
-    parts = list(bands(sr, hr, border, channel))
-    if len(parts) == 1:
-        return parts[0]
-    a, b = (torch.cat(images, dim=-2) for images in zip(*parts, strict=True))
-    return a, b
-
-
-def bands(
-    sr: Tensor, hr: Tensor, border: int, channel: str, overlap: int = 0
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """What `prepare` gives in bands of rows: a single one, unless the images are large.
-
-    Args:
-        overlap: rows that a band shares with the next.
     """
     check_choice("channel", channel, CHANNELS)
     if sr.shape != hr.shape:
@@ -63,12 +49,32 @@ def bands(
     height, width = hr.shape[-2:]
     if min(height, width) <= 2 * border:
         raise TooSmallError(f"border={border}: leaves nothing of an image of {height}×{width}")
-    inside = (..., slice(border, height - border), slice(border, width - border))
-    rows = height - 2 * border
-    step = rows if len(hr) * rows * width <= AT_ONCE else max(1, BAND // (len(hr) * width))
+    place = (..., slice(border, height - border), slice(border, width - border))
+    return sr[place], hr[place]
+
+
+def compared(image: Tensor, channel: str) -> Tensor:
+    """Values in [0, 1] that are compared: at least float32, in the channels asked for."""
+    return _channels(_floats(image), channel)
+
+
+def bands(
+    sr: Tensor, hr: Tensor, border: int, channel: str, overlap: int = 0
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """What is compared of both images in bands of rows: a single one, unless they are large.
+
+    Args:
+        overlap: rows that a band shares with the next.
+
+    Raises:
+        UserError, TooSmallError: as `inside`.
+    """
+    images = inside(sr, hr, border, channel)
+    n, _, rows, width = images[0].shape
+    step = rows if n * rows * width <= AT_ONCE else max(1, BAND // (n * width))
     for first in range(0, max(rows - overlap, 1), step):
         part = slice(first, min(first + step + overlap, rows))
-        a, b = (_channels(_floats(image[inside][..., part, :]), channel) for image in (sr, hr))
+        a, b = (compared(image[..., part, :], channel) for image in images)
         yield a, b
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from tmd.metrics.fidelity import TooSmallError, prepare
+from tmd.metrics.fidelity import TooSmallError, compared, inside
 from tmd.metrics.registry import register
 
 PATCH = 32
@@ -49,8 +49,8 @@ def spectral_distance(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y
         UserError: shapes that differ.
         TooSmallError: less than 8×8 within the border.
     """
-    a, b = prepare(sr, hr, border, channel)
-    height, width = a.shape[-2:]
+    images = inside(sr, hr, border, channel)
+    height, width = images[0].shape[-2:]
     size = min(PATCH, height, width)
     if size < SMALLEST:
         raise TooSmallError(
@@ -58,12 +58,14 @@ def spectral_distance(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y
             f"must be at least {SMALLEST}×{SMALLEST}"
         )
     rows, columns = _starts(height, size), _starts(width, size)
-    cells = _cells(size).to(a)
-    total = torch.zeros(len(a), dtype=a.dtype, device=a.device)
+    total: Tensor | None = None
     for row in rows:  # one row of patches at a time: the memory of a large image stays small
-        bands = (image[..., row : row + size, :] for image in (a, b))
+        bands = [compared(image[..., row : row + size, :], channel) for image in images]
+        cells = _cells(size).to(bands[0])
         log_a, log_b = (_levels(band, columns, cells) for band in bands)
-        total = total + (log_a - log_b).abs().mean((1, 2, 3))
+        distance = (log_a - log_b).abs().mean((1, 2, 3))
+        total = distance if total is None else total + distance
+    assert total is not None
     return total / len(rows)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tmd.errors import UserError
-from tmd.metrics.fidelity import prepare
+from tmd.metrics.fidelity import compared
 from tmd.metrics.spectral import PATCH, SECTORS, spectral_levels
 
 
@@ -55,5 +55,5 @@ class UnpairedSpectrum:
         return torch.stack(levels).double().mean(0)
 
     def _levels(self, image: Tensor) -> Tensor:
-        luma, _ = prepare(image, image, 0, self.channel)
+        luma = compared(image, self.channel)
         return spectral_levels(luma).mean((0, 1, 2))
