@@ -182,3 +182,11 @@ def test_files_that_are_not_ours(tmp_path):
         load_checkpoint(plain)
     with pytest.raises(UserError, match="no such file"):
         load_checkpoint(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("text", ["", "{", "3", "[1]", '"x"', "null"])
+def test_a_description_that_is_not_ours_is_one_line(tmp_path, text):
+    path = tmp_path / "odd.safetensors"
+    safetensors.save_file({"a": torch.zeros(2)}, path, {"tmd": text})
+    with pytest.raises(UserError, match=r"odd\.safetensors: its description is not JSON of ours$"):
+        load_checkpoint(path)

@@ -116,6 +116,8 @@ class _Calls:
         ({"w": torch.ones(1)}, "not written by this framework"),
         ([1, 2], "not written by this framework"),
         ({"format": "tmd-checkpoint", "version": 99}, "format version 99, this code reads up to 1"),
+        ({"format": "tmd-checkpoint"}, "says no version of its format"),
+        ({"format": "tmd-checkpoint", "version": "1"}, "says no version of its format"),
         ({"format": "tmd-checkpoint", "version": 1, "x": _Calls()}, "truncated, or not"),
     ],
 )
@@ -140,6 +142,48 @@ def test_what_a_checkpoint_lacks_is_named(tmp_path):
     save_checkpoint(tmp_path / "some.pt", {"generator": {}})
     with pytest.raises(UserError, match=r"some\.pt: holds no generator_config"):
         load_generator(tmp_path / "some.pt")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("generator_config", None, "its generator_config is no config"),
+        ("generator_config", [1], "its generator_config is no config"),
+        ("generator_config", {1: 2}, "its generator_config is no config"),
+        ("generator_config", {"name": "srcnn"}, r"no generator of ours \(generator.name='srcnn'"),
+        ("generator_config", {"depth": 3}, r"no generator of ours \(generator.options.depth=3"),
+        ("generator", None, "holds no weights by name"),
+        ("generator", torch.ones(2), "holds no weights by name"),
+        ("generator", {1: 2}, "missing head.0.weight, .* unexpected 1$"),
+        ("ema", torch.ones(2), "holds no weights by name"),
+        ("ema", 3, "holds no weights by name"),
+    ],
+)
+def test_an_entry_of_another_kind_is_told_in_one_line(tmp_path, key, value, message):
+    generator = generator_of()
+    contents = best_contents(described(generator), 9, "pretrain", generator.state_dict(), None)
+    save_checkpoint(tmp_path / "some.pt", {**contents, key: value})
+    with pytest.raises(UserError, match=r"some\.pt: .*" + message) as raised:
+        load_generator(tmp_path / "some.pt")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [1.0],
+        torch.ones(3, 2, dtype=torch.int64),
+        torch.ones(3, 2).to_sparse(),
+        torch.ones(3, 2, device="meta"),  # would be copied without a word, and without a value
+    ],
+)
+def test_what_are_no_numbers_for_a_weight_are_refused(value):
+    network = nn.Linear(2, 3)
+    before = {name: each.clone() for name, each in network.state_dict().items()}
+    with pytest.raises(UserError, match=r"no numbers of its kind weight$"):
+        load_weights(network, {"weight": value, "bias": torch.zeros(3)}, "some.pt")
+    assert same(dict(network.state_dict()), before)
 
 
 def test_weights_of_another_network_are_refused_by_name_and_nothing_is_loaded():

@@ -58,9 +58,12 @@ def load_checkpoint(
             f"checkpoint {path}: not written by this framework (tmd.checkpoints.load_weights "
             "puts plain weights into a network)"
         )
-    if state["version"] > VERSION:
+    version = state.get("version")
+    if not isinstance(version, int):
+        raise UserError(f"checkpoint {path}: says no version of its format")
+    if version > VERSION:
         raise UserError(
-            f"checkpoint {path}: format version {state['version']}, this code reads up to {VERSION}"
+            f"checkpoint {path}: format version {version}, this code reads up to {VERSION}"
         )
     return state
 
@@ -104,9 +107,15 @@ def load_generator(
     source = "checkpoint" if isinstance(checkpoint, dict) else f"checkpoint {checkpoint}"
     state = checkpoint if isinstance(checkpoint, dict) else load_checkpoint(checkpoint, device)
     try:
-        module = create_generator(**state["generator_config"])
-        weights = state["ema"] if averaged and state.get("ema") else state["generator"]
+        config = state["generator_config"]
+        weights = state["ema"] if averaged and state.get("ema") is not None else state["generator"]
     except KeyError as missing:
         raise UserError(f"{source}: holds no {missing.args[0]}") from None
+    try:
+        module = create_generator(**config)
+    except UserError as problem:
+        raise UserError(f"{source}: describes no generator of ours ({problem})") from None
+    except TypeError:  # nothing that `**` takes
+        raise UserError(f"{source}: its generator_config is no config") from None
     load_weights(module, weights, source)
     return module.to(device).eval()

@@ -51,6 +51,10 @@ def read_safetensors(
             f"checkpoint {path}: says nothing of its architecture (tmd.checkpoints."
             "load_weights puts plain weights into a network)"
         )
+    try:
+        described = dict(json.loads(text))
+    except (ValueError, TypeError):
+        raise UserError(f"checkpoint {path}: its description is not JSON of ours") from None
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -59,6 +63,6 @@ def read_safetensors(
         "ema": None,
         "discriminator": None,
         "trainer": {},
-        **json.loads(text),
+        **described,
         "generator": weights,
     }
