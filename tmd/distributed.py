@@ -14,10 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-M = TypeVar("M", bound=nn.Module)
+from tmd.launch import launched
 
-#: What `torchrun` tells a process.
-_ENVIRONMENT = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+M = TypeVar("M", bound=nn.Module)
 
 
 def _processes() -> Any:
@@ -87,9 +86,7 @@ ALONE = Share()
 
 def started_share() -> Share:
     """What `torchrun` made of this process, whether or not it is `connected` yet."""
-    if any(name not in os.environ for name in _ENVIRONMENT):
-        return ALONE
-    return Share(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+    return Share(*launched())
 
 
 def processes_here() -> int:

@@ -43,8 +43,8 @@ from observers import (
     store_spec,
     without_credentials,
 )
-from tmd.distributed import started_share
 from tmd.errors import Interrupted, UserError, raise_interrupted
+from tmd.launch import is_main_process
 
 SETTINGS["DISCOVER_SOURCES"] = SETTINGS["DISCOVER_DEPENDENCIES"] = "none"  # see `sources`
 
@@ -130,7 +130,7 @@ class Experiment(sacred.Experiment):
                 raise
             # A mistake in the config is every process's: the first one says it.
             started = self.current_run is not None and self.current_run.start_time is not None
-            if started_share().is_main or started:
+            if is_main_process() or started:
                 say(f"error: {one_line(problem)}")
             sys.exit(2)
 
@@ -146,7 +146,7 @@ class Experiment(sacred.Experiment):
         """
         self._from_command_line = True
         self._given = dict(given or {})
-        if not started_share().is_main:
+        if not is_main_process():
             be_silent()
         previous = signal.signal(signal.SIGTERM, raise_interrupted)
         try:
@@ -240,7 +240,7 @@ class Experiment(sacred.Experiment):
                 updates = convert_to_nested_dict({**dict(iterate_flattened(updates)), **changes})
                 run = create()
         run.meta_info["named_configs"] = list(named_configs)
-        if not started_share().is_main:
+        if not is_main_process():
             run.unobserved = True
         if not run.unobserved:
             run.observers.extend(self._observers(stores))

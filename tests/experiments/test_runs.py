@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -111,3 +112,16 @@ def test_mistakes_get_one_line(list_runs: List, updates: list[str], said: str) -
     assert ended.returncode != 0
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_list_of_runs_needs_no_torch() -> None:
+    """Which takes longer to import than ten thousand runs to list."""
+    script = "import sys, experiments.runs; print({'torch', 'pymongo'} & sys.modules.keys())"
+    said = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.strip() == "set()"
