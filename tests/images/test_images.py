@@ -7,6 +7,7 @@ import struct
 import warnings
 import zlib
 
+import imagecodecs
 import numpy as np
 import pytest
 import torch
@@ -24,6 +25,7 @@ from tmd.images import (
     to_uint8,
     write_image,
 )
+from tmd.photos import read_photo
 
 
 @pytest.fixture
@@ -88,6 +90,24 @@ def test_16_bits_are_scaled_not_clipped(tmp_path, suffix):
     Image.fromarray(levels).save(tmp_path / f"deep.{suffix}")
     image = read_image(tmp_path / f"deep.{suffix}", channels=1)
     assert np.array_equal(image[0].numpy(), np.rint(levels / 257))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("suffix", ["ppm", "jp2", "avif"])
+def test_colours_of_more_bits_than_are_read_are_said(tmp_path, photo, suffix, bits):
+    levels = photo if bits == 8 else photo.astype(np.uint16) * 257
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "ppm":
+        big_endian = levels.astype(levels.dtype.newbyteorder(">"))
+        path.write_bytes(b"P6 20 12 %d\n" % (2**bits - 1) + big_endian.tobytes())
+    elif suffix == "jp2":
+        path.write_bytes(imagecodecs.jpeg2k_encode(levels, level=0, codecformat="jp2"))
+    else:
+        shift, depth = (0, 8) if bits == 8 else (6, 10)
+        path.write_bytes(imagecodecs.avif_encode(levels >> shift, level=100, bitspersample=depth))
+    found = read_photo(path)
+    assert found.left_out == (("bits beyond 8 a colour",) if bits == 16 else ())
+    assert np.abs(as_array(found.pixels).astype(int) - photo).mean() < 3
 
 
 def test_cmyk_looks_like_the_rgb_it_was_made_from(tmp_path):

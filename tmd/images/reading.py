@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import BinaryIO
 
 import numpy as np
@@ -88,7 +89,31 @@ def decode(path: PathLike, file: BinaryIO) -> tuple[Raster, Image.Image | None]:
     if is_png(file):
         return _decode_png(path, file)
     image = pillow_image(path, file)
-    return _converted(path, image, image.info.get("icc_profile")), image
+    icc = image.info.get("icc_profile")
+    # What Pillow does not say is to be seen before it decodes.
+    cut = ("bits beyond 8 a colour",) if _is_deeper_than_read(image, file) else ()
+    return replace(_converted(path, image, icc), left_out=cut), image
+
+
+def _is_deeper_than_read(image: Image.Image, file: BinaryIO) -> bool:
+    """Return whether colours of more bits are read as 8; the place in the file stays."""
+    if image.mode.startswith(("I", "F")):
+        return False
+    if image.format == "PPM":
+        levels = image.tile[0].args  # type: ignore[attr-defined]
+        return isinstance(levels, tuple) and isinstance(levels[-1], int) and levels[-1] > 255
+    if image.format not in ("JPEG2000", "AVIF"):
+        return False
+    place = file.tell()
+    file.seek(0)
+    start = file.read(1 << 16)
+    file.seek(place)
+    if image.format == "JPEG2000":
+        # Component sizes of the codestream (ISO 15444-1, A.5.1): bits less one.
+        bits = start[(at := start.find(b"\xff\x51")) + 40 : at + 41]
+        return at >= 0 and bool(bits) and (bits[0] & 127) > 7
+    at = start.find(b"av1C")
+    return at >= 0 and len(start) > at + 6 and bool(start[at + 6] & 0x40)
 
 
 def _decode_png(path: PathLike, file: BinaryIO) -> tuple[Raster, Image.Image]:

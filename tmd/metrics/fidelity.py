@@ -20,7 +20,7 @@ from tmd.images import rgb_to_y, to_float
 from tmd.metrics.registry import register
 
 #: Pixels of a batch that are compared at once; more go in bands of rows of so many.
-AT_ONCE, BAND = 1 << 24, 1 << 21
+AT_ONCE, BAND = 1 << 22, 1 << 21
 CHANNELS = ("y", "y-full", "rgb")
 SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
