@@ -16,7 +16,7 @@ from typing import Any
 
 from sacred.utils import convert_to_nested_dict, set_by_dotted_path
 
-from tmd.errors import UserError
+from tmd.errors import UserError, check_number
 
 #: Keys, by their last part, that name runs: a plain number stays one.
 RUNS = frozenset(("run", "resume", "grow_from", "start_from", "interpolate"))
@@ -107,7 +107,13 @@ def plain_config(content: Any, where: str) -> dict[str, Any]:
     """
     if not isinstance(content, Mapping):
         raise UserError(f"{where}: holds no config, which maps keys to values")
-    return _with_names(convert_to_nested_dict(plain(content, where)))
+    try:
+        config = _with_names(convert_to_nested_dict(plain(content, where)))
+    except TypeError:  # {"scale": 4, "scale.x": 2}
+        raise UserError(f"{where}: a key is given a value and, with a dot, entries") from None
+    if config.get("seed") is not None:  # Sacred draws by it before any check
+        check_number("seed", config["seed"], 0, integer=True)
+    return config
 
 
 def plain(value: Any, where: str) -> Any:
@@ -149,7 +155,7 @@ def _checked_key(key: Any, where: str) -> str:
     text = str(key)
     if text.startswith(("py/", "json://")):
         raise UserError(f"{where}: {text}: objects are not restored from a config")
-    if not text.isprintable() or not text or text.startswith("$") or "=" in text:
+    if not text.isprintable() or not all(text.split(".")) or text[0] == "$" or "=" in text:
         raise UserError(f"{where}: {text!r} can't be a key")
     return text
 

@@ -96,6 +96,9 @@ def test_a_file_does_not_take_a_named_configs_place(tmp_path, monkeypatch, kind)
         ("a.json", "[1, 2]", "holds no config"),
         ("a.json", "[" * 100_000, "not JSON"),
         ("a.json", '{"a=b": 1}', "can't be a key"),
+        ("a.json", '{"a..b": 1}', "can't be a key"),
+        ("a.json", '{"": 1}', "can't be a key"),
+        ("a.json", '{"a": 1, "a.b": 2}', "a value and, with a dot, entries"),
         ("a.json", r'{"a": {"\u001b[2J": 1}}', r"'\\x1b\[2J' can't be a key"),
         ("a.json", b"\xff\xfe\x00", "not JSON"),
         ("a.json", None, "no such file"),
@@ -120,6 +123,11 @@ def test_files_that_are_no_config_are_refused_in_a_line(tmp_path, name, content,
         plain_config(read_config(str(path)), str(path))
     assert str(problem.value).startswith(f"{path}: ")
     assert "\n" not in str(problem.value)
+
+
+@pytest.mark.parametrize("seed", ["abc", "1.5", "-1", "True"])
+def test_a_seed_that_is_none_is_refused_in_a_line(tmp_path, capsys, seed):
+    assert "must be an integer" in refused(tmp_path, capsys, "with", f"seed={seed}")
 
 
 def test_a_named_pipe_is_no_config(tmp_path):
