@@ -60,7 +60,7 @@ SETTINGS = {
 
 
 def use_torchs_layers() -> None:
-    """In this process, what is made faster in `tmd.models.layers` is computed as torch does."""
+    """Let this process compute as torch does what is faster in `tmd.acceleration.layers`."""
     PReLU.forward = nn.PReLU.forward  # type: ignore[method-assign]
     Dense.forward = nn.Linear.forward  # type: ignore[method-assign]
 

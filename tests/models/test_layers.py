@@ -9,14 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tmd.models.layers import (
-    BicubicUpsampling,
-    NearestStage,
-    ShuffleStage,
-    convolution,
-    initialise_kaiming,
-    normalise_spectrally,
-)
+from tmd.models.layers import convolution, initialise_kaiming, normalise_spectrally
+from tmd.models.upsampling import BicubicUpsampling, NearestStage, ShuffleStage
 from tmd.resize import imresize
 
 

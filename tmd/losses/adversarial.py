@@ -71,9 +71,11 @@ class BinaryCrossEntropy(AdversarialLoss):
         self.real_label = real_label
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """See `AdversarialLoss.discriminator`."""
         return _cross_entropy(real_logits, self.real_label) + _cross_entropy(fake_logits, 0.0)
 
     def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
+        """See `AdversarialLoss.generator`."""
         return _cross_entropy(fake_logits, 1.0)
 
 
@@ -95,9 +97,11 @@ class RelativisticAverage(AdversarialLoss):
         self.real_label = real_label
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """See `AdversarialLoss.discriminator`."""
         return _relativistic(real_logits, fake_logits, self.real_label)
 
     def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
+        """See `AdversarialLoss.generator`."""
         if real_logits is None:
             raise ValueError("the relativistic generator loss needs the real images' logits")
         return _relativistic(fake_logits, real_logits, 1.0)
@@ -120,10 +124,12 @@ class LeastSquares(AdversarialLoss):
         self.real_label = real_label
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """See `AdversarialLoss.discriminator`."""
         real, fake = real_logits.float(), fake_logits.float()
         return 0.5 * (real - self.real_label).square().mean() + 0.5 * fake.square().mean()
 
     def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
+        """See `AdversarialLoss.generator`."""
         return 0.5 * (fake_logits.float() - 1).square().mean()
 
 
@@ -132,9 +138,11 @@ class Hinge(AdversarialLoss):
     """Hinge loss (arXiv:1802.05957, eq. 16-17): [1 - D(HR)]₊ + [1 + D(SR)]₊, G: -D(SR)."""
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """See `AdversarialLoss.discriminator`."""
         return F.relu(1 - real_logits.float()).mean() + F.relu(1 + fake_logits.float()).mean()
 
     def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
+        """See `AdversarialLoss.generator`."""
         return -fake_logits.float().mean()
 
 
@@ -158,9 +166,11 @@ class WassersteinGradientPenalty(AdversarialLoss):
         self.gradient_penalty = gradient_penalty
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """See `AdversarialLoss.discriminator`."""
         return fake_logits.float().mean() - real_logits.float().mean()
 
     def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
+        """See `AdversarialLoss.generator`."""
         return -fake_logits.float().mean()
 
     def penalty(

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from tmd.errors import UserError
 from tmd.models.discriminators import create_discriminator
 from tmd.models.generators import COMMON, SCALES, create_generator
-from tmd.models.layers import BicubicUpsampling, UpsamplingStage
+from tmd.models.upsampling import BicubicUpsampling, UpsamplingStage
 
 # The new stage gives the parent's output upsampled the more closely the smaller RIDGE is, and stays
 # the closer to a plain interpolation the larger it is. FLAT is how much more than fine detail the

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tmd.models.layers import BicubicUpsampling
+from tmd.models.upsampling import BicubicUpsampling
 
 LUMA = (0.299, 0.587, 0.114)
 

@@ -6,12 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from tmd.models.layers import (
-    block,
-    initialise_kaiming,
-    initialise_normal,
-    normalise_spectrally,
-)
+from tmd.models.layers import block, initialise_kaiming, initialise_normal, normalise_spectrally
 from tmd.models.registry import DISCRIMINATORS
 
 KERNEL = 4

@@ -6,16 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from tmd.errors import UserError, check_number
-from tmd.models.layers import (
+from tmd.models.layers import convolution, initialise_kaiming, normalise_spectrally
+from tmd.models.registry import GENERATORS
+from tmd.models.upsampling import (
     BicubicUpsampling,
     NearestStage,
-    convolution,
-    initialise_kaiming,
-    normalise_spectrally,
     receptive_radius,
     upsampling_factors,
 )
-from tmd.models.registry import GENERATORS
 
 SLOPE = 0.2
 CONVOLUTIONS = 5  # of a dense block

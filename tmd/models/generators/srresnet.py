@@ -6,17 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from tmd.acceleration.layers import PReLU
-from tmd.models.layers import (
+from tmd.models.layers import convolution, initialise_residual, normalisation, normalise_spectrally
+from tmd.models.registry import GENERATORS
+from tmd.models.upsampling import (
     BicubicUpsampling,
     ShuffleStage,
-    convolution,
-    initialise_residual,
-    normalisation,
-    normalise_spectrally,
     receptive_radius,
     upsampling_factors,
 )
-from tmd.models.registry import GENERATORS
 
 PRELU_SLOPE = 0.25
 
