@@ -112,7 +112,7 @@ def plain_config(content: Any, where: str) -> dict[str, Any]:
     except TypeError:  # {"scale": 4, "scale.x": 2}
         raise UserError(f"{where}: a key is given a value and, with a dot, entries") from None
     if config.get("seed") is not None:  # Sacred draws by it before any check
-        check_number("seed", config["seed"], 0, integer=True)
+        check_number("seed", config["seed"], 0, 2**32 - 1, integer=True)
     return config
 
 

@@ -125,7 +125,7 @@ def test_files_that_are_no_config_are_refused_in_a_line(tmp_path, name, content,
     assert "\n" not in str(problem.value)
 
 
-@pytest.mark.parametrize("seed", ["abc", "1.5", "-1", "True"])
+@pytest.mark.parametrize("seed", ["abc", "1.5", "-1", "True", str(2**32)])
 def test_a_seed_that_is_none_is_refused_in_a_line(tmp_path, capsys, seed):
     assert "must be an integer" in refused(tmp_path, capsys, "with", f"seed={seed}")
 
