@@ -99,7 +99,7 @@ def crops_per_second(batches: Iterator[torch.Tensor], args: argparse.Namespace) 
 
 
 def images_trained_per_second(device: torch.device) -> float:
-    """What the fastest step of `step.py` trains on."""
+    """Images that the fastest step of `step.py` trains on."""
     setting = SETTINGS["default"]
     batch = torch.randint(0, 256, (setting.batch, 3, setting.patch, setting.patch)).byte()
     loop = Loop(ours, setting, batch, device, fastest(device))

@@ -1,4 +1,4 @@
-"""How long training on a folder of a million images takes to start: the first time, and later.
+"""Time that training on a folder of a million images takes to start: the first time, and later.
 
     python benchmarks/listing.py [--images 1000000] [--csv out/listing.csv]
 

@@ -1,4 +1,4 @@
-"""What an update of a generator costs by each optimiser, beside Adam's, in the same process.
+"""Cost of an update of a generator by each optimiser, beside Adam's, in the same process.
 
     python benchmarks/optimizers.py [--blocks 8] [--patch 96] [--batch 4] [--csv out.csv]
 

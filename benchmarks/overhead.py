@@ -1,4 +1,4 @@
-"""What the framework costs: a run's engine, handlers and record against a bare loop over the step.
+"""Cost of the framework: a run's engine, handlers and record against a bare loop over the step.
 
     python benchmarks/overhead.py [--csv out/overhead.csv]
 

@@ -1,4 +1,4 @@
-"""Where the training step's time goes, operation by operation, and how long a GPU waits in it.
+"""Profile of the training step, operation by operation, and how long a GPU waits in it.
 
     python benchmarks/profile_step.py [--networks vgg54] [--speed auto] [--trace step.json]
 

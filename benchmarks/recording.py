@@ -1,4 +1,4 @@
-"""What recording costs: a beat at the start and after a million points, memory, listing runs.
+"""Cost of recording: a beat at the start and after a million points, memory, listing runs.
 
     python benchmarks/recording.py [--points 1000000] [--runs 1000]
 

@@ -1,4 +1,4 @@
-"""What benchmarks have in common: where they ran, and a table on the screen and in a file."""
+"""Parts that benchmarks have in common: where they ran, and a table on screen and in a file."""
 
 from __future__ import annotations
 

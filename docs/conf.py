@@ -57,4 +57,5 @@ def escape_bars(*event: Any) -> None:
 
 
 def setup(app: Any) -> None:
+    """Called by Sphinx."""
     app.connect("autodoc-process-docstring", escape_bars)

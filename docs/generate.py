@@ -114,6 +114,7 @@ def config_keys(ex: Experiment) -> Iterator[tuple[Experiment | Ingredient, list[
 
 @contextmanager
 def silence() -> Iterator[None]:
+    """Nothing is printed while it lasts."""
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         yield
 
@@ -136,14 +137,17 @@ def allowed(ex: Experiment, key: str) -> str:
 
 
 def cell(text: str) -> str:
+    """Plain text as it can stand in a table."""
     return text.replace("|", "\\|").replace("\n", " ").replace("*", "\\*").replace("<", "&lt;")
 
 
 def code(value: Any) -> str:
+    """A config entry as it can stand in a table."""
     return "`" + (value if isinstance(value, str) else repr(value)).replace("|", "\\|") + "`"
 
 
 def table(ex: Experiment, keys: list[Key], probe: bool) -> str:
+    """Keys with their defaults, meanings and, where asked to ``probe``, what is allowed."""
     lines = ["| key | default | meaning | allowed |", "|---|---|---|---|"]
     for key in keys:
         found = key.allowed or (allowed(ex, key.name) if probe else "")

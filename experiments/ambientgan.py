@@ -94,7 +94,7 @@ def config():
 
 @ex.named_config
 def unsupervised():
-    """Where this experiment's defaults differ from its parts'; every run begins with it."""
+    """Defaults of this experiment that differ from its parts'; every run begins with it."""
     losses = {"content": "pixel"}
     # Judging small patches, each bounded in slope, D neither learns the few scenes by heart nor
     # drags G away: at x2 this halved the LPIPS that SRGAN's discriminator leads to.

@@ -29,7 +29,7 @@ TOOLS = {"sync": "observers.sync", "omniboard": "observers.omniboard"}
 
 
 class UsageError(Exception):
-    """What was typed can't be understood; the message says why, in a line."""
+    """A command line that can't be understood; the message says why, in a line."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,11 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def dispatch(words: list[str]) -> int:
+    """Run what ``words`` name and return the exit status.
+
+    Raises:
+        UsageError: they can't be understood.
+    """
     if not words or words[0] in ("-h", "--help", "help"):
         print(overview())
         return 0
@@ -108,6 +113,7 @@ def dispatch(words: list[str]) -> int:
 
 
 def run_script(name: str, words: Sequence[str]) -> int:
+    """Run the script ``name`` with the words after it."""
     ex = importlib.import_module(f"experiments.{name}").ex
     takes_value = {
         flag: option.arg is not None for option in ex.all_cli_options for flag in option.get_flags()
@@ -247,10 +253,12 @@ def commands(name: str) -> dict[str, str]:
 
 
 def first_line(docstring: str | None) -> str:
+    """The line that says what it is."""
     return (docstring or "").partition("\n")[0]
 
 
 def overview() -> str:
+    """Every command with a line."""
     lines = {name: first_line(ast.get_docstring(tree)) for name, tree in scripts().items()}
     for name, module in TOOLS.items():
         source = FOLDER.parent.joinpath(*module.split(".")).with_suffix(".py")
@@ -267,7 +275,7 @@ def overview() -> str:
 
 
 def usage(name: str) -> str:
-    """How a script is typed, and its docstring with its examples as they are typed here."""
+    """Forms in which a script is typed, and its docstring with its examples in them."""
     tree = scripts()[name]
     forms = [form(name), *(form(f"{name} {command}") for command in commands(name))]
     docstring = as_typed(ast.get_docstring(tree) or "")
@@ -292,6 +300,7 @@ def as_typed(docstring: str) -> str:
 
 
 def form(command: str) -> str:
+    """The line of the usage that shows how ``command`` is typed."""
     plain = PLAIN.get(command)
     words = f"tmd {command}"
     if plain is not None:

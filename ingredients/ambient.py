@@ -1,4 +1,4 @@
-"""What stands in for HR: the measurement of results, the discriminators, the terms' weights."""
+"""Stand-ins for HR: the measurement of results, the discriminators, the terms' weights."""
 
 from __future__ import annotations
 

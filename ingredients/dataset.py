@@ -1,4 +1,4 @@
-"""Which images the networks learn from, and how batches are made of them."""
+"""Images that the networks learn from, and how batches are made of them."""
 
 from __future__ import annotations
 

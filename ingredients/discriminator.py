@@ -1,4 +1,4 @@
-"""Which discriminator."""
+"""The discriminator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which generator."""
+"""The generator."""
 
 from __future__ import annotations
 

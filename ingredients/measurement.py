@@ -1,4 +1,4 @@
-"""How LR images are made from HR images."""
+"""Operators that make LR images from HR images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a run proceeds: epochs, log points, checkpoints, arithmetic."""
+"""Course of a run: epochs, log points, checkpoints, arithmetic."""
 
 from __future__ import annotations
 

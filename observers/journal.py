@@ -40,8 +40,7 @@ def read_journal(path: Path, offset: int = 0) -> Iterator[JournalLine]:
 
 
 class MetricSummary:
-    """Count, last, least and greatest of one metric: what a list of runs shows without reading
-    a single curve."""
+    """Count, last, least and greatest of one metric, for lists that read no curve."""
 
     def __init__(self, name: str) -> None:
         self.entry: dict[str, Any] = {"name": name, "count": 0, "not_finite": 0}

@@ -39,11 +39,11 @@ def is_artifact_name(name: object) -> bool:
 
 
 def valid_unicode(text: str) -> str:
-    """``text`` with what no UTF-8 holds, such as bytes of a file name, as backslash escapes.
+    r"""``text`` with what no UTF-8 holds, such as bytes of a file name, as backslash escapes.
 
     Example:
-        >>> valid_unicode(b"caf\\xe9".decode("utf-8", "surrogateescape"))
-        'caf\\\\udce9'
+        >>> valid_unicode(b"caf\xe9".decode("utf-8", "surrogateescape"))
+        'caf\\udce9'
     """
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 

@@ -28,7 +28,7 @@ def _processes() -> Any:
 
 @dataclass(frozen=True)
 class Share:
-    """Which rows of each batch are this process's, and how the processes agree.
+    """Rows of each batch that are this process's, and the means by which the processes agree.
 
     Attributes:
         rank: this process's number.
@@ -44,7 +44,7 @@ class Share:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes: the record, checkpoints, what a person reads."""
+        """True for the process that writes: the record, checkpoints, what a person reads."""
         return self.rank == 0
 
     def rows(self, total: int) -> slice:
@@ -61,7 +61,7 @@ class Share:
         return _processes().all_reduce(values) if self.count > 1 else values  # type: ignore[return-value]
 
     def any(self, value: bool) -> bool:
-        """Whether ``value`` is true in one of the processes."""
+        """True where ``value`` is true in one of the processes."""
         return bool(_processes().all_reduce(float(value), "MAX")) if self.count > 1 else value
 
     def sent(self, values: Tensor, owner: int) -> Tensor:
@@ -85,12 +85,12 @@ ALONE = Share()
 
 
 def started_share() -> Share:
-    """What `torchrun` made of this process, whether or not it is `connected` yet."""
+    """Share that `torchrun` gave this process, `connected` yet or not."""
     return Share(*launched())
 
 
 def processes_here() -> int:
-    """How many processes `torchrun` started on this machine; they share its memory."""
+    """Number of processes that `torchrun` started on this machine; they share its memory."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if started_share().count > 1 else 1
 
 
@@ -146,7 +146,7 @@ def parallel(module: M, share: Share, some_unused: bool = False) -> M | Distribu
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
-    """What `parallel` was given: for use without its gradients, and for its attributes."""
+    """Module that `parallel` was given: for use without its gradients, and for its attributes."""
     return module.module if isinstance(module, DistributedDataParallel) else module
 
 

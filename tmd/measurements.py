@@ -28,7 +28,7 @@ from tmd.seeding import generator
 
 
 class Draws:
-    """What an operator draws for one batch: for each purpose the same whenever it is asked.
+    """Draws of an operator for one batch: for each purpose the same whenever it is asked.
 
     Where several processes share a batch, each gets the rows of its own images.
 
@@ -191,7 +191,7 @@ def _build(entry: dict[str, Any], scale: int) -> Operator:
 
 @dataclass(frozen=True)
 class MeasurementOptions:
-    """How LR images are made.
+    """Options of the operator that makes LR images.
 
     Attributes:
         operators: see `create_measurement`.
@@ -222,9 +222,11 @@ class Bicubic(Operator):
 
 @MEASUREMENTS.register("decimate")
 class Decimate(Operator):
-    """Takes one pixel of each scale × scale block: the central one, or the one above left of the
-    centre where the scale is even. A blur right before it is centred on the block, so that LR and
-    HR stay aligned as they are for `Bicubic`."""
+    """One pixel of each scale × scale block.
+
+    The central one, or the one above left of the centre where the scale is even. A blur right
+    before it is centred on the block, so that LR and HR stay aligned as they are for `Bicubic`.
+    """
 
     def __init__(self, scale: int) -> None:
         self.reduction = scale

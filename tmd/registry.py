@@ -42,6 +42,8 @@ class Registry(Generic[F]):
         self._builders: dict[str, F] = {}
 
     def register(self, name: str) -> Callable[[F], F]:
+        """Decorator that makes what it stands above the entry ``name``."""
+
         def add(builder: F) -> F:
             if name in self._builders:
                 raise ValueError(f"{self.kind} {name!r} is registered twice")

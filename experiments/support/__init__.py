@@ -1,1 +1,1 @@
-"""What the scripts of `experiments` share."""
+"""Parts that the scripts of `experiments` share."""

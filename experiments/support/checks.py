@@ -1,4 +1,4 @@
-"""What all training scripts check before a run exists, and resolve into its config."""
+"""Checks of all training scripts before a run exists, and what they resolve into its config."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _check_processes() -> None:
 
 
 def resolved(device: str, resumed: bool) -> dict[str, Any]:
-    """What ``auto`` stands for on this machine, by the config's keys.
+    """Values that ``auto`` stands for on this machine, by the config's keys.
 
     Args:
         resumed: whether a run goes on, to the same bits.

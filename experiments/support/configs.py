@@ -15,7 +15,7 @@ from ingredients import training as training_ingredient
 
 
 def part(ingredient: ModuleType, name: str) -> dict[str, Any]:
-    """What the ingredient's own named config ``name`` says."""
+    """Entries of the ingredient's own named config ``name``."""
     entries = ingredient.ingredient.named_configs[name]()
     return {key: value for key, value in entries.items() if key != "__doc__"}
 
@@ -125,7 +125,7 @@ def df2k():
 
 
 def logbook():
-    """What the laboratory's summer settled on; VGG19's weights are needed."""
+    """The setting that the laboratory's summer settled on; VGG19's weights are needed."""
     adv_weight = 1e-2
     discriminator = {"spectral_norm": True}
     losses = {

@@ -39,12 +39,12 @@ def find_resume_point(resume: Any, store: str, experiment: str) -> Resumed:
 
 
 def trained_on(resumed: Resumed | None) -> dict[str, Any] | None:
-    """What a continued run learnt from, as `tmd.data.create_dataset` takes it, if it is known."""
+    """Images that a continued run learnt from, as `tmd.data.create_dataset` takes them."""
     return None if resumed is None else resumed[1].get("trained_on")
 
 
 def judged_by(record: RunRecord) -> dict[str, Any] | None:
-    """What a run's best state was decided by, for checkpoints that do not say so themselves."""
+    """Score that decided a run's best state, for checkpoints that do not say so themselves."""
     validation = record.info.get("data", {}).get("validation", {})
     score = record.config.get("schedule", {}).get("score")
     if "digest" not in validation or score is None:
@@ -86,7 +86,7 @@ def check_unfinished(resume: Any, state: dict[str, Any], total: int) -> None:
 def note_of_place(
     began: Mapping[str, Any], device: torch.device, speed: Speed, has_gpu: bool
 ) -> str:
-    """What to say of a resumed run's device and speed, which it inherits; empty: nothing.
+    """Line on a resumed run's device and speed, which it inherits; empty: nothing to say.
 
     Args:
         began: the record's ``device``: where the run was started, as far as it is known.

@@ -41,8 +41,7 @@ def open_trained(run: Any, checkpoint: Any, store: str, device: str) -> Trained:
 
 
 def open_any(spec: Any, store: str, device: str) -> Trained:
-    """The generator of a checkpoint's file or a shipped network where ``spec`` names one, else of a
-    run."""
+    """The generator of the file or shipped network that ``spec`` names, else of a run."""
     if network_file(spec) is not None:
         return open_trained(None, spec, store, device)
     return open_trained(spec, None, store, device)

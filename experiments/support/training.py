@@ -1,4 +1,4 @@
-"""How the training scripts make a session of what Sacred's config says, and report on it."""
+"""Session of a training script, made of what Sacred's config says, and its report."""
 
 from __future__ import annotations
 

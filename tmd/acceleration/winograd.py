@@ -198,7 +198,7 @@ def _backwards(weight: Tensor) -> Tensor:
 
 
 def _transformed(weight: Tensor) -> Tensor:
-    """(K, C, 3, 3) -> (36, C, K)"""
+    """(K, C, 3, 3) -> (36, C, K)."""
     outputs, inputs = weight.shape[:2]
     taps = weight.detach().permute(2, 3, 1, 0).reshape(9, -1)
     return (KERNEL @ taps).view(TILE * TILE, inputs, outputs)
@@ -303,7 +303,7 @@ def _convolve(images: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _weight_gradient(images: Tensor, gradient: Tensor) -> Tensor:
-    """(N, C, H, W) and (N, K, H, W) -> (K, C, 3, 3)"""
+    """(N, C, H, W) and (N, K, H, W) -> (K, C, 3, 3)."""
     tiles, outputs = _Tiles(images), gradient.shape[1]
     gradient = gradient.permute(0, 2, 3, 1)
     whole = tiles.outputs_in(gradient)

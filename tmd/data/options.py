@@ -75,7 +75,7 @@ class DatasetOptions:
 
     @property
     def request(self) -> Request:
-        """Where the images are, and which."""
+        """Request for the images: where they are, and which."""
         return Request(
             folders(self.root),
             self.kind.channels if self.channels is None else self.channels,

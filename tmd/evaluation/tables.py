@@ -75,7 +75,7 @@ class Table:
         return fmean(known) if known else None
 
     def means(self) -> dict[str, dict[str, float | None]]:
-        """system -> metric -> mean."""
+        """System -> metric -> mean."""
         return {s: {m: self.mean(s, m) for m in self.metrics} for s in self.systems}
 
     def left_out(self) -> dict[str, str]:

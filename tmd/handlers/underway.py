@@ -1,4 +1,4 @@
-"""How far a trainer is in an update, and functions that are called when one is completed."""
+"""Progress of a trainer in an update, and functions that are called when one is completed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ignite.engine import Engine, Events
 
 
 class Underway:
-    """How far the trainer is, for whoever has to save after an error; attach it first.
+    """Progress of the trainer, for whoever has to save after an error; attach it first.
 
     Attributes:
         completed: updates made while an update, or what follows one, is under way; None between

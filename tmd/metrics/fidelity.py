@@ -61,7 +61,7 @@ def compared(image: Tensor, channel: str) -> Tensor:
 def bands(
     sr: Tensor, hr: Tensor, border: int, channel: str, overlap: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """What is compared of both images in bands of rows: a single one, unless they are large.
+    """Parts of both images to compare, in bands of rows: a single one, unless they are large.
 
     Args:
         overlap: rows that a band shares with the next.

@@ -150,7 +150,7 @@ def _convolution_weights(state: object) -> dict[str, Tensor]:
 
 
 def _pretrained(arch: str) -> Any:
-    """torchvision's entry: its ``url``, and ``get_state_dict``."""
+    """Entry of torchvision's: its ``url``, and ``get_state_dict``."""
     from torchvision import models
 
     return models.get_model_weights(arch).IMAGENET1K_V1

@@ -1,4 +1,4 @@
-"""What a session's checkpoints hold, and how a session goes on from one."""
+"""Contents of a session's checkpoints, and how a session goes on from one."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Contents:
         return about(configs=configs, judged_by=self.judged_by, **self.frame)
 
     def of_training(self, iteration: int, exact: bool = True, **more: Any) -> dict[str, Any]:
-        """Everything that an exact resume needs, copied.
+        """Copy of all that an exact resume needs.
 
         Args:
             iteration: updates made.
@@ -115,6 +115,6 @@ class Contents:
         return notes
 
     def is_comparable(self, checkpoint: Mapping[str, Any]) -> bool:
-        """Whether the checkpoint's best state was decided by what this session's is."""
+        """True where the checkpoint's best state was decided by what this session's is."""
         judged_by = checkpoint.get("judged_by")
         return judged_by is None or judged_by == self.judged_by

@@ -1,4 +1,4 @@
-"""What was resolved at run time, for the record."""
+"""Description of a run for its record: what was resolved at run time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session is told: lengths, schedules, how often it logs, validates and saves."""
+"""Options of a session: lengths, schedules, how often it logs, validates and saves."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Score = Callable[[Tensor, Tensor], Tensor]
 
 
 class ResolvedSpeed(NamedTuple):
-    """What ``training.speed`` stands for on a machine, and the line that says so."""
+    """Speed that ``training.speed`` stands for on a machine, and the line that says so."""
 
     speed: str
     message: str
@@ -40,7 +40,7 @@ class ResolvedSpeed(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How a run proceeds: epochs, log points, checkpoints, arithmetic.
+    """Options of a run's course: epochs, log points, checkpoints, arithmetic.
 
     Attributes:
         epoch_length: iterations; the held-out images are validated on after each epoch.
@@ -89,11 +89,11 @@ class TrainingOptions:
 
     @property
     def compiles(self) -> bool:
-        """Whether the networks are compiled; ``auto`` never does."""
+        """True where the networks are compiled; ``auto`` never does."""
         return self.speed != "auto" and Speed.parse(self.speed).compile
 
     def resolved_speed(self, device: str) -> ResolvedSpeed:
-        """What ``speed=auto`` stands for on ``device``."""
+        """Speed that ``speed=auto`` stands for on ``device``."""
         if self.speed != "auto":
             return ResolvedSpeed(str(Speed.parse(self.speed)), f"speed: {self.speed}, as asked for")
         # The other processes train as the first one does; see `tmd.training.place`.

@@ -57,25 +57,33 @@ class Data(Protocol):
     """Images to train on: endless batches of (LR, HR) on the device, and held-out pairs."""
 
     @property
-    def channels(self) -> int: ...
+    def channels(self) -> int:
+        """Channels of every image."""
 
     @property
-    def batch_size(self) -> int: ...
+    def batch_size(self) -> int:
+        """Images in a batch, of all processes together."""
 
     @property
-    def fingerprint(self) -> dict[str, Any]: ...
+    def fingerprint(self) -> dict[str, Any]:
+        """Identity of the images, for a run that goes on."""
 
     @property
-    def skipped(self) -> list[list[str]]: ...
+    def skipped(self) -> list[list[str]]:
+        """Images that are left out, each with the reason."""
 
     @property
-    def trained_on(self) -> dict[str, Any]: ...
+    def trained_on(self) -> dict[str, Any]:
+        """Images that were learnt from, which are never held out later."""
 
-    def batches(self, first: int = 0) -> Iterator[Any]: ...
+    def batches(self, first: int = 0) -> Iterator[Any]:
+        """Endless batches from number ``first`` on."""
 
-    def held_out(self) -> list[Pair]: ...
+    def held_out(self) -> list[Pair]:
+        """Pairs to validate on."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of workers, files and memory."""
 
 
 class TrainingSession:
@@ -343,7 +351,7 @@ class TrainingSession:
     # The record -----------------------------------------------------------------------------------
 
     def description(self) -> dict[str, Any]:
-        """What was resolved at run time, JSON-able."""
+        """Description of what was resolved at run time, JSON-able."""
         names = [*self.validation.metrics, *self.validation.set_metrics]
         return {
             "data": self.data.fingerprint,

@@ -1,5 +1,6 @@
-"""Networks that come with the package, small enough for it. What each was trained on, and how well
-it does, is in RESULTS.md.
+"""Networks that come with the package, small enough for it.
+
+What each was trained on, and how well it does, is in RESULTS.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a user chooses about training without HR."""
+"""Options of training without HR."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VIEWS = ("image", "detail")
 
 @dataclass(frozen=True)
 class AmbientOptions:
-    """What stands in for HR.
+    """Options of what stands in for HR.
 
     Attributes:
         operators: how results are measured in training; None: as the LR images are.
@@ -94,7 +94,7 @@ class AmbientOptions:
         )
 
     def shown(self, scale: int) -> Callable[[Tensor], Tensor] | None:
-        """What D on images is shown of them; None: all."""
+        """Part of the images that D on images is shown; None: all."""
         return partial(detail, scale=scale) if self.view == "detail" else None
 
 

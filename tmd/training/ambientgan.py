@@ -66,7 +66,7 @@ class Weights(NamedTuple):
 
 
 def detail(images: Tensor, scale: int) -> Tensor:
-    """What an image has beyond its own bicubic LR version, around 0.5: (N, C, H, W)."""
+    """Detail of an image beyond its own bicubic LR version, around 0.5: (N, C, H, W)."""
     height, width = images.shape[-2:]
     smaller = imresize(images, (height // scale, width // scale))
     return images - imresize(smaller, (height, width)) + 0.5

@@ -1,4 +1,4 @@
-"""What a trainer announces beyond Ignite's own events."""
+"""Events of a trainer beyond Ignite's own."""
 
 from ignite.engine import EventEnum
 

@@ -46,6 +46,7 @@ class Phases:
 
     @property
     def total(self) -> int:
+        """Updates of all phases."""
         return self.pretrain + self.warmup + self.adversarial
 
     def at(self, iteration: int) -> str:
@@ -56,6 +57,7 @@ class Phases:
         return "adversarial"
 
     def length(self, phase: str) -> int:
+        """Updates of ``phase``."""
         return int(getattr(self, phase))
 
     def start(self, phase: str) -> int:
@@ -67,5 +69,5 @@ class Phases:
         return self.start(phase) + self.length(phase)
 
     def is_end(self, iteration: int) -> bool:
-        """Whether a phase that is not empty ends with update ``iteration``."""
+        """True where a phase that is not empty ends with update ``iteration``."""
         return any(self.length(p) and iteration == self.end(p) for p in PHASES)

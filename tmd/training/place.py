@@ -1,4 +1,4 @@
-"""Where and how a process trains: its device, its share of each batch, its arithmetic."""
+"""Place of a process: its device, its share of each batch, its arithmetic."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 @dataclass(frozen=True)
 class Place:
-    """Where and how this process trains.
+    """Device, share and arithmetic of this process.
 
     Attributes:
         device: its own.

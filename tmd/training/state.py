@@ -1,4 +1,4 @@
-"""Everything that changes during training, as one thing that can be saved and put back."""
+"""State of a training: all that changes in it, as one thing that can be saved and put back."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from torch.optim import Optimizer
 
 
 class Stateful(Protocol):
-    def state_dict(self) -> dict[str, Any]: ...
+    """A part of a training that can be saved and put back: a network, an optimiser, a handler."""
 
-    def load_state_dict(self, state: dict[str, Any]) -> Any: ...
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that changes in training."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> Any:
+        """Put back what `state_dict` returned."""
 
 
 def copied_to_cpu(value: Any) -> Any:

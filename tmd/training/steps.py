@@ -158,6 +158,6 @@ def generator_adversarial_loss(
 
 
 def all_finite(tensors: Iterable[Tensor]) -> bool:
-    """Whether every number of a network is finite (waits for the device, once)."""
+    """True where every number of a network is finite (waits for the device, once)."""
     tensors = [t for t in tensors if t.is_floating_point()]
     return not tensors or bool(torch.stack([t.isfinite().all() for t in tensors]).all())
