@@ -92,8 +92,7 @@ class Folder:
             self._keep_before(_iteration(self._waiting[0]))
             self._begun = True
         with open(self._points, "r+b") as file:
-            file.seek(self._size)
-            file.truncate()  # a line that was cut short by a full disk
+            file.seek(self._size)  # over a line that a full disk cut short
             file.write("".join(self._waiting).encode())
             file.flush()
             self._size = file.tell()
