@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from observers.names import valid_unicode
+from observers.names import RESERVED, valid_unicode
 from observers.writing.metrics import MetricsWriter
 from observers.writing.waiting import Source
 from tmd.files import copy_file, replacing_path, write_bytes, write_json
@@ -72,7 +72,7 @@ class RunFolder:
         elif not (target.exists() and os.path.samefile(source, target)):
             copy_file(source, target)
         with self.lock:
-            if name not in self.entry["artifacts"]:
+            if name not in self.entry["artifacts"] and name not in RESERVED:
                 self.entry["artifacts"].append(name)
             self.write_entry()
 

@@ -182,6 +182,23 @@ def test_a_newer_checkpoint_that_is_durable_takes_the_waiting_ones_place(
     assert training.end() == []
 
 
+def test_a_disk_that_has_room_again_when_all_is_over(store: Disk, temporary: Disk) -> None:
+    """As another process leaves it: what waits, the record itself too, is delivered."""
+    training = Training(store.path / "runs")
+    store.fill()
+    training.save(10)
+    left = {Path(place).name for place in training.end()}
+    assert left == {"checkpoint_00000010.npy", "metrics.json", "run.json"}
+    store.free()
+    assert training.artifacts.undelivered() == []
+    record = open_run(store.path / "runs" / "1")
+    assert record.artifacts() == ["checkpoint_00000010.npy"]
+    assert record.entry["artifacts"] == ["checkpoint_00000010.npy"]
+    assert (record.status, record.result) == ("COMPLETED", 1.0)
+    assert record.metrics()["loss"].steps == [1, 2, 3, 4, 5]
+    assert scratch_files(temporary) == []
+
+
 def test_a_full_temporary_folder_costs_nothing(store: Disk, temporary: Disk) -> None:
     temporary.fill()
     training = Training(store.path / "runs")
