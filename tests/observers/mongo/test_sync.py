@@ -6,15 +6,12 @@ import json
 import logging
 import os
 import re
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pymongo
 import pytest
 from driver import Driver
-from mongo_server import MongoServer, free_port
+from mongo_server import free_port
 
 from observers import RunArtifacts, open_run, open_store
 from observers.mongo import uploads
@@ -23,18 +20,6 @@ from observers.sync import main as sync_main
 from observers.sync import sync
 
 NOT_UTF8 = os.fsdecode(b"caf\xe9")
-
-
-@pytest.fixture
-def url(mongo: MongoServer) -> str:
-    """A database of this test's own."""
-    return f"{mongo.url}/sync_{uuid.uuid4().hex}"
-
-
-@pytest.fixture
-def database(url: str) -> Iterator[Any]:
-    with pymongo.MongoClient(url) as client:
-        yield client.get_default_database()
 
 
 def away(url: str) -> str:
