@@ -16,27 +16,25 @@ record.
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Iterable
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from experiments.support.devices import available_device
+from experiments.support.evaluation_record import EvaluationRecord, distinct, plain
 from experiments.support.experiment import Experiment
 from experiments.support.inputs import check_folder, several
 from experiments.support.trained import Trained, open_trained
-from observers import RunArtifacts, without_credentials
+from observers import without_credentials
 from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.evaluation import (
     METHODS,
     Benchmark,
     Sample,
     System,
-    Table,
     check_images_suffice,
     evaluate,
     interpolation,
@@ -45,7 +43,7 @@ from tmd.evaluation import (
     open_benchmark,
     results_in_folder,
 )
-from tmd.images import set_max_pixels, write_image
+from tmd.images import set_max_pixels
 from tmd.measurements import Measurement, create_measurement
 from tmd.metrics import CHANNELS, MetricSettings
 from tmd.metrics.registry import FUNCTIONS, INFO_KEY, described
@@ -230,20 +228,6 @@ def build_systems(
     return dict(zip(names, (system for _, system in systems), strict=True))
 
 
-def distinct(names: Iterable[str]) -> list[str]:
-    """The names, numbered where one comes again.
-
-    Example:
-        >>> distinct(["best.pt", "run 3", "best.pt"])
-        ['best.pt', 'run 3', 'best.pt (2)']
-    """
-    found: list[str] = []
-    for name in names:
-        count = 1 + sum(other == name or other.startswith(f"{name} (") for other in found)
-        found.append(name if count == 1 else f"{name} ({count})")
-    return found
-
-
 @ex.main
 def main(
     _run: Any,
@@ -256,7 +240,7 @@ def main(
     save_images: bool | str,
 ) -> dict[str, dict[str, dict[str, float | None]]]:
     """Print and record a table of each benchmark; return the means."""
-    record = Record(_run, save_images)
+    record = EvaluationRecord(_run, save_images)
     benchmarks = open_benchmarks(scale=scale)
     systems = build_systems(benchmarks=benchmarks, scale=scale)
     measurement = build_measurement(scale=scale)
@@ -296,52 +280,6 @@ def main(
     if _run._id is not None:
         print(f"recorded as run {_run._id}")
     return results
-
-
-class Record:
-    """Record of an evaluation in its run: values by image, tables, images if asked for."""
-
-    def __init__(self, run: Any, save_images: bool | str) -> None:
-        self.run = run
-        self.artifacts = RunArtifacts(run)
-        self.save_images = save_images
-        self.steps: dict[str, int] = {}
-        if save_images is True and not self.artifacts:
-            raise UserError(
-                "save_images=True: keeps them in the run's record, and this run has none; "
-                "give a folder, save_images=out"
-            )
-
-    def image(
-        self, benchmark: str, system: str, sample: Sample, sr: Any, values: dict[str, float | None]
-    ) -> None:
-        """Keep the values of one result, and the result if asked for."""
-        series = f"{plain(benchmark)}.{plain(system)}"
-        step = self.steps[series] = self.steps.get(series, -1) + 1
-        for metric, value in values.items():
-            if value is not None:
-                self.run.log_scalar(f"{series}.{metric}", value, step)
-        if isinstance(self.save_images, str):
-            folder = Path(self.save_images) / plain(system) / plain(benchmark)
-            write_image(folder / f"{sample.name}.png", sr)
-        elif self.save_images:
-            name = f"{plain(benchmark)}_{plain(system)}_{plain(sample.name)}.png"
-            self.artifacts.save(name, lambda path: write_image(path, sr))
-
-    def table(self, benchmark: str, table: Table) -> None:
-        """Keep a benchmark's table as CSV and Markdown."""
-        for suffix, text in (("csv", table.to_csv()), ("md", table.to_markdown())):
-            write = partial(_write_text, text)
-            self.artifacts.save(f"{plain(benchmark)}.{suffix}", write)
-
-
-def _write_text(text: str, path: Path) -> None:
-    path.write_text(text, encoding="utf-8")
-
-
-def plain(name: str) -> str:
-    """A name that files, pages and databases take: no dots, no spaces."""
-    return re.sub(r"[^\w-]+", "_", name).strip("_")
 
 
 def describe(benchmarks: list[Benchmark]) -> dict[str, Any]:

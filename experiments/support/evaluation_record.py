@@ -1,0 +1,74 @@
+"""Record of an evaluation in its run, and the names that it has there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from observers import RunArtifacts
+from tmd.errors import UserError
+from tmd.evaluation import Sample, Table
+from tmd.images import write_image
+
+
+class EvaluationRecord:
+    """Record of an evaluation in its run: values by image, tables, images if asked for."""
+
+    def __init__(self, run: Any, save_images: bool | str) -> None:
+        self.run = run
+        self.artifacts = RunArtifacts(run)
+        self.save_images = save_images
+        self.steps: dict[str, int] = {}
+        if save_images is True and not self.artifacts:
+            raise UserError(
+                "save_images=True: keeps them in the run's record, and this run has none; "
+                "give a folder, save_images=out"
+            )
+
+    def image(
+        self, benchmark: str, system: str, sample: Sample, sr: Any, values: dict[str, float | None]
+    ) -> None:
+        """Keep the values of one result, and the result if asked for."""
+        series = f"{plain(benchmark)}.{plain(system)}"
+        step = self.steps[series] = self.steps.get(series, -1) + 1
+        for metric, value in values.items():
+            if value is not None:
+                self.run.log_scalar(f"{series}.{metric}", value, step)
+        if isinstance(self.save_images, str):
+            folder = Path(self.save_images) / plain(system) / plain(benchmark)
+            write_image(folder / f"{sample.name}.png", sr)
+        elif self.save_images:
+            name = f"{plain(benchmark)}_{plain(system)}_{plain(sample.name)}.png"
+            self.artifacts.save(name, lambda path: write_image(path, sr))
+
+    def table(self, benchmark: str, table: Table) -> None:
+        """Keep a benchmark's table as CSV and Markdown."""
+        for suffix, text in (("csv", table.to_csv()), ("md", table.to_markdown())):
+            write = partial(_write_text, text)
+            self.artifacts.save(f"{plain(benchmark)}.{suffix}", write)
+
+
+def _write_text(text: str, path: Path) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def plain(name: str) -> str:
+    """A name that files, pages and databases take: no dots, no spaces."""
+    return re.sub(r"[^\w-]+", "_", name).strip("_")
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """The names, numbered where one comes again.
+
+    Example:
+        >>> distinct(["best.pt", "run 3", "best.pt"])
+        ['best.pt', 'run 3', 'best.pt (2)']
+    """
+    found: list[str] = []
+    for name in names:
+        count = 1 + sum(other == name or other.startswith(f"{name} (") for other in found)
+        found.append(name if count == 1 else f"{name} ({count})")
+    return found
