@@ -43,7 +43,7 @@ from observers import (
     store_spec,
     without_credentials,
 )
-from tmd.errors import Interrupted, UserError, raise_interrupted
+from tmd.errors import Interrupted, UserError, check_choice, raise_interrupted
 from tmd.launch import is_main_process
 
 SETTINGS["DISCOVER_SOURCES"] = SETTINGS["DISCOVER_DEPENDENCIES"] = "none"  # see `sources`
@@ -175,6 +175,7 @@ class Experiment(sacred.Experiment):
             sys.exit()
         try:
             with self._mistakes_in_a_line():
+                _check_options(options)
                 updates, names = parse_updates(options["UPDATE"])
             run = self.run(command, updates, names, info={}, meta_info={}, options=options)
         except Exception:
@@ -310,3 +311,18 @@ class Experiment(sacred.Experiment):
                 stack.callback(part.named_configs.pop, name)
                 names.append(name if part is self else str(part.path) + "." + name)
             yield names
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    """Raise `UserError` for a value that one of Sacred's own options can't have."""
+    for name in ("--beat-interval", "--priority"):
+        if (text := options[name]) is not None:
+            try:
+                float(text)
+            except ValueError:
+                raise UserError(f"{name}={text}: must be a number") from None
+    if options["--capture"] is not None:
+        check_choice("--capture", options["--capture"], ("no", "sys", "fd"))
+    level = options["--loglevel"]
+    if level is not None and not level.isdigit():
+        check_choice("--loglevel", level, ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))

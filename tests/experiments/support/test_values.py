@@ -130,6 +130,11 @@ def test_a_seed_that_is_none_is_refused_in_a_line(tmp_path, capsys, seed):
     assert "must be an integer" in refused(tmp_path, capsys, "with", f"seed={seed}")
 
 
+@pytest.mark.parametrize("option", ["-b x", "-P x", "-C nope", "-l nope"])
+def test_options_that_can_not_be_are_refused_in_a_line(tmp_path, capsys, option):
+    assert "must be" in refused(tmp_path, capsys, *option.split())
+
+
 def test_a_named_pipe_is_no_config(tmp_path):
     os.mkfifo(tmp_path / "pipe.json")
     with pytest.raises(UserError, match="not a file"):
