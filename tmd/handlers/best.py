@@ -7,6 +7,7 @@ from typing import Any
 from ignite.engine import Engine
 from torch import nn
 
+from tmd.metrics.registry import metric
 from tmd.training.events import TrainingEvents
 from tmd.training.phases import Phases
 from tmd.training.state import copied_to_cpu
@@ -62,12 +63,16 @@ class Best:
         if self.guard not in metrics:
             return True
         if iteration < self.phases.start("adversarial") or not self.phases.adversarial:
-            return not self.metrics or metrics[self.guard] > self.metrics[self.guard]
+            return not self.metrics or self._gain(self.guard, metrics, self.metrics) > 0
         if not self.pretrained or not self.metrics:
             self.pretrained = dict(metrics)
             return True
-        allowed = metrics[self.guard] >= self.pretrained[self.guard] - self.max_psnr_loss
-        return allowed and metrics["score"] < self.metrics["score"]
+        allowed = self._gain(self.guard, metrics, self.pretrained) >= -self.max_psnr_loss
+        return allowed and self._gain("score", metrics, self.metrics) > 0
+
+    @staticmethod
+    def _gain(name: str, metrics: dict[str, float], over: dict[str, float]) -> float:
+        return metric(name).gain(metrics[name], over=over[name])
 
     def state_dict(self) -> dict[str, Any]:
         """Metrics and weights of the best state."""
