@@ -186,7 +186,8 @@ def test_the_wheel_alone_upscales_a_photo(tmd: Path, tmp_path: Path) -> None:
 
 def test_the_wheel_alone_trains_and_shows_its_runs(tmd: Path, tmp_path: Path) -> None:
     words = ["with", "smoke", "training.epoch_length=4", *EPOCHS, "device=cpu"]
-    run([str(tmd), "srgan", *words], tmp_path)
+    said = run([str(tmd), "srgan", *words], tmp_path).stdout
+    assert "tmd srgan with resume=runs/1 " in said
     assert {path.name for path in tmp_path.iterdir()} == {"runs"}
     record = (tmp_path / "runs" / "1" / "run.json").read_text()
     assert str(ROOT) not in record

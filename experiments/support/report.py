@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 
 from sacred.run import Run
@@ -28,9 +29,14 @@ def print_report(session: TrainingSession, run: Run, script: str) -> None:
     spec = folder if folder is not None else run._id
     longer = math.ceil(session.phases.adversarial / session.options.training.epoch_length) + 4
     print(f"\nrun {run._id}" + (f" in {folder}" if folder else ""))
-    command = f"python experiments/{script}.py"
-    print(f"resume:       {command} with resume={spec} schedule.adversarial={longer}")
-    print(f"evaluate:     python experiments/evaluate.py with run={spec} benchmark=FOLDER")
+    print(f"resume:       {typed(script)} with resume={spec} schedule.adversarial={longer}")
+    print(f"evaluate:     {typed('evaluate')} with run={spec} benchmark=FOLDER")
     events = Path(folder or "") / "tensorboard"
     if folder and events.is_dir():
         print(f"TensorBoard:  tensorboard --logdir {events}")
+
+
+def typed(script: str) -> str:
+    """The words that start ``script``, in the form in which this process was started."""
+    by_command = Path(sys.argv[0]).name == "tmd"
+    return f"tmd {script}" if by_command else f"python experiments/{script}.py"
