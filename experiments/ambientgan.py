@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from experiments.support.beginning import begin, check_beginning, inherited_config
+from experiments.support.beginning import begin, check_beginning, inherited_config, learnt_from
 from experiments.support.checks import check_experiment, check_training, resolved
 from experiments.support.experiment import Experiment
 from experiments.support.resume import (
@@ -30,7 +30,6 @@ from experiments.support.resume import (
     check_same_networks,
     check_unfinished,
     find_resume_point,
-    trained_on,
 )
 from experiments.support.training import metrics_with_hr, start, train_and_report
 from ingredients import (
@@ -222,7 +221,7 @@ def train(
         place.device,
         other.lr_given,
         share,
-        trained_on(resumed),
+        learnt_from(resumed, start_from, ex.store),
     )
     # In this order: both draw their weights from one stream.
     discriminators = model.discriminators(discriminator.options(), data.channels)

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from experiments.support import configs
-from experiments.support.beginning import begin, check_beginning, inherited_config
+from experiments.support.beginning import begin, check_beginning, inherited_config, learnt_from
 from experiments.support.checks import (
     check_dataset,
     check_experiment,
@@ -26,7 +26,6 @@ from experiments.support.resume import (
     check_same_networks,
     check_unfinished,
     find_resume_point,
-    trained_on,
 )
 from experiments.support.training import metrics_with_hr, start, train_and_report
 from ingredients import (
@@ -141,7 +140,7 @@ def train(
         seed=seed,
         device=place.device,
         share=share,
-        trained_on=trained_on(resumed),
+        trained_on=learnt_from(resumed, start_from or grow_from, ex.store),
     )
     data = MeasuredData(images, measurement.options().create(scale, seed), place.device, share)
     networks = {

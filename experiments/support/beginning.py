@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from experiments.support.resume import different
+from experiments.support.resume import Resumed, different
 from experiments.support.trained import best_checkpoint, network_file
 from observers import open_run
 from tmd.checkpoints import is_checkpoint, load_checkpoint, load_generator, load_weights
@@ -39,6 +39,11 @@ class Parent:
     generator: dict[str, Any]
     discriminator: dict[str, Any] | None
 
+    @property
+    def trained_on(self) -> dict[str, Any] | None:
+        """The images that they were trained on, as `tmd.data.create_dataset` takes it, if known."""
+        return (self.discriminator or {}).get("trained_on")
+
 
 @lru_cache(maxsize=2)
 def open_parent(spec: Any, store: str) -> Parent:
@@ -66,6 +71,20 @@ def open_parent(spec: Any, store: str) -> Parent:
         best,
         load_checkpoint(record.local_path(newest[0])) if newest else None,
     )
+
+
+def learnt_from(resumed: Resumed | None, spec: Any, store: str) -> dict[str, Any] | None:
+    """What the networks were trained on before, as `tmd.data.create_dataset` takes it, if known.
+
+    None of it is held out.
+
+    Args:
+        resumed: a run that goes on.
+        spec: what another one begins with; see `open_parent`.
+    """
+    if resumed is not None:
+        return resumed[1].get("trained_on")
+    return None if spec is None else open_parent(spec, store).trained_on
 
 
 def inherited_config(start_from: Any, store: str) -> dict[str, Any]:

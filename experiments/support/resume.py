@@ -38,11 +38,6 @@ def find_resume_point(resume: Any, store: str, experiment: str) -> Resumed:
     return record, state
 
 
-def trained_on(resumed: Resumed | None) -> dict[str, Any] | None:
-    """Images that a continued run learnt from, as `tmd.data.create_dataset` takes them."""
-    return None if resumed is None else resumed[1].get("trained_on")
-
-
 def judged_by(record: RunRecord) -> dict[str, Any] | None:
     """Score that decided a run's best state, for checkpoints that do not say so themselves."""
     validation = record.info.get("data", {}).get("validation", {})
