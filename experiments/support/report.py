@@ -18,10 +18,13 @@ def print_report(session: TrainingSession, run: Run, script: str) -> None:
     table = session.table()
     names = list(session.bicubic)
     if names:
-        heads = "".join(f"{metric(name).label:>13}" for name in names)
+        width = max(13, *(len(metric(name).label) + 2 for name in names))
+        heads = "".join(f"{metric(name).label:>{width}}" for name in names)
         print(f"\n{'held-out images':24}{heads}")
         for title, row in table.items():
-            cells = "".join(f"{metric(name).text(row[name]):>13}" for name in names if name in row)
+            cells = "".join(
+                f"{metric(name).text(row[name]):>{width}}" for name in names if name in row
+            )
             print(f"{title:24}{cells}")
     if run._id is None:
         return

@@ -203,7 +203,9 @@ def test_training_goes_on_where_a_file_has_no_room(store: Path) -> None:
     words = [*SETTINGS, "training.preview_images=1", "training.tensorboard=False"]
     ended = attempt(store, "with", *words, preexec_fn=little_room)
     assert ended.returncode == 1, ended.stderr
-    assert "without its last artifacts, which are kept in:" in ended.stderr.splitlines()[-1]
+    last = ended.stderr.splitlines()[-1]
+    assert "had no room for all of its run; no disk had any for" in last
+    assert "checkpoint_00000060.pt" in last
     (run,) = runs(store) - before
     kept = record(store / str(run))
     assert kept["status"] == "COMPLETED"
