@@ -209,7 +209,8 @@ class Recording:
         with folder.lock:
             # Whoever copies them into the folder, when there is room, has them in the record.
             listed = folder.entry["artifacts"]
-            listed += [each.name for each in self._waiting if each.name not in (*listed, *RESERVED)]
+            kept = [each.name for each in self._waiting if each.in_file]
+            listed += [name for name in kept if name not in (*listed, *RESERVED)]
             self._note()
             self._write_last("run.json", functools.partial(write_value, value=folder.entry))
         self._waiting.close()
