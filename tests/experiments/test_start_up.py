@@ -44,3 +44,20 @@ def test_heavy_packages_are_not_imported_before_they_are_needed(
         check=True,
     )
     assert done.stdout.split() == []
+
+
+def test_a_config_is_shown_and_checked_without_torchs_compiler(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom experiments.srgan import ex\n"
+        "ex.run_commandline(['srgan.py', 'print_config', 'with', 'device=cpu'])\n"
+        "print(*sorted(set(sys.argv[1:]) & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *HEAVY],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.splitlines()[-1] == ""

@@ -34,6 +34,11 @@ def block(layer: nn.Conv2d, norm: str, slope: float) -> nn.Sequential:
     return nn.Sequential(layers)
 
 
+def _is_hollow(layer: nn.Conv2d | nn.Linear | nn.BatchNorm2d) -> bool:
+    """Has the layer no memory for its weights? To draw these, torch would import its compiler."""
+    return layer.weight.is_meta
+
+
 def initialise_kaiming(
     layers: Iterable[nn.Module], slope: float = 0.0, factor: float = 1.0
 ) -> None:
@@ -43,7 +48,7 @@ def initialise_kaiming(
         factor: scales the weights; 0.1 is ESRGAN's, for residual branches without normalisation.
     """
     for layer in layers:
-        if isinstance(layer, nn.Conv2d | nn.Linear):
+        if isinstance(layer, nn.Conv2d | nn.Linear) and not _is_hollow(layer):
             nn.init.kaiming_normal_(layer.weight, a=slope, mode="fan_in")
             with torch.no_grad():
                 layer.weight.mul_(factor)
@@ -81,6 +86,8 @@ def initialise_residual(
 def initialise_normal(layers: Iterable[nn.Module], std: float = 0.02) -> None:
     """DCGAN's initialisation (arXiv:1511.06434, sec. 4): N(0, std), normalisations N(1, std)."""
     for layer in layers:
+        if isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm2d) and _is_hollow(layer):
+            continue
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.normal_(layer.weight, 0.0, std)
             if layer.bias is not None:

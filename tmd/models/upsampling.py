@@ -30,8 +30,10 @@ def cubic_phases(scale: int) -> Tensor:
         (scale, 5), float64: row p holds the weights of the source pixels -2..2 around the one that
         the output pixel with remainder p lies in (half-pixel centres).
     """
-    centres = (torch.arange(scale, dtype=torch.float64) + 0.5) / scale - 0.5
-    return cubic(centres[:, None] - torch.arange(-2, 3, dtype=torch.float64))
+    # Where networks are made without memory, their factories would import torch's compiler.
+    whole = {"dtype": torch.float64, "device": "cpu"}
+    centres = (torch.arange(scale, **whole) + 0.5) / scale - 0.5  # type: ignore[call-overload]
+    return cubic(centres[:, None] - torch.arange(-2, 3, **whole))  # type: ignore[call-overload]
 
 
 def symmetric_indices(size: int, margin: int, device: torch.device | str = "cpu") -> Tensor:
