@@ -21,6 +21,8 @@ PathLike = str | os.PathLike[str]
 PREFIX = ".writing-"
 #: Seconds after which what nobody touched is a leftover, where its writer can't be asked for.
 STALE = 600.0
+#: Errors of a disk that takes no more.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _NAME = re.compile(re.escape(PREFIX) + r"(?P<machine>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]+")
 
 
@@ -48,7 +50,7 @@ def replacing(path: PathLike, durable: bool = True, overwrite: bool = True) -> I
     temporary = _temporary(path)
     try:
         # Opened by name: the files of `tempfile` are private, and colleagues read these.
-        with open(temporary, "x+b") as file:
+        with _naming(path), open(temporary, "x+b") as file:
             yield file
             file.flush()
             if durable:
@@ -69,10 +71,12 @@ def replacing_path(path: PathLike, durable: bool = True, overwrite: bool = True)
     """
     path = Path(path)
     folder = _temporary(path)
-    folder.mkdir()
+    with _naming(path):
+        folder.mkdir()
     try:
         temporary = folder / path.name
-        yield temporary
+        with _naming(path):
+            yield temporary
         if durable:
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
@@ -81,6 +85,17 @@ def replacing_path(path: PathLike, durable: bool = True, overwrite: bool = True)
         shutil.rmtree(folder, ignore_errors=True)
     if durable:
         sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors of a full disk, which tell of no file or of a temporary one, tell of ``path``."""
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno not in FULL:
+            raise
+        raise OSError(problem.errno, problem.strerror, str(path)) from None
 
 
 def write_bytes(path: PathLike, content: bytes, durable: bool = True) -> None:

@@ -32,7 +32,7 @@ from sacred.utils import (
     print_filtered_stacktrace,
 )
 
-from experiments.support.saying import be_silent, one_line, say, shown_logger
+from experiments.support.saying import be_silent, full_disk, one_line, say, shown_logger
 from experiments.support.sources import ROOT, installed_requirements, loaded_sources, repositories
 from experiments.support.values import CONFIG_SUFFIXES, parse_updates, plain_config, read_config
 from observers import (
@@ -178,9 +178,12 @@ class Experiment(sacred.Experiment):
                 _check_options(options)
                 updates, names = parse_updates(options["UPDATE"])
             run = self.run(command, updates, names, info={}, meta_info={}, options=options)
-        except Exception:
+        except Exception as problem:
             if options["--debug"]:
                 raise
+            if line := full_disk(problem):
+                say(f"error: {line}")
+                sys.exit(1)
             print_filtered_stacktrace()
             if options["--pdb"]:
                 pdb.post_mortem()

@@ -13,6 +13,7 @@ from sacred.utils import ConfigAddedError
 from observers import without_credentials
 from observers.names import printable
 from tmd.errors import UserError
+from tmd.files import FULL
 
 
 class _Stderr(logging.StreamHandler):
@@ -73,6 +74,15 @@ def be_silent() -> None:
 def say(message: str) -> None:
     """Write a line to stderr, without credentials and without what steers a terminal."""
     print(printable(without_credentials(message)), file=sys.stderr)
+
+
+def full_disk(problem: BaseException | None) -> str | None:
+    """Line on the disk that took no more, if that is what raised ``problem``."""
+    while problem is not None:
+        if isinstance(problem, OSError) and problem.errno in FULL:
+            return f"{problem.filename}: {problem.strerror}" if problem.filename else str(problem)
+        problem = problem.__cause__ or problem.__context__
+    return None
 
 
 def one_line(problem: Exception) -> str:

@@ -13,17 +13,18 @@ from torch import nn
 
 from tmd.checkpoints.contents import FORMAT, VERSION
 from tmd.errors import UserError
+from tmd.files import write_bytes
 
 WEIGHTS_VERSION = 1
 
 
 def write_safetensors(generator: nn.Module, described: Mapping[str, Any], path: Path) -> None:
     """Write a generator's weights; ``described`` becomes the metadata ``tmd``, as JSON."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     weights = {name: tensor.contiguous() for name, tensor in generator.state_dict().items()}
     text = json.dumps({**described, "weights_version": WEIGHTS_VERSION})
-    save_file(weights, path, {"tmd": text})
+    write_bytes(path, save(weights, {"tmd": text}))
 
 
 def read_safetensors(
