@@ -42,7 +42,7 @@ from experiments.support.outputs import (
 from experiments.support.trained import open_trained
 from observers import RunRecord, open_run
 from tmd.checkpoints import checkpoints_in, sheet_iteration
-from tmd.errors import UserError, check_choice, check_number
+from tmd.errors import UserError, check_choice, check_number, printable
 from tmd.figures import (
     Picture,
     Row,
@@ -143,10 +143,10 @@ def compare(
             failed += 1
             what = "" if isinstance(problem, UserError) else f"{job.target}: "
             reason = getattr(problem, "strerror", None) or problem
-            tqdm.write(f"error: {what}{reason}", file=sys.stderr)
+            tqdm.write(printable(f"error: {what}{reason}"), file=sys.stderr)
     there = len(planned) - len(jobs)
     skipped = f", {there} were there" if there else ""
-    print(f"{len(jobs) - failed} of {len(planned)} sheets in {folder}{skipped}")
+    print(f"{len(jobs) - failed} of {len(planned)} sheets in {printable(folder)}{skipped}")
     for name, figures in judge.means().items():
         print(f"  {name:>12}  {in_words(figures)}")
     if failed:
@@ -185,7 +185,7 @@ def is_left(path: Path, existing: str, overwrite: bool) -> bool:
         UserError: it is there, and neither to be left nor to be replaced.
     """
     if existing == "skip" and path.exists():
-        print(f"{path}: was there")
+        print(f"{printable(path)}: was there")
         return True
     check_absent(path, replaces(existing, overwrite))
     return False
@@ -236,7 +236,7 @@ def animate(
     pictures = [picture for _, picture in scenes]
     captions = [f"run {record.id}, iteration {iteration}" for iteration, _ in scenes]
     save_animation(captioned_frames(pictures, captions, width), path, fps)
-    print(f"{path}: {len(scenes)} frames, {path.stat().st_size / 1e6:.1f} MB")
+    print(f"{printable(path)}: {len(scenes)} frames, {path.stat().st_size / 1e6:.1f} MB")
     return str(path)
 
 
@@ -300,7 +300,8 @@ def curves(run: Any, output: str | None, existing: str, overwrite: bool, metrics
         )
     save_figure(picture, path)
     count = len(set().union(*measured))
-    print(f"{path}: {count} curves of run {', '.join(str(record.id) for record in records)}")
+    of = ", ".join(str(record.id) for record in records)
+    print(f"{printable(path)}: {count} curves of run {of}")
     return str(path)
 
 

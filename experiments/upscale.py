@@ -40,7 +40,7 @@ from experiments.support.outputs import (
 )
 from experiments.support.trained import open_any, open_trained
 from tmd.acceleration.speed import UPSCALING_ON_CPU
-from tmd.errors import UserError, check_choice, check_flag, check_number
+from tmd.errors import UserError, check_choice, check_flag, check_number, printable
 from tmd.hardware import is_out_of_memory
 from tmd.images import IMAGE_SUFFIXES, read_size, set_max_pixels
 from tmd.images.formats import check_size
@@ -162,7 +162,7 @@ def upscale(
     there = len(planned) - len(jobs)
     counts = {"skipped": there} if existing == "skip" else {}
     if not jobs:
-        print(f"0 of {there} upscaled, all were there: {output}")
+        print(f"0 of {there} upscaled, all were there: {printable(output)}")
         return {"upscaled": 0, **counts}
     generator = build_generator()
     place = torch.device(available_device(device))
@@ -173,21 +173,21 @@ def upscale(
     failed = 0
     with progress(jobs) as bar:
         for job in jobs:
-            bar.set_postfix_str(job.source.name)
+            bar.set_postfix_str(printable(job.source.name))
             try:
                 note = upscale_file(generator, job, settings, bar)
             except UserError as problem:
                 failed += 1
                 note = f"error: {problem}"
             if note:
-                tqdm.write(note, file=sys.stderr)
+                tqdm.write(printable(note), file=sys.stderr)
     done = len(jobs) - failed
     seconds = time.monotonic() - started
     where = jobs[0].target if len(jobs) == 1 else output
     if done:
         skipped = f", {there} were there" if there else ""
         took = f"×{generator.scale} in {seconds:.1f} s{skipped}"
-        print(f"{done} of {len(planned)} upscaled {took}: {where}")
+        print(f"{done} of {len(planned)} upscaled {took}: {printable(where)}")
     if failed:
         raise UserError(f"{failed} of {len(planned)} images could not be upscaled")
     return {"upscaled": done, **counts}

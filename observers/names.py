@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
+from tmd.errors import printable as printable
+
 #: The files of a run's record, which no artifact may take the name of.
 RESERVED = frozenset({"run.json", "config.json", "info.json", "cout.txt", "metrics.json"})
 
@@ -46,19 +48,3 @@ def valid_unicode(text: str) -> str:
         'caf\\udce9'
     """
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
-
-
-def printable(text: object) -> str:
-    r"""``text`` without characters that steer a terminal, which become escapes.
-
-    Example:
-        >>> printable("a\x1b[31mb")
-        'a\\x1b[31mb'
-    """
-    text = str(text)
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )

@@ -93,3 +93,19 @@ def check_flag(key: str, value: Any) -> None:
     """Raise `UserError` unless ``value`` is True or False."""
     if not isinstance(value, bool):
         raise UserError(f"{key}={value!r}: must be True or False")
+
+
+def printable(text: object) -> str:
+    r"""``text`` without characters that steer a terminal, which become escapes.
+
+    Example:
+        >>> printable("a\x1b[31mb")
+        'a\\x1b[31mb'
+    """
+    text = str(text)
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )

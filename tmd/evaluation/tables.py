@@ -11,7 +11,7 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from tmd.errors import UserError
+from tmd.errors import UserError, printable
 from tmd.evaluation.benchmarks import Benchmark, PathLike, Sample, read_pair
 from tmd.evaluation.systems import System
 from tmd.images import read_size, to_float
@@ -100,7 +100,7 @@ class Table:
             name: ["" if (v := row[c]) is None else text(c[1], v) for c in self.columns]
             for name, row in {**self.rows, "mean": mean}.items()
         }
-        return [["image", *head], *([name, *line] for name, line in cells.items())]
+        return [["image", *head], *([printable(name), *line] for name, line in cells.items())]
 
     def to_csv(self) -> str:
         """Text for programs: six decimals."""
@@ -122,9 +122,9 @@ class Table:
             return f"| {' | '.join([first, *rest])} |"
 
         rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-        table = [f"### {self.title}", "", *map(row, [lines[0], rule, *lines[1:]])]
+        table = [f"### {printable(self.title)}", "", *map(row, [lines[0], rule, *lines[1:]])]
         if left_out := self.left_out():
-            table += ["", *(f"{name}: {reason}" for name, reason in left_out.items())]
+            table += ["", *(f"{printable(name)}: {reason}" for name, reason in left_out.items())]
         return "\n".join(table) + "\n"
 
 
