@@ -74,7 +74,7 @@ def open_parent(spec: Any, store: str) -> Parent:
 
 
 def learnt_from(resumed: Resumed | None, spec: Any, store: str) -> dict[str, Any] | None:
-    """What the networks were trained on before, as `tmd.data.create_dataset` takes it, if known.
+    """Images that the networks were trained on, as `tmd.data.create_dataset` takes them, if known.
 
     None of it is held out.
 
