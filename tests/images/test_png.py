@@ -96,6 +96,28 @@ def test_a_transparent_colour_of_16_bits(tmp_path):
     assert read_image(path)[:, 0, 0].tolist() == [255] * 3
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("key", [0, 1, -1])
+def test_a_transparent_level_of_few_bits(tmp_path, bits, key):
+    top = 2**bits - 1
+    levels = np.array([[0, 1, top, top - 1] * 2], np.uint8)
+    binary = (levels[..., None] >> np.arange(bits)[::-1] & 1).reshape(1, -1)
+    path = tmp_path / "a.png"
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 1, bits, 0, 0, 0, 0))
+        + chunk(b"tRNS", struct.pack(">H", key % (top + 1)))
+        + chunk(b"IDAT", zlib.compress(b"\0" + np.packbits(binary).tobytes()))
+        + chunk(b"IEND", b"")
+    )
+    clear = levels == key % (top + 1)
+    grey, alpha = read_photo(path).pixels.numpy()
+    expected = levels.astype(int) * 255 // top
+    assert np.array_equal(grey[~clear], expected[~clear])
+    assert np.array_equal(alpha, np.where(clear, 0, 255))
+    assert np.array_equal(read_image(path, 1)[0], np.where(clear, 255, expected))
+
+
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_size_and_orientation_without_decoding(tmp_path, place, monkeypatch):
     exif = Image.Exif()

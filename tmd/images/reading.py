@@ -119,7 +119,8 @@ def _is_deeper_than_read(image: Image.Image, file: BinaryIO) -> bool:
 def _decode_png(path: PathLike, file: BinaryIO) -> tuple[Raster, Image.Image]:
     icc, header = png.profile(file), png.read_header(file)
     image = pillow_image(path, file)
-    if header.bits < 16:
+    # Of grey of 2 or 4 bits Pillow looks for the transparent level among levels of 8 bits.
+    if header.bits < 16 and not (header.colour == 0 and header.bits in (2, 4)):
         return _converted(path, image, icc), image
     import imagecodecs  # Pillow cuts colours to 8 bits
 
