@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
+
+# sacred 0.8.7 imports pkg_resources, about which setuptools warns every user on every start.
+warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
 
 from sacred.observers import RunObserver
 

@@ -11,6 +11,7 @@ from sacred.run import Run
 from observers import run_folder
 from tmd.metrics.registry import metric
 from tmd.session import TrainingSession
+from tmd.training.phases import PHASES
 
 
 def print_report(session: TrainingSession, run: Run, script: str) -> None:
@@ -30,9 +31,10 @@ def print_report(session: TrainingSession, run: Run, script: str) -> None:
         return
     folder = run_folder(run)
     spec = folder if folder is not None else run._id
-    longer = math.ceil(session.phases.adversarial / session.options.training.epoch_length) + 4
+    last = next(phase for phase in reversed(PHASES) if session.phases.length(phase))
+    longer = math.ceil(session.phases.length(last) / session.options.training.epoch_length) + 4
     print(f"\nrun {run._id}" + (f" in {folder}" if folder else ""))
-    print(f"resume:       {typed(script)} with resume={spec} schedule.adversarial={longer}")
+    print(f"resume:       {typed(script)} with resume={spec} schedule.{last}={longer}")
     print(f"evaluate:     {typed('evaluate')} with run={spec} benchmark=FOLDER")
     events = Path(folder or "") / "tensorboard"
     if folder and events.is_dir():

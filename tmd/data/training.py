@@ -252,6 +252,12 @@ def _none_usable(count: int, example: str) -> UserError:
     return UserError(f"dataset: none of the {count} images can be used, for example {example}")
 
 
+def _example(source: ImageSource, index: int, problem: str) -> str:
+    """An image and what is wrong with it, which may begin with its name."""
+    name = source.name(index)
+    return f"{name}: {problem.removeprefix(f'{name}: ')}"
+
+
 def _read_validation(source: ImageSource, crop: tuple[int, int] | None, scale: int) -> Validation:
     images, skipped = [], {}
 
@@ -272,7 +278,7 @@ def _read_validation(source: ImageSource, crop: tuple[int, int] | None, scale: i
         else:
             images.append((source.label(index), result))
     if skipped and not images:
-        raise _none_usable(len(source), f"{source.name(0)}: {skipped[0]}")
+        raise _none_usable(len(source), _example(source, 0, skipped[0]))
     return Validation(source, images, skipped)
 
 
@@ -299,7 +305,7 @@ def _prepare(
         storage = memory if kind == "memory" else DeviceStorage(memory, device)
     if len(storage.skipped) == len(source):
         first = min(storage.skipped)
-        raise _none_usable(len(source), f"{source.name(first)}: {storage.skipped[first]}")
+        raise _none_usable(len(source), _example(source, first, storage.skipped[first]))
     return Prepared(source, storage, kind, device.type == "cuda" and kind != "device")
 
 
