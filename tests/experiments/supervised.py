@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from experiments.support import resume as resuming
+from experiments.support.beginning import learnt_from
 from experiments.support.checks import check_dataset, check_experiment, check_training, resolved
 from experiments.support.experiment import Experiment
 from experiments.support.training import metrics_with_hr, start, train_and_report
@@ -81,7 +82,7 @@ def train(_run: Any, scale: int, seed: int, device: str, resume: Any) -> dict[st
         seed=seed,
         device=place.device,
         share=place.share,
-        trained_on=resuming.trained_on(resumed),
+        trained_on=learnt_from(resumed, None, ex.store),
     )
     measure = measurement.options().create(scale, seed)
     data = MeasuredData(images, measure, place.device, place.share)
