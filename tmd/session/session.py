@@ -106,7 +106,7 @@ class TrainingSession:
         frame: what every checkpoint says of itself besides.
 
     Example:
-        See `docs/session.md`.
+        See `docs/howto/notebook.md`.
     """
 
     def __init__(
