@@ -17,7 +17,7 @@ from torch import nn
 from tmd.acceleration.threads import ADAPTIVE
 from tmd.checkpoints import save_checkpoint, sheet_name
 from tmd.data.measured import Pair
-from tmd.distributed import Share, disconnect, equalise_buffers
+from tmd.distributed import disconnect, equalise_buffers
 from tmd.errors import UserError
 from tmd.handlers import (
     AtIterationsEnd,
@@ -26,7 +26,6 @@ from tmd.handlers import (
     Checkpoints,
     FollowLoad,
     Interruption,
-    LearningRate,
     NonFiniteError,
     Preview,
     Progress,
@@ -134,74 +133,27 @@ class TrainingSession:
         self.phases = options.phases
         self.background = Background()
         self.pairs = data.held_out()
-        scoring = scoring or Scoring(
-            validated_metrics(options.training.metrics, options.scale, self.place.device)
+        extra = dict(handlers or {})
+        metrics = options.training.metrics
+        self._create_validation(
+            scoring or Scoring(validated_metrics(metrics, options.scale, self.place.device))
         )
-
-        training, optimization = options.training, options.optimization
-        share, extra = self.place.share, dict(handlers or {})
-        generator = self.networks[GENERATOR]
-        self.throughput = Throughput(data.batch_size)
-        self.scalars = ScalarLog(training.log_interval, share)
-        self.average = WeightAverage(generator, optimization.ema) if optimization.ema else None
-        self.handed_over: nn.Module = self.average.averaged.module if self.average else generator
-        self.validation = Validation(
-            self.handed_over,
-            self.pairs,
-            scoring.metrics,
-            self.phases,
-            training.epoch_length,
-            self.place.speed.autocast,
-            scoring.set_metrics,
-            share,
-        )
-        self.bicubic = self.validation.bicubic_means(options.scale)
-        self.best = Best(self.handed_over, self.phases, scoring.max_loss, scoring.guard)
-        self.weight = options.schedule.adversarial_weight(
-            options.adv_weight,
-            self.phases,
-            capture=lambda: self.state.snapshot(*self.trained),
-            restore=lambda state: self.state.load(state),
-        )
-        self.progress = Progress(self.phases, training.epoch_length, data.batch_size, self.bicubic)
-        self.checkpoints = Checkpoints(
-            self._contents,
-            self._best_contents,
-            self._save_checkpoint,
-            self._remove,
-            training.checkpoint_every,
-            self.phases.total,
-            background=self.background,
-        )
-        self.interruption = Interruption(self.checkpoints.save, share, training.log_interval)
+        self._create_schedules()
         self.state = TrainingState(self._parts(extra))
-        self.contents = Contents(
-            self.networks,
-            self.state,
-            self.best,
-            self.phases,
-            {
-                **(frame or {}),
-                "scale": options.scale,
-                "channels": data.channels,
-                "data": data.fingerprint,
-            },
-            self._judged_by(),
-        )
-        self.underway = Underway()
+        self._create_keeping(frame or {})
         # Handlers of one event are called in the order in which they are attached.
         self.handlers = (
             self.underway,
-            self._equal_buffers(share),
+            self._equal_buffers(),
             self.throughput,
             self.scalars,
             Recording(self.recorders),
             self.average,
             *extra.values(),
             self.best,
-            self._learning_rate(),
+            self.learning_rate,
             self.weight,
-            self.progress if share.is_main else None,
+            self.progress if self.place.share.is_main else None,
             self._follow_load(),
             self._preview(),
             self.validation,
@@ -216,6 +168,70 @@ class TrainingSession:
         self._say(self._note_of_validation())
         for recorder in self.recorders:
             recorder.info(self.description())
+
+    def _create_validation(self, scoring: Scoring) -> None:
+        """What is averaged, validated and called the best, and what a person watches."""
+        training, share = self.options.training, self.place.share
+        generator, decay = self.networks[GENERATOR], self.options.optimization.ema
+        self.throughput = Throughput(self.data.batch_size)
+        self.scalars = ScalarLog(training.log_interval, share)
+        self.average = WeightAverage(generator, decay) if decay else None
+        self.handed_over: nn.Module = self.average.averaged.module if self.average else generator
+        self.validation = Validation(
+            self.handed_over,
+            self.pairs,
+            scoring.metrics,
+            self.phases,
+            training.epoch_length,
+            self.place.speed.autocast,
+            scoring.set_metrics,
+            share,
+        )
+        self.bicubic = self.validation.bicubic_means(self.options.scale)
+        self.best = Best(self.handed_over, self.phases, scoring.max_loss, scoring.guard)
+        self.progress = Progress(
+            self.phases, training.epoch_length, self.data.batch_size, self.bicubic
+        )
+
+    def _create_schedules(self) -> None:
+        options = self.options
+        self.learning_rate = options.optimization.learning_rate(
+            {f"lr_{name}": each for name, each in self.optimizers.items()},
+            self.phases,
+            options.training.epoch_length,
+        )
+        self.weight = options.schedule.adversarial_weight(
+            options.adv_weight,
+            self.phases,
+            capture=lambda: self.state.snapshot(*self.trained),
+            restore=lambda state: self.state.load(state),
+        )
+
+    def _create_keeping(self, frame: Mapping[str, Any]) -> None:
+        """What is saved, when, and by whom; the end by a signal."""
+        training = self.options.training
+        described = {
+            **frame,
+            "scale": self.options.scale,
+            "channels": self.data.channels,
+            "data": self.data.fingerprint,
+        }
+        self.contents = Contents(
+            self.networks, self.state, self.best, self.phases, described, self._judged_by()
+        )
+        self.checkpoints = Checkpoints(
+            self._contents,
+            self._best_contents,
+            self._save_checkpoint,
+            self._remove,
+            training.checkpoint_every,
+            self.phases.total,
+            background=self.background,
+        )
+        self.interruption = Interruption(
+            self.checkpoints.save, self.place.share, training.log_interval
+        )
+        self.underway = Underway()
 
     def _note_of_validation(self) -> str:
         flat = self.validation.left_out
@@ -242,7 +258,8 @@ class TrainingSession:
         parts.update(best=self.best, adversarial_weight=self.weight)
         return parts
 
-    def _equal_buffers(self, share: Share) -> AtIterationsEnd | None:
+    def _equal_buffers(self) -> AtIterationsEnd | None:
+        share = self.place.share
         if share.count == 1:
             return None
         return AtIterationsEnd(lambda engine: equalise_buffers(share, *self.networks.values()))
@@ -250,12 +267,6 @@ class TrainingSession:
     def _stop_at_the_end(self, trainer: Engine) -> None:
         if trainer.state.iteration >= self.phases.total:
             trainer.terminate()
-
-    def _learning_rate(self) -> LearningRate:
-        optimizers = {f"lr_{name}": each for name, each in self.optimizers.items()}
-        return self.options.optimization.learning_rate(
-            optimizers, self.phases, self.options.training.epoch_length
-        )
 
     def _follow_load(self) -> FollowLoad | None:
         threads, place = self.options.training.threads, self.place
