@@ -300,8 +300,8 @@ def curves(run: Any, output: str | None, existing: str, overwrite: bool, metrics
         )
     save_figure(picture, path)
     count = len(set().union(*measured))
-    of = ", ".join(str(record.id) for record in records)
-    print(f"{printable(path)}: {count} curves of run {of}")
+    of = f"run{'s' * (len(records) > 1)} " + ", ".join(str(record.id) for record in records)
+    print(f"{printable(path)}: {count} curve{'s' * (count != 1)} of {of}")
     return str(path)
 
 

@@ -89,7 +89,7 @@ def table(runs: Sequence[Listed], metrics: Sequence[str], width: int) -> list[st
     Columns are left out from the right of the config until it fits; the last line says so.
     """
     fixed = ["run", "status", "experiment"]
-    keys = differing_keys([run.config for run in runs])
+    keys = differing_keys([run.config for run in runs], [run.experiment for run in runs])
     heads = [f"{short(name, 60)}  (best @ step)" for name in metrics]
     shown = keys[:CONFIG_COLUMNS]
     rows: list[list[str]] = [[*fixed, *map(short, shown), *heads, "duration"]]

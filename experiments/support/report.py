@@ -35,7 +35,7 @@ def print_report(session: TrainingSession, run: Run, script: str) -> None:
     longer = math.ceil(session.phases.length(last) / session.options.training.epoch_length) + 4
     print(f"\nrun {run._id}" + (f" in {folder}" if folder else ""))
     print(f"resume:       {typed(script)} with resume={spec} schedule.{last}={longer}")
-    print(f"evaluate:     {typed('evaluate')} with run={spec} benchmark=FOLDER")
+    print(f"evaluate:     {evaluation(spec)}")
     events = Path(folder or "") / "tensorboard"
     if folder and events.is_dir():
         print(f"TensorBoard:  tensorboard --logdir {events}")
@@ -43,5 +43,15 @@ def print_report(session: TrainingSession, run: Run, script: str) -> None:
 
 def typed(script: str) -> str:
     """The words that start ``script``, in the form in which this process was started."""
-    by_command = Path(sys.argv[0]).name == "tmd"
-    return f"tmd {script}" if by_command else f"python experiments/{script}.py"
+    return f"tmd {script}" if by_command() else f"python experiments/{script}.py"
+
+
+def evaluation(spec: object) -> str:
+    """The words that evaluate run ``spec``, in the form in which this process was started."""
+    words = f"FOLDER with run={spec}" if by_command() else f"with run={spec} benchmark=FOLDER"
+    return f"{typed('evaluate')} {words}"
+
+
+def by_command() -> bool:
+    """True where this process was started by the command ``tmd``."""
+    return Path(sys.argv[0]).name == "tmd"

@@ -117,14 +117,27 @@ def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def differing_keys(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+def differing_keys(
+    configs: Sequence[Mapping[str, Any]], experiments: Sequence[str] | None = None
+) -> list[str]:
     """The keys whose values are not the same everywhere; ``seed``, rarely of interest, last.
 
-    An empty config, of a run whose config can't be read, differs from none.
+    An empty config, of a run whose config can't be read, differs from none, and neither does one
+    of an experiment that has no such key: an evaluation is not another training.
+
+    Args:
+        configs: flattened, of each run.
+        experiments: the name of each run's experiment; None: they are of one.
     """
-    configs = [config for config in configs if config]
-    keys = dict.fromkeys(key for config in configs for key in config)
-    different = [key for key in keys if _differs(key, configs)]
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for config, experiment in zip(configs, experiments or [""] * len(configs), strict=True):
+        if config:
+            groups.setdefault(experiment, []).append(config)
+    having: dict[str, list[Mapping[str, Any]]] = {}
+    for group in groups.values():
+        for key in dict.fromkeys(key for config in group for key in config):
+            having.setdefault(key, []).extend(group)
+    different = [key for key, those in having.items() if _differs(key, those)]
     return sorted(different, key=lambda key: key == "seed")
 
 

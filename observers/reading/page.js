@@ -242,8 +242,12 @@ function showDifferences() {
   const runs = chosenRuns();
   const section = byId("differences");
   if (runs.length < 2) { section.replaceChildren(); return; }
-  const keys = [...new Set(runs.flatMap(run => Object.keys(run.config)))];
-  const differing = keys.filter(key => new Set(runs.map(run => JSON.stringify(run.config[key]))).size > 1);
+  // An experiment that has no such key differs in none: an evaluation is not another training.
+  const known = new Map();
+  for (const run of runs) known.set(run.experiment, new Set([...known.get(run.experiment) ?? [], ...Object.keys(run.config)]));
+  const keys = [...new Set([...known.values()].flatMap(each => [...each]))];
+  const having = key => runs.filter(run => known.get(run.experiment).has(key));
+  const differing = keys.filter(key => new Set(having(key).map(run => JSON.stringify(run.config[key]))).size > 1);
   section.replaceChildren(element("h2", {}, "Config differences"),
     differing.length ? rows([["run", ...runs.map(run => run.id)], ...differing.map(key => [key, ...runs.map(run => run.config[key])])])
       : element("p", { class: "dim" }, "the chosen runs have the same config"));

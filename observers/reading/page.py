@@ -100,16 +100,21 @@ def _page(
 
 def _table(spec: str, looks: Sequence[Look], runs: Sequence[Listed]) -> dict[str, Any]:
     """What the page knows of every run; what is the same in all stands there once."""
-    differing = differing_keys([run.config for run in runs])
+    configs = [run.config for run in runs if run.config]
+    differing = differing_keys([run.config for run in runs], [run.experiment for run in runs])
     differs = set(differing)
     names = sorted({name for run in runs for name in run.metrics})
     number = {name: index for index, name in enumerate(names)}
-    first = next((run.config for run in runs if run.config), {})
+    common = {
+        key: value
+        for key, value in next(iter(configs), {}).items()
+        if key not in differs and all(key in config for config in configs)
+    }
     return {
         "store": spec,
         "made": utc_now().strftime("%Y-%m-%d %H:%M"),
         "differing": differing,
-        "common": {key: value for key, value in first.items() if key not in differs},
+        "common": common,
         "main_metrics": main_metrics(runs),
         "metrics": names,
         "runs": [
@@ -123,7 +128,7 @@ def _table(spec: str, looks: Sequence[Look], runs: Sequence[Listed]) -> dict[str
                 "seconds": run.seconds,
                 "duration": run.duration,
                 "warnings": run.warnings,
-                "config": {key: run.config[key] for key in differing if key in run.config},
+                "config": {key: value for key, value in run.config.items() if key not in common},
                 # [number of the name, last, its step, best, its step]
                 "metrics": [
                     [number[name], each.last, each.last_step, each.best, each.best_step]

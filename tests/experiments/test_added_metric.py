@@ -102,5 +102,5 @@ def test_evaluate_has_a_column_of_it(folder: Path, shared_data: Path) -> None:
 
 def test_its_curve_is_drawn(folder: Path) -> None:
     words = ("run=1", "output=curves.png", "metrics=sharpness")
-    assert "1 curves of run 1" in call(folder, "compare", "curves", "with", *words)
+    assert "1 curve of run 1" in call(folder, "compare", "curves", "with", *words)
     assert (folder / "curves.png").stat().st_size > 5_000

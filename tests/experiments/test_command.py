@@ -16,6 +16,7 @@ from sacred.utils import iterate_flattened
 
 from experiments import command
 from experiments.command import COMMON, PLAIN, TOOLS
+from experiments.support.report import evaluation
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ("ambientgan", "compare", "evaluate", "export", "runs", "srgan", "upscale")
@@ -143,6 +144,18 @@ def test_words_become_config_entries(
     if isinstance(wanted, list):
         (found,) = entries.values()
     assert (argv, found) == (expected[0], wanted)
+
+
+def test_what_a_run_says_to_type_next_is_typed_like_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.argv", ["/usr/bin/tmd", "srgan"])
+    name, *words = evaluation("runs/3").split()
+    assert name == "tmd"
+    assert given(monkeypatch, *words) == (["with", "run=runs/3"], {"benchmark": ["FOLDER"]})
+    monkeypatch.setattr("sys.argv", ["experiments/srgan.py"])
+    said = "python experiments/evaluate.py with run=runs/3 benchmark=FOLDER"
+    assert evaluation("runs/3") == said
 
 
 def test_photos_of_any_name_are_upscaled(tmp_path: Path) -> None:

@@ -230,7 +230,7 @@ def test_curves_and_animation_without_a_display_as_typed(run, tmp_path):
     assert Image.open(tmp_path / "c.png").width > 1000
 
 
-def test_curves_of_several_runs_are_told_apart_by_their_configs(run, tmp_path, monkeypatch):
+def test_curves_of_several_runs_are_told_apart_by_their_configs(run, tmp_path, monkeypatch, capfd):
     for number, speed in ((4, "float32"), (5, "bfloat16+channels_last")):
         folder = tmp_path / "store" / str(number)
         shutil.copytree(run, folder)
@@ -247,6 +247,7 @@ def test_curves_of_several_runs_are_told_apart_by_their_configs(run, tmp_path, m
 
     monkeypatch.setattr("tmd.figures.curves.overlay_curves", draw)
     ex.run("curves", config_updates=settings(runs, None, tmp_path / "c.png"))
+    assert "c.png: 3 curves of runs 4, 5\n" in capfd.readouterr().out
     assert list(drawn["runs"]) == [
         "run 4, training.speed=float32",
         "run 5, training.speed=bfloat16+channels_last",

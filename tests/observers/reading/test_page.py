@@ -75,6 +75,35 @@ def test_differences_between_configs() -> None:
     assert differing_keys(configs[:1]) == []
 
 
+def test_an_experiment_without_a_key_differs_in_none() -> None:
+    trainings = [{"scale": 4, "lr": 1e-3, "blocks": 8}, {"scale": 4, "lr": 1e-3, "blocks": 16}]
+    configs = [*trainings, {}, {"scale": 4, "border": None}]
+    names = ["srgan", "srgan", "srgan", "evaluate"]
+    assert differing_keys(configs, names) == ["blocks"]
+    assert differing_keys([*configs, {"scale": 2}], [*names, "evaluate"]) == [
+        "scale",
+        "blocks",
+        "border",
+    ]
+
+
+def test_an_evaluation_beside_trainings_adds_no_column_and_no_difference(tmp_path: Path) -> None:
+    populate(tmp_path, 4, points=5, names=3)
+    entry = json.loads((tmp_path / "4" / "run.json").read_text())
+    entry["experiment"]["name"] = "evaluate"
+    (tmp_path / "4" / "run.json").write_text(json.dumps(entry))
+    (tmp_path / "4" / "config.json").write_text(json.dumps({"seed": 4, "border": 4}))
+    write_page(open_store(tmp_path), tmp_path / "index.html")
+    data = json.loads(Elements((tmp_path / "index.html").read_text()).scripts["data"])
+    assert data["differing"] == ["scale", "adv_weight", "seed"]
+    page = page_after_its_script((tmp_path / "index.html").as_uri())
+    _, _, below = page.partition("Config differences")
+    differences = below.partition("</section>")[0]
+    assert re.findall(r"<th>([a-z_.]+)</th>", differences) == ["run", *data["differing"]]
+    seen = [{**data["common"], **run["config"]} for run in data["runs"]]
+    assert seen == [flattened(run.config) for run in open_store(tmp_path)]
+
+
 def test_what_is_listed_of_a_run(tmp_path: Path) -> None:
     populate(tmp_path, 7, points=20, names=3)
     runs = [listed(record) for record in open_store(tmp_path)]
