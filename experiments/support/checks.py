@@ -13,7 +13,9 @@ from tmd.acceleration.threads import AUTO, MOST, choose_threads
 from tmd.data import DatasetOptions, create_dataset
 from tmd.distributed import started_share
 from tmd.errors import UserError, check_choice, check_flag, check_number
+from tmd.evaluation import check_metrics
 from tmd.losses.extra import IMAGES
+from tmd.metrics import MetricSettings
 
 SCALES = (2, 3, 4, 8)
 
@@ -55,9 +57,20 @@ def check_training(adv_weight: float, device: str, given: Collection[str] = IMAG
     history.options().check()
     optimization.options().check()
     options.check(device)
+    _check_metrics()
     if options.compiles:
         losses.options().check_compilation()
     return schedule.options().phases(options.epoch_length).total
+
+
+def _check_metrics() -> None:
+    """Raise `UserError` for a metric that can't be had here, by the key that a training has."""
+    settings = MetricSettings(0, lpips_weights=schedule.options().lpips_weights)
+    try:
+        check_metrics(training.options().metrics, settings, "training.metrics")
+    except UserError as problem:
+        said = str(problem).replace("lpips_weights=", "schedule.lpips_weights=")
+        raise UserError(said) from None
 
 
 def _check_processes() -> None:

@@ -32,6 +32,7 @@ from experiments.support.resume import note_of_place
 from tmd.acceleration.autotune import fastest
 from tmd.acceleration.speed import Speed
 from tmd.hardware import device_name
+from tmd.metrics import perceptual
 from tmd.models import create_generator
 
 
@@ -263,6 +264,11 @@ def test_a_broken_loss_fails_the_run_and_spares_its_checkpoints(store: Path) -> 
             "losses.adversarial=wgan-gp: its penalty can't be compiled",
         ),
         (["generator.name=vdsr"], "vdsr"),
+        (["training.metrics=psnr,psn"], "training.metrics='psn': must be one of"),
+        (
+            ["training.metrics=psnr,lpips_vgg", "schedule.lpips_weights=EMPTY"],
+            "training.metrics=lpips_vgg: ",
+        ),
         (["smok"], "smok"),
     ],
 )
@@ -278,6 +284,21 @@ def test_a_mistake_gets_one_line_and_leaves_no_run(
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line.startswith("error: ")
     assert said in line
+    assert not runs(tmp_path / "runs")
+
+
+def test_a_metric_without_its_weights_is_told_by_the_trainings_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
+    perceptual._network.cache_clear()
+    words = ["with", "training.metrics=psnr,lpips_vgg", "schedule.score=spectral"]
+    with pytest.raises(SystemExit) as ended:
+        ex.run_commandline(["srgan.py", "-F", str(tmp_path / "runs"), *words])
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("error: training.metrics=lpips_vgg: LPIPS (vgg): its weights are not")
+    assert " schedule.lpips_weights=FOLDER names a folder" in line
     assert not runs(tmp_path / "runs")
 
 

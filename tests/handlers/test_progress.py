@@ -40,6 +40,7 @@ def test_the_bar_shows_what_a_person_wants_to_know(capsys: pytest.CaptureFixture
     for words in ("epoch 1/2 adversarial", "epoch 2/2", "2/2", "G 0.5", "D 1.25", "D(real) 0.75",
                   "D(fake) 0.25", "images/s", "left 0:00"):  # fmt: skip
         assert words in bar
+    assert bar.count("2/2") == 2 + bar.count("epoch 2/2")  # an epoch's end is shown once
     line = capsys.readouterr().out.splitlines()[0]
     assert line == (
         "iteration 2: PSNR 29.40 dB (bicubic 28.43), SSIM 0.8472 (bicubic 0.8104), "

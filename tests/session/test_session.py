@@ -98,12 +98,12 @@ def session(
         options.phases,
         seed=1,
     )
-    sizes = photos.validation_sizes()
-    score = options.schedule.scoring_function(2, torch.device("cpu"), sizes)
-    scoring = Scoring({**validated_metrics(["psnr", "ssim"], 2), "score": score}, max_loss=100.0)
-    return TrainingSession(
-        trainer, networks, updaters, data, options, [Folder(out)], scoring=scoring, **changes
+    score = options.schedule.scoring_function(2, torch.device("cpu"), photos.validation_sizes())
+    changes.setdefault(
+        "scoring",
+        Scoring({**validated_metrics(["psnr", "ssim"], 2), "score": score}, max_loss=100.0),
     )
+    return TrainingSession(trainer, networks, updaters, data, options, [Folder(out)], **changes)
 
 
 def tensors(state: Any, path: str = "") -> dict[str, torch.Tensor]:
@@ -178,6 +178,25 @@ def test_one_blank_image_owns_no_mean(tmp_path: Path) -> None:
     blank = session(tmp_path / "2", images, draw(tmp_path / "c", 3, seed=2, blank=1)).train()
     assert blank == pytest.approx(plain)
     assert max(points(tmp_path / "2", "psnr").values()) < 60
+
+
+def test_by_default_the_schedules_score_decides_in_the_adversarial_phase(tmp_path: Path) -> None:
+    images, held_out = draw(tmp_path / "a", 4, seed=1), draw(tmp_path / "b", 2, seed=2)
+    session(tmp_path / "told", images, held_out).train()
+    session(tmp_path / "default", images, held_out, scoring=None).train()
+    assert points(tmp_path / "default", "score") == points(tmp_path / "told", "score")
+    assert list(points(tmp_path / "default", "score")) == [4, 8, 10, 12, 16, 18]
+
+
+def test_an_adversarial_phase_without_a_score_is_refused_before_training(tmp_path: Path) -> None:
+    images, held_out = draw(tmp_path / "a", 4, seed=1), draw(tmp_path / "b", 2, seed=2)
+    with pytest.raises(UserError, match=r"scoring: has no score, which decides"):
+        session(tmp_path / "x", images, held_out, scoring=Scoring(validated_metrics([], 2)))
+    for path in held_out.iterdir():
+        Image.open(path).resize((10, 10)).save(path)  # enough for PSNR alone
+    for scoring in ({}, {"scoring": None}):
+        with pytest.raises(UserError, match=r"schedule.score=spectral: no held-out image is large"):
+            session(tmp_path / "x", images, held_out, **scoring)
 
 
 @pytest.mark.parametrize("held_out", ["none", "blank"])

@@ -21,6 +21,7 @@ from tmd.evaluation.systems import (
 from tmd.evaluation.tables import (
     Table,
     check_images_suffice,
+    check_metrics,
     compare,
     evaluate,
     metrics_at_hand,
@@ -33,6 +34,7 @@ __all__ = [
     "System",
     "Table",
     "check_images_suffice",
+    "check_metrics",
     "compare",
     "evaluate",
     "interpolation",

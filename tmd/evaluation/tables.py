@@ -151,8 +151,7 @@ def evaluate(
         UserError: an image that can't be read, upscaled or compared, by name; a metric that lacks
             something, its weights say.
     """
-    enough = ENOUGH + 2 * settings.border
-    _try_metrics(metrics, settings, (enough, enough))
+    check_metrics(metrics, settings)
     functions = {name: metric_function(name, settings) for name in metrics}
     title = f"{benchmark.name} ×{benchmark.scale}"
     convention = f"{'grey' if channels == 1 else settings.channel}, border {settings.border}"
@@ -196,7 +195,15 @@ def check_images_suffice(
         raise UserError(f"{largest}, the largest image: {problem}") from None
 
 
-def _try_metrics(metrics: Sequence[str], settings: MetricSettings, size: tuple[int, int]) -> None:
+def check_metrics(metrics: Sequence[str], settings: MetricSettings, key: str = "metrics") -> None:
+    """Raise `UserError` for a metric that lacks something, its weights say; ``key`` names them."""
+    side = 2 * settings.border + ENOUGH
+    _try_metrics(metrics, settings, (side, side), key)
+
+
+def _try_metrics(
+    metrics: Sequence[str], settings: MetricSettings, size: tuple[int, int], key: str = "metrics"
+) -> None:
     """Raise `UserError` for a metric that can't be computed of images of ``size``."""
     blank = torch.zeros(1, 3, *size, device=settings.device)
     for name in metrics:
@@ -206,7 +213,7 @@ def _try_metrics(metrics: Sequence[str], settings: MetricSettings, size: tuple[i
         except TooSmallError:
             raise
         except UserError as problem:
-            raise UserError(f"metrics={name}: {problem}") from None
+            raise UserError(f"{key}={name}: {problem}") from None
 
 
 @torch.no_grad()

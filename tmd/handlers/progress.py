@@ -101,7 +101,6 @@ class Progress:
         self.bar.update()
         iteration = trainer.state.iteration
         if iteration % self.epoch_length == 0 or iteration == self.phases.total:
-            self.bar.refresh()
             self.close()
 
     def _report(self, trainer: Engine) -> None:

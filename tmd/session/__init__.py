@@ -7,7 +7,7 @@ from tmd.session.options import (
     SessionOptions,
     TrainingOptions,
 )
-from tmd.session.scoring import Scoring, validated_metrics
+from tmd.session.scoring import Scoring, default_scoring, validated_metrics
 from tmd.session.session import Data, TrainingSession
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "SessionOptions",
     "TrainingOptions",
     "TrainingSession",
+    "default_scoring",
     "validated_metrics",
 ]

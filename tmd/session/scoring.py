@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
 
+from tmd.errors import UserError
 from tmd.handlers.validation import SetMetric
 from tmd.metrics.functions import MetricFunction, MetricSettings, metric_function
+from tmd.session.options import SessionOptions
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,31 @@ class Scoring:
     set_metrics: Mapping[str, SetMetric] = field(default_factory=dict)
     guard: str = "psnr"
     max_loss: float = 0.0
+
+    def check_decides(self, means: Collection[str], name: str) -> None:
+        """Raise `UserError` where nothing would decide in the adversarial phase.
+
+        Args:
+            means: the metrics that the held-out images have, some being too small for some.
+            name: of the score, as the schedule has it.
+        """
+        if "score" not in {**self.metrics, **self.set_metrics}:
+            raise UserError("scoring: has no score, which decides in the adversarial phase")
+        if "score" not in means:
+            raise UserError(
+                f"schedule.score={name}: no held-out image is large enough for it; "
+                "dataset.val_root=FOLDER gives others, schedule.adversarial=0 leaves out the phase "
+                "in which it decides"
+            )
+
+
+def default_scoring(options: SessionOptions, device: torch.device | str = "cpu") -> Scoring:
+    """Metrics of the options and, where there is an adversarial phase, the schedule's score."""
+    schedule, scale = options.schedule, options.scale
+    metrics = validated_metrics(options.training.metrics, scale, device, schedule.lpips_weights)
+    if options.phases.adversarial:
+        metrics["score"] = schedule.scoring_function(scale, torch.device(device))
+    return Scoring(metrics, max_loss=schedule.max_psnr_loss)
 
 
 def validated_metrics(

@@ -43,7 +43,7 @@ from tmd.recorders import Recorder, recording
 from tmd.session.contents import Contents
 from tmd.session.description import described_run
 from tmd.session.options import SessionOptions
-from tmd.session.scoring import Scoring, validated_metrics
+from tmd.session.scoring import Scoring, default_scoring
 from tmd.training import Updater
 from tmd.training.place import Place
 from tmd.training.state import Stateful, TrainingState
@@ -98,7 +98,7 @@ class TrainingSession:
         data: to train and to validate on.
         options: lengths, schedules, scale.
         recorders: of scalars, metrics, sheets and checkpoints.
-        scoring: of held-out images; by default PSNR and SSIM.
+        scoring: of held-out images; by default `default_scoring`.
         place: device, share of each batch and arithmetic of this process.
         handlers: more of them, by the name of their state in a checkpoint; those that have
             ``attach`` are attached before validation.
@@ -134,10 +134,7 @@ class TrainingSession:
         self.background = Background()
         self.pairs = data.held_out()
         extra = dict(handlers or {})
-        metrics = options.training.metrics
-        self._create_validation(
-            scoring or Scoring(validated_metrics(metrics, options.scale, self.place.device))
-        )
+        self._create_validation(scoring or default_scoring(options, self.place.device))
         self._create_schedules()
         self.state = TrainingState(self._parts(extra))
         self._create_keeping(frame or {})
@@ -188,6 +185,8 @@ class TrainingSession:
             share,
         )
         self.bicubic = self.validation.bicubic_means(self.options.scale)
+        if self.phases.adversarial and scoring.guard in self.bicubic:
+            scoring.check_decides(self.bicubic, self.options.schedule.score)
         self.best = Best(self.handed_over, self.phases, scoring.max_loss, scoring.guard)
         self.progress = Progress(
             self.phases, training.epoch_length, self.data.batch_size, self.bicubic
