@@ -39,6 +39,19 @@ def check(format: str, output: Any, overwrite: bool) -> None:
     check_installed(format)
     if output is not None and (not isinstance(output, str) or Path(output).is_dir()):
         raise UserError(f"output={output!r}: must be a file")
+    _check_ending(Path(output or "").suffix.lower(), format)
+
+
+def _check_ending(ending: str, format: str) -> None:
+    """Raise `UserError` for a file that would be taken for one of another format."""
+    if (format, ending) == ("torchscript", ".pt"):  # torch's own tutorials name it so
+        return
+    for other, kind in FORMATS.items():
+        if ending == kind.suffix != FORMATS[format].suffix:
+            raise UserError(
+                f"output: ends in {ending}, and format={format}, whose files end in "
+                f"{FORMATS[format].suffix}; format={other} writes {ending}"
+            )
 
 
 @ex.main

@@ -36,8 +36,19 @@ def open_trained(run: Any, checkpoint: Any, store: str, device: str) -> Trained:
         raise UserError("run, checkpoint: give one of them, run=3 or checkpoint=best.pt, say")
     if checkpoint is not None:
         return _opened(*_checkpoint_file(str(checkpoint)), device)
-    record = open_run(run, store=store)
+    record = _open_run(run, store)
     return _opened(best_checkpoint(record), f"run {record.id}", device)
+
+
+def _open_run(run: Any, store: str) -> RunRecord:
+    try:
+        return open_run(run, store=store)
+    except UserError:
+        if str(run) not in shipped_networks():
+            raise
+        raise UserError(
+            f"run={run}: no run, but a network that comes with the package; checkpoint={run}"
+        ) from None
 
 
 def open_any(spec: Any, store: str, device: str) -> Trained:

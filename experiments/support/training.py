@@ -15,17 +15,15 @@ from torch import nn
 from experiments.support.experiment import DEFAULT_STORE
 from experiments.support.recorder import SacredRecorder
 from experiments.support.report import print_report
-from experiments.support.resume import note_of_place
+from experiments.support.resume import Resumed, note_of_place
 from ingredients import optimization, schedule, training
-from observers import RunRecord, run_folder
+from observers import run_folder
 from tmd.acceleration.threads import AUTO, choose_threads
 from tmd.metrics.functions import MetricFunction
 from tmd.recorders import Recorder, create_recorder
 from tmd.session import Data, Scoring, SessionOptions, TrainingSession, validated_metrics
 from tmd.training import Updater
 from tmd.training.place import Place, take_place
-
-Resumed = tuple[RunRecord, dict[str, Any]]
 
 
 def start(seed: int, device: str, deterministic: bool) -> Place:

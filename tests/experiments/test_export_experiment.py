@@ -54,11 +54,28 @@ def test_safetensors_can_be_exported_again(network, tmp_path):
     assert Path(first).read_bytes() == Path(second).read_bytes()
 
 
+def test_torchscript_may_be_named_as_torch_does(network, tmp_path):
+    path = tmp_path / "a.pt"
+    config = {"checkpoint": str(network), "format": "torchscript", "output": str(path)}
+    ex.run(config_updates=config)
+    assert torch.jit.load(str(path))(torch.zeros(1, 3, 8, 8)).shape == (1, 3, 16, 16)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"format": "tflite"}, "format='tflite': must be one of onnx, torchscript, safetensors"),
         ({"output": "."}, "output='.': must be a file"),
+        (
+            {"output": "a.safetensors"},
+            "output: ends in .safetensors, and format=torchscript, whose files end in "
+            ".torchscript; format=safetensors writes .safetensors",
+        ),
+        ({"output": "A.PT", "format": "onnx"}, "ends in .pt, and format=onnx"),
+        (
+            {"checkpoint": None, "run": "photos_x4"},
+            "run=photos_x4: no run, but a network that comes with the package; checkpoint=photos_",
+        ),
         ({"overwrite": 1}, "overwrite=1: must be True or False"),
         ({"checkpoint": None}, "run, checkpoint: give one of them"),
         ({"run": 3}, "run, checkpoint: give one of them"),
