@@ -32,7 +32,14 @@ from sacred.utils import (
     print_filtered_stacktrace,
 )
 
-from experiments.support.saying import be_silent, full_disk, one_line, say, shown_logger
+from experiments.support.saying import (
+    be_silent,
+    full_disk,
+    one_line,
+    say,
+    shown_logger,
+    without_colours,
+)
 from experiments.support.sources import ROOT, installed_requirements, loaded_sources, repositories
 from experiments.support.values import CONFIG_SUFFIXES, parse_updates, plain_config, read_config
 from observers import (
@@ -148,6 +155,8 @@ class Experiment(sacred.Experiment):
         self._given = dict(given or {})
         if not is_main_process():
             be_silent()
+        if not sys.stdout.isatty():
+            without_colours()
         previous = signal.signal(signal.SIGTERM, raise_interrupted)
         try:
             return self._run_words([str(word) for word in ensure_wellformed_argv(argv)[1:]])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import logging
 import os
+import re
 import sys
 from typing import Any
 
+from sacred import commands
 from sacred.utils import ConfigAddedError
 
 from observers import without_credentials
@@ -62,6 +64,13 @@ def shown_logger() -> logging.Logger:
     sacreds = logging.getLogger("sacred")
     sacreds.propagate = False
     return sacreds
+
+
+def without_colours() -> None:
+    """Have Sacred's commands print plain text, for a file or another program to read."""
+    for name, value in list(vars(commands).items()):
+        if name.startswith("COLOR_") or name in ("ENDC", "LEGEND"):
+            setattr(commands, name, re.sub(r"\x1b\[\d+m", "", value))
 
 
 def be_silent() -> None:

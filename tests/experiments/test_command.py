@@ -87,6 +87,14 @@ def test_a_scripts_use_is_shown_as_it_is_typed_here(tmp_path: Path) -> None:
     assert "python experiments" not in said
 
 
+@pytest.mark.parametrize("shown", ["print_config", "print_named_configs"])
+def test_what_is_printed_into_a_file_is_plain_text(shown: str, tmp_path: Path) -> None:
+    done = tmd("ambientgan", shown, "with", "device=cpu", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "faces_x2" in done.stdout or "adv_weight = " in done.stdout
+    assert "\x1b" not in done.stdout
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_plain_words_go_to_keys_that_there_are(name: str) -> None:
     ex = script(name)
