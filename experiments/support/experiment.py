@@ -173,13 +173,13 @@ class Experiment(sacred.Experiment):
 
     def _run_words(self, words: list[str]) -> Run | None:
         """Sacred's own way from words to a run, without restoring objects from what is typed."""
-        short_usage, usage, internal_usage = self.get_usage()
+        _, usage, internal_usage = self.get_usage()
         options = docopt(internal_usage, words, default_help=False)
         command = options.get("COMMAND") or self.default_command
-        if not options["help"] and (problem := self._check_command(command)):
-            print(short_usage)
-            print(problem)
-            sys.exit(1)
+        if not options["help"] and self._check_command(command):
+            known = ", ".join(sorted(self.commands))
+            say(f"error: {command}: no such command ({known}); settings come after `with`")
+            sys.exit(2)
         if self._handle_help(options, usage):
             sys.exit()
         try:

@@ -60,6 +60,21 @@ def test_a_failed_check_leaves_no_run(tmp_path: Path, capsys: pytest.CaptureFixt
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_word_that_is_no_command_gets_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        build(tmp_path).run_commandline(words(tmp_path, "smoke"))
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert said.err == (
+        "error: smoke: no such command (main, print_config, print_dependencies, "
+        "print_named_configs, save_config); settings come after `with`\n"
+    )
+    assert said.out == ""
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_mistake_found_while_running_is_one_line_and_a_failed_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
