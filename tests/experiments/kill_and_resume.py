@@ -212,12 +212,12 @@ def validation_points(run: Path) -> dict[int, float]:
 
 
 def train_and_surely_kill(
-    script: str, store: Path, iteration: int, *updates: str, **options: Any
+    script: str, store: Path, iteration: int, total: int, *updates: str, **options: Any
 ) -> tuple[Path, int]:
-    """`train_and_kill`, again while the run ends before the signal comes."""
+    """`train_and_kill`, again while the signal comes after the checkpoint of ``total``."""
     for _ in range(20):
         run, status = train_and_kill(script, store, iteration, *updates, **options)
-        if status:
+        if status and max(checkpoints(run)) < total:
             return run, status
     raise RuntimeError("every run ended before it could be killed")
 
@@ -250,7 +250,7 @@ class Subject:
         after = 5 + int((self.total - 10) * share)
         updates = (*self.kind.updates, f"dataset.workers={workers}")
         run, status = train_and_surely_kill(
-            script, store, after, *updates, delay=delay, folder=self.folder
+            script, store, after, self.total, *updates, delay=delay, folder=self.folder
         )
         newest, phase = max(checkpoints(run)), final_state(run)["phase"]
         resumed = train(script, store, f"resume={run}", folder=self.folder)

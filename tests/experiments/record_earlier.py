@@ -31,7 +31,7 @@ from kill_and_resume import (
     train,
     train_and_surely_kill,
 )
-from kinds import KINDS, PHASES, Kind
+from kinds import KINDS, PHASES, TOTAL, Kind
 
 from tmd.hardware import device_name
 
@@ -71,8 +71,9 @@ def ended_and_killed(kind: Kind, folder: Path, build: Path) -> tuple[Path, Path]
     if kind.parent is not None:
         begin_parent(kind, folder, build)
     ended = train(kind.script, folder / "ended", *kind.updates, root=build, folder=folder)
+    store, first = folder / "runs", PHASES[kind.phase]
     killed, _ = train_and_surely_kill(
-        kind.script, folder / "runs", PHASES[kind.phase], *kind.updates, root=build, folder=folder
+        kind.script, store, first, TOTAL, *kind.updates, root=build, folder=folder
     )
     return ended, killed
 

@@ -18,7 +18,7 @@ from kill_and_resume import (
     train,
     train_and_surely_kill,
 )
-from kinds import DRAWN, SMALL, Kind
+from kinds import DRAWN, SMALL, TOTAL, Kind
 
 from tmd.checkpoints import load_generator
 
@@ -55,8 +55,8 @@ def test_its_record_is_that_of_the_others(ended: Path) -> None:
 
 def test_killed_it_ends_with_the_same_bits(ended: Path, folder: Path) -> None:
     store = folder / "runs"
-    killed, _ = train_and_surely_kill(SCRIPT, store, 10, *KIND.updates, folder=folder)
-    assert 10 <= max(checkpoints(killed)) < 36
+    killed, _ = train_and_surely_kill(SCRIPT, store, 10, TOTAL, *KIND.updates, folder=folder)
+    assert 10 <= max(checkpoints(killed)) < TOTAL
     resumed = train(SCRIPT, store, f"resume={killed}", folder=folder)
     reference = final_state(ended)
     assert count_tensors(reference) > 50
