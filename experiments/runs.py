@@ -51,7 +51,7 @@ def config():
 
 @ex.check
 def check(store: Any, last: int | None, metrics: Any, html: bool, output: Any) -> None:
-    if not isinstance(store, (str, int)):
+    if not isinstance(store, (str, int)) or store == "":
         raise UserError(f"store={store!r}: must be a folder or mongodb://host/database")
     if last is not None:
         check_number("last", last, 1, integer=True)

@@ -180,13 +180,15 @@ def begin(start_from: Any, grow_from: Any, store: str, fresh: Mapping[str, nn.Mo
 
 
 def _started(parent: Parent, fresh: Mapping[str, nn.Module]) -> Beginning:
-    generator, discriminator = fresh["generator"], fresh["discriminator"]
+    generator, discriminator = fresh["generator"], fresh.get("discriminator")
     trained = load_generator(parent.generator).state_dict()
     load_weights(generator, trained, f"generator of {parent.name}")
-    said = "its generator; the discriminator is new"
+    said = "its generator" + ("" if discriminator is None else "; the discriminator is new")
     state = parent.discriminator
-    if state is not None and not different(
-        state.get("discriminator_config") or {}, _config(discriminator)
+    if (
+        state is not None
+        and discriminator is not None
+        and not different(state.get("discriminator_config") or {}, _config(discriminator))
     ):
         load_weights(discriminator, state["discriminator"], f"discriminator of {parent.name}")
         said = "its generator and discriminator"

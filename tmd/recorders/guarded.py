@@ -216,7 +216,8 @@ class Guarded:
         return works
 
     def _failed(self, error: Exception) -> None:
-        failures = self.report["failures"] = self.report.get("failures", 0) + 1
+        with self._change:  # both threads may come here
+            failures = self.report["failures"] = self.report.get("failures", 0) + 1
         if failures == 1:
             text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             self.report["error"] = text
@@ -224,7 +225,8 @@ class Guarded:
 
     def _lose(self, count: int) -> None:
         if count:
-            self.report["lost"] = self.report.get("lost", 0) + count
+            with self._change:
+                self.report["lost"] = self.report.get("lost", 0) + count
 
     def _say(self, message: str) -> None:
         tqdm.write(f"warning: {self.name}: {message}", file=sys.stderr)
