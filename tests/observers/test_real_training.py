@@ -46,14 +46,16 @@ def test_a_training_through_an_outage_is_resumed_from_gridfs_with_identical_tens
 ) -> None:
     own_mongo.start()
     url = f"{own_mongo.url}/sr"
-    process = train(tmp_path, "-F", "runs", "-m", url, "with", "smoke", "seed=5")
+    words = ("smoke", "seed=5", "schedule.adversarial=60")  # long enough to outlast the outage
+    process = train(tmp_path, "-F", "runs", "-m", url, "with", *words)
     deadline = time.monotonic() + 600
     while not (tmp_path / "runs" / "1" / "checkpoint_00000040.pt").exists():
         assert process.poll() is None, process.stdout.read()
         assert time.monotonic() < deadline
         time.sleep(0.5)
     own_mongo.kill()
-    time.sleep(30)
+    time.sleep(12)
+    assert process.poll() is None, "the run ended before the server was back"
     own_mongo.start()
     said, _ = process.communicate(timeout=1500)
     assert process.returncode == 0, said
@@ -72,7 +74,7 @@ def test_a_training_through_an_outage_is_resumed_from_gridfs_with_identical_tens
     # Resumed from GridFS and from the folder, the same training ends with the same tensors.
     ends = []
     for number, parent in enumerate((f"{url}#1", "runs/1"), start=2):
-        longer = ("schedule.adversarial=3", "training.checkpoint_every=5")
+        longer = ("schedule.adversarial=61", "training.checkpoint_every=5")
         resumed = train(tmp_path, "-F", "runs", "with", "smoke", f"resume={parent}", *longer)
         said, _ = resumed.communicate(timeout=1500)
         assert resumed.returncode == 0, said
