@@ -4,6 +4,7 @@ Knows nothing of datasets: one file in, one tensor out, or an error that names t
 """
 
 from tmd.images.formats import IMAGE_SUFFIXES
+from tmd.images.kind import DTYPES, ImageKind
 from tmd.images.levels import (
     HIGHEST_LEVEL,
     as_8_bit,
@@ -20,8 +21,10 @@ from tmd.images.reading import read_image, read_pixels, read_size
 from tmd.images.writing import write_image
 
 __all__ = [
+    "DTYPES",
     "HIGHEST_LEVEL",
     "IMAGE_SUFFIXES",
+    "ImageKind",
     "as_8_bit",
     "list_images",
     "nearest_levels",

@@ -1,0 +1,85 @@
+"""The kind of the images of a set: bands, bits, and the values that stand for 0 and 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+#: The types that the numbers of a file may have, and the highest level of those that are counted.
+DTYPES: dict[str, int | None] = {"uint8": 255, "uint16": 65535, "float32": None}
+
+
+@dataclass(frozen=True)
+class ImageKind:
+    """The meaning of an image's numbers, the same for all images of a set.
+
+    Attributes:
+        channels: of an image in memory.
+        dtype: ``uint8``, ``uint16`` or ``float32``, in memory and in files.
+        value_range: the values of ``dtype`` that stand for 0 and 1 in the library.
+        bands: which bands of a file are the channels, counted from 1; None: all, in order.
+
+    Example:
+        >>> ImageKind(1, "uint16").to_float(torch.tensor([65535], dtype=torch.uint16))
+        tensor([1.])
+    """
+
+    channels: int = 3
+    dtype: str = "uint8"
+    value_range: tuple[float, float] = (0, 255)
+    bands: tuple[int, ...] | None = None
+
+    @classmethod
+    def of_dtype(cls, channels: int, dtype: str, bands: tuple[int, ...] | None = None) -> ImageKind:
+        """The kind whose range is all levels of the type; [0, 1] for floats."""
+        return cls(channels, dtype, (0, DTYPES[dtype] or 1), bands)
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """The type of a tensor of such images."""
+        return getattr(torch, self.dtype)
+
+    @property
+    def levels(self) -> float | None:
+        """The number of steps from 0 to 1 that a file can tell apart; None for floats."""
+        low, high = self.value_range
+        return None if DTYPES[self.dtype] is None else high - low
+
+    def to_float(self, native: Tensor) -> Tensor:
+        """Values as in a file -> float32, any shape; beyond [0, 1] where the range is exceeded."""
+        low, high = self.value_range
+        values = native.to(torch.float32, copy=True)
+        return (values.sub_(low) if low else values).div_(high - low)
+
+    def to_native(self, image: Tensor) -> Tensor:
+        """Values in the library -> the nearest that a file of this kind can hold, any shape."""
+        low, high = self.value_range
+        exact = image.detach() if image.dtype == torch.float64 else image.detach().float()
+        values = exact.mul(high - low).add_(low)
+        highest = DTYPES[self.dtype]
+        if highest is None:
+            return values.to(self.torch_dtype)
+        rounded = values.clamp_(0, highest).round_()
+        # CUDA has no kernels for uint16: the conversion goes over int32 on the CPU.
+        if self.dtype == "uint16":
+            return rounded.to(torch.int32).cpu().to(torch.uint16)
+        return rounded.to(self.torch_dtype)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Numbers and text, for checkpoints and records."""
+        return asdict(self)
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, Any] | None) -> ImageKind:
+        """The kind that `state_dict` was made of; None, of files without one: 8-bit RGB."""
+        if state is None:
+            return cls()
+        bands = state["bands"]
+        low, high = state["value_range"]
+        return cls(
+            state["channels"], state["dtype"], (low, high), None if bands is None else tuple(bands)
+        )
