@@ -22,12 +22,14 @@ class Framing:
         crop: (height, width) of a centre crop that is taken of every image first, or None.
         whole: whether images are used whole, and so must all have the same size.
         multiple: whole images lose the rows and columns beyond a multiple of it.
+        grid: crops begin at its multiples; of pairs, that is where LR pixels begin.
     """
 
     shape: Size
     crop: Size | None = None
     whole: bool = False
     multiple: int = 1
+    grid: int = 1
 
     @classmethod
     def whole_images(cls, size: Size, crop: Size | None, multiple: int) -> Framing:

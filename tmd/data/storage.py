@@ -2,7 +2,9 @@
 
 All three give the same batches. `DiskStorage` decodes on demand and holds nothing, so that a set
 may be larger than memory; `MemoryStorage` decodes once into one block that worker processes share;
-`DeviceStorage` holds that block on the device and cuts there.
+`DeviceStorage` holds that block on the device and cuts there. A batch is made in two steps: its
+images are loaded, which finds those that can't be used, and cut where the draw says. `PairStorage`
+takes both steps on both sides.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -34,11 +36,25 @@ class Storage(Protocol):
     framing: Framing
     skipped: Skips
 
-    def batch(self, sampler: Sampler, index: int) -> torch.Tensor:
-        """Batch ``index``: (N, C, h, w), uint8."""
+    def load(self, image: int) -> Any:
+        """What `cut` takes of an image; None for one that can't be used."""
+
+    def cut(self, loaded: list[Any], draw: Draw) -> torch.Tensor:
+        """Crops of loaded images where ``draw`` says: (N, C, h, w), uint8."""
+
+    def batch(self, sampler: Sampler, index: int) -> Any:
+        """Batch ``index``, of this process's rows."""
 
 
-class DiskStorage:
+class _LoadsAndCuts:
+    """A storage's batches by its two steps."""
+
+    def batch(self: Storage, sampler: Sampler, index: int) -> torch.Tensor:
+        """Batch ``index``: (N, C, h, w), uint8, of this process's rows."""
+        return self.cut(sampler.load(index, self.load), sampler.draw(index))
+
+
+class DiskStorage(_LoadsAndCuts):
     """Decodes an image each time it is drawn."""
 
     def __init__(self, source: ImageSource, framing: Framing, skipped: Skips) -> None:
@@ -46,16 +62,17 @@ class DiskStorage:
         self.framing = framing
         self.skipped = dict(skipped)
 
-    def batch(self, sampler: Sampler, index: int) -> torch.Tensor:
-        """Batch ``index``: (N, C, h, w), uint8, of this process's rows."""
-        return _cut(sampler.load(index, self._load), sampler.draw(index), self.framing)
+    def cut(self, loaded: list[np.ndarray], draw: Draw) -> torch.Tensor:
+        """Crops of loaded images: (N, C, h, w), uint8."""
+        return _cut(loaded, draw, self.framing)
 
     def load_all(self) -> None:
         """Decode every image once, to learn which can't be used."""
-        for _ in in_threads(self._load, range(len(self.source)), "Checking images"):
+        for _ in in_threads(self.load, range(len(self.source)), "Checking images"):
             pass
 
-    def _load(self, image: int) -> np.ndarray | None:
+    def load(self, image: int) -> np.ndarray | None:
+        """The image, framed, (C, H, W); None for one that can't be used."""
         if image in self.skipped:
             return None
         try:
@@ -65,7 +82,7 @@ class DiskStorage:
             return None
 
 
-class MemoryStorage:
+class MemoryStorage(_LoadsAndCuts):
     """All images decoded, one after the other in one block of bytes.
 
     Worker processes that are forked share the block, as nothing ever writes to it again.
@@ -111,11 +128,12 @@ class MemoryStorage:
             if problem is not None:
                 self.skipped[image] = problem
 
-    def batch(self, sampler: Sampler, index: int) -> torch.Tensor:
-        """Batch ``index``: (N, C, h, w), uint8, of this process's rows."""
-        return _cut(sampler.load(index, self._load), sampler.draw(index), self.framing)
+    def cut(self, loaded: list[np.ndarray], draw: Draw) -> torch.Tensor:
+        """Crops of loaded images: (N, C, h, w), uint8."""
+        return _cut(loaded, draw, self.framing)
 
-    def _load(self, image: int) -> np.ndarray | None:
+    def load(self, image: int) -> np.ndarray | None:
+        """The image, framed, (C, H, W), a view; None for one that can't be used."""
         return None if image in self.skipped else self._view(image)
 
     def _view(self, image: int) -> np.ndarray:
@@ -125,7 +143,7 @@ class MemoryStorage:
         return flat.reshape(self.channels, height, width)
 
 
-class DeviceStorage:
+class DeviceStorage(_LoadsAndCuts):
     """The block of a `MemoryStorage`, moved to the device; crops are gathered there."""
 
     def __init__(self, memory: MemoryStorage, device: torch.device | str) -> None:
@@ -143,12 +161,15 @@ class DeviceStorage:
             )
         )
 
-    def batch(self, sampler: Sampler, index: int) -> torch.Tensor:
-        """Batch ``index``: (N, C, h, w), uint8, of this process's rows."""
-        images = np.array(sampler.load(index, lambda i: None if i in self.skipped else i))
-        draw = sampler.draw(index)
+    def load(self, image: int) -> int | None:
+        """The image's number; None for one that can't be used."""
+        return None if image in self.skipped else image
+
+    def cut(self, loaded: list[int], draw: Draw) -> torch.Tensor:
+        """Crops of loaded images: (N, C, h, w), uint8, on the device."""
+        images = np.array(loaded)
         heights, widths = self.heights[images], self.widths[images]
-        tops, lefts = _corners(draw, heights, widths, self.framing.shape)
+        tops, lefts = _corners(draw, heights, widths, self.framing)
         mirrored, upturned, transposed = (draw.turns >> bit & 1 for bit in range(3))
         # A flip starts at the far end and steps back; a transposition swaps the two steps.
         height, width = self.framing.shape
@@ -174,11 +195,45 @@ class DeviceStorage:
         return self.pixels[place]
 
 
+class PairStorage:
+    """LR and HR images of equal numbers, cut at the same places in the same turns.
+
+    Args:
+        lr, hr: storages whose framings differ by the scale; the grid of ``hr`` is the scale.
+
+    Attributes:
+        framing: of HR.
+        skipped: the numbers of the pairs of which an image can't be used.
+    """
+
+    def __init__(self, lr: Storage, hr: Storage) -> None:
+        self.lr = lr
+        self.hr = hr
+        self.framing = hr.framing
+
+    @property
+    def skipped(self) -> Skips:
+        """Numbers of the pairs that can't be used, with the reasons."""
+        return {**self.lr.skipped, **self.hr.skipped}
+
+    def batch(self, sampler: Sampler, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """(LR, HR) of batch ``index``: (N, C, h, w) and (N, C, H, W) of this process's rows."""
+        loaded, draw = sampler.load(index, self._load), sampler.draw(index)
+        lr, hr = zip(*loaded, strict=True)
+        return self.lr.cut(list(lr), draw), self.hr.cut(list(hr), draw)
+
+    def _load(self, pair: int) -> tuple[Any, Any] | None:
+        if (hr := self.hr.load(pair)) is None or (lr := self.lr.load(pair)) is None:
+            return None
+        return lr, hr
+
+
 def _corners(
-    draw: Draw, heights: np.ndarray, widths: np.ndarray, shape: tuple[int, int]
+    draw: Draw, heights: np.ndarray, widths: np.ndarray, framing: Framing
 ) -> tuple[np.ndarray, np.ndarray]:
-    room = np.stack([heights - shape[0] + 1, widths - shape[1] + 1], axis=1)
-    top, left = (draw.places * room).astype(np.int64).T
+    (height, width), grid = framing.shape, framing.grid
+    room = np.stack([(heights - height) // grid + 1, (widths - width) // grid + 1], axis=1)
+    top, left = (draw.places * room).astype(np.int64).T * grid
     return top, left
 
 
@@ -186,7 +241,7 @@ def _cut(images: list[np.ndarray], draw: Draw, framing: Framing) -> torch.Tensor
     heights, widths = (np.array([image.shape[axis] for image in images]) for axis in (1, 2))
     height, width = framing.shape
     batch = np.empty((len(images), images[0].shape[0], height, width), dtype=np.uint8)
-    tops, lefts = _corners(draw, heights, widths, framing.shape)
+    tops, lefts = _corners(draw, heights, widths, framing)
     for slot, (image, top, left, turn) in enumerate(
         zip(images, tops, lefts, draw.turns, strict=True)
     ):
