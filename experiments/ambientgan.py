@@ -177,6 +177,7 @@ def check(
     total = check_training(adv_weight, device, GIVEN)
     for each in discriminators.values():
         losses.options().check_discriminator(each)
+    optimization.options().check_parts({"g": network, "d": discriminators})
     configs: Any = {"generator": network.config, "discriminator": discriminators.config}
     if resume is not None:
         _, state = resume_point(resume, ex.store)

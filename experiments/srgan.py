@@ -99,6 +99,7 @@ def check(
     }
     total = check_training(adv_weight, device)
     losses.options().check_discriminator(networks["discriminator"])
+    optimization.options().check_parts({name[0]: each for name, each in networks.items()})
     wanted: Any = {name: network.config for name, network in networks.items()}
     if resume is not None:
         _, state = resume_point(resume, ex.store)

@@ -25,6 +25,10 @@ def config():
     clip_by = "norm"  # norm, value, normalize (to exactly `clip`)
     d_steps = 1  # updates of D, each on a batch of its own, for one of G
     ema = 0.995  # decay of the average of G's weights; 0: off; 0.999 for runs of 10^5 updates
+    freeze_g = []  # parts of G that don't learn: layers' names, or patterns like body.*
+    freeze_d = []  # the same of D
+    lr_scale_g = {}  # factors of the rates of parts of G: {"body.*": 0.1}
+    lr_scale_d = {}  # the same of D
 
 
 @ingredient.named_config

@@ -108,4 +108,5 @@ class LearningRate:
                 factor *= self.adversarial.get(name, 1.0)
             for group, initial in zip(optimizer.param_groups, self.initial[name], strict=True):
                 group["lr"] = initial * factor
-            setattr(trainer.state, name, optimizer.param_groups[0]["lr"])
+            shown = optimizer.param_groups[0]
+            setattr(trainer.state, name, shown["lr"] / shown.get("lr_scale", 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -11,7 +11,10 @@ from torch import nn
 
 from tmd.errors import UserError, check_choice, check_number
 from tmd.handlers.learning_rate import DECAYS, LearningRate
+from tmd.models.frozen import FrozenLayers
+from tmd.models.parts import check_apart, factors_in, matched_parameters, patterns_in
 from tmd.optim import GRADIENT_RULES, OPTIMIZERS
+from tmd.optim.rates import scale_rates
 from tmd.training.phases import Phases, parse_length
 from tmd.training.steps import Updater
 
@@ -34,6 +37,9 @@ class OptimizationOptions:
         clip_by: name in `tmd.optim.GRADIENT_RULES`.
         d_steps: updates of D, each on a batch of its own, for one of G.
         ema: decay of the average of G's weights; 0: there is none.
+        freeze_g, freeze_d: patterns of the parameters that do not learn; see
+            `tmd.models.parts.matched_parameters`.
+        lr_scale_g, lr_scale_d: factors of the rates of parameters, by pattern.
 
     Example:
         >>> OptimizationOptions(lr_g=-1).check()
@@ -55,6 +61,10 @@ class OptimizationOptions:
     clip_by: str = "norm"
     d_steps: int = 1
     ema: float = 0.995
+    freeze_g: Any = field(default_factory=list)
+    freeze_d: Any = field(default_factory=list)
+    lr_scale_g: Mapping[str, Any] = field(default_factory=dict)
+    lr_scale_d: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raise `UserError` for values that can't be."""
@@ -82,21 +92,63 @@ class OptimizationOptions:
         check_choice("optimization.clip_by", self.clip_by, list(GRADIENT_RULES))
         check_number("optimization.d_steps", self.d_steps, 1, integer=True)
         check_number("optimization.ema", self.ema, 0, below=1)
+        for name in "gd":
+            self._patterns(name)
+            self._factors(name)
+
+    def _patterns(self, name: str) -> list[str]:
+        key = f"freeze_{name}"
+        return patterns_in(f"optimization.{key}", getattr(self, key))
+
+    def _factors(self, name: str) -> dict[str, float]:
+        key = f"lr_scale_{name}"
+        return factors_in(f"optimization.{key}", getattr(self, key))
+
+    def check_parts(self, networks: Mapping[str, nn.Module]) -> None:
+        """Raise `UserError` for patterns that match nothing, or leave nothing to learn.
+
+        Args:
+            networks: as of `updaters`; they need no weights.
+        """
+        for name, network in networks.items():
+            key, patterns = f"optimization.freeze_{name}", self._patterns(name)
+            frozen = matched_parameters(key, patterns, network)
+            if len(frozen) == sum(1 for _ in network.parameters()):
+                raise UserError(f"{key}={patterns}: freezes all; nothing is left to learn")
+            check_apart(f"optimization.lr_scale_{name}", self._factors(name), network)
 
     def updaters(self, networks: Mapping[str, nn.Module]) -> dict[str, Updater]:
         """Updater of each network, with the gradients' limit.
 
+        Parameters that are to be frozen get no gradient from here on.
+
         Args:
             networks: ``g`` and, where there is one, ``d``.
+
+        Raises:
+            UserError: see `check_parts`.
         """
+        self.check_parts(networks)
         rule = None if self.clip is None else GRADIENT_RULES[self.clip_by](self.clip)
         betas = (self.betas[0], self.betas[1])
         result = {}
         for name, network in networks.items():
             create = OPTIMIZERS[self.optimizer_g if name == "g" else "adam"]
             optimizer = create(network, getattr(self, f"lr_{name}"), betas)
+            self._set_parts(name, network, optimizer)
             result[name] = Updater(network, optimizer, rule)
         return result
+
+    def _set_parts(self, name: str, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Freeze what is to be frozen, and give parts the rates of their own."""
+        frozen = matched_parameters("", self._patterns(name), network)
+        if frozen:
+            FrozenLayers(
+                network, [n for n, _ in network.named_parameters() if n not in frozen]
+            ).freeze()
+        if factors := self._factors(name):
+            matched = matched_parameters("", factors, network)
+            scale_rates(optimizer, network, {n: factors[each] for n, each in matched.items()})
 
     def learning_rate(
         self,

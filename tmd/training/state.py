@@ -76,6 +76,6 @@ class TrainingState:
         return left
 
 
-def _layout(optimizer: dict[str, Any]) -> list[int]:
-    """How many parameters each of an optimiser's groups has."""
-    return [len(group["params"]) for group in optimizer["param_groups"]]
+def _layout(optimizer: dict[str, Any]) -> list[Any]:
+    """Number of parameters of each of an optimiser's groups, and what it was split off for."""
+    return [(len(group["params"]), group.get("lr_scale")) for group in optimizer["param_groups"]]
