@@ -71,7 +71,7 @@ def searched_anew(root: Path) -> tuple[list[str], str]:
 
 
 def found_in(root: Path) -> tuple[list[str], str]:
-    files = find_files([str(root)], channels=3)
+    files = find_files([str(root)], 3)
     return files.names(), files.digest()
 
 
@@ -173,9 +173,9 @@ def test_small_folder_is_not_remembered(root, cache, monkeypatch):
 def test_several_roots_are_remembered_each(root, tmp_path, searches):
     put(tmp_path / "more" / "3.png", 3)
     roots = [str(root), str(tmp_path / "more")]
-    names = find_files(roots, channels=3).names()
+    names = find_files(roots, 3).names()
     put(tmp_path / "more" / "4.png", 3)
-    assert find_files(roots, channels=3).names() == [*names, str(tmp_path / "more" / "4.png")]
+    assert find_files(roots, 3).names() == [*names, str(tmp_path / "more" / "4.png")]
     assert searches == [*roots, roots[1]]
 
 

@@ -1,4 +1,4 @@
-"""Image datasets: uint8 HR batches, each a pure function of (seed, its number).
+"""Image datasets: HR batches in the files' own numbers, each a pure function of (seed, its number).
 
 A new kind of dataset is a file in `tmd.data.kinds` with a class registered in `DATASETS`.
 """

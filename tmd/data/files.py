@@ -16,7 +16,7 @@ from tmd.data.paths import PackedStrings
 from tmd.data.progress import progress
 from tmd.data.sources import FileSource
 from tmd.errors import UserError
-from tmd.images import read_size, scan_images
+from tmd.images import ImageKind, read_size, scan_images
 
 
 def check_folders(roots: Sequence[str], key: str = "dataset.root") -> None:
@@ -66,13 +66,16 @@ def _scan(root: str) -> Iterator[str]:
 
 
 def find_files(
-    roots: Sequence[str], channels: int, list_file: str | None = None, key: str = "dataset.root"
+    roots: Sequence[str],
+    kind: ImageKind | int,
+    list_file: str | None = None,
+    key: str = "dataset.root",
 ) -> FileSource:
     """The images under the folders, sorted, each file once even where folders overlap.
 
     Args:
         roots: folders, searched through all their levels.
-        channels: 1 or 3.
+        kind: of the images, or channels of 8 bits.
         list_file: text file with one path a line, relative to a root (or absolute): only these.
         key: the config key that error messages name.
     """
@@ -80,7 +83,7 @@ def find_files(
     roots = [os.path.abspath(root) for root in roots]
     common = os.path.commonpath(roots)
     if list_file is not None:
-        return FileSource(_paths_of_list(roots, list_file), channels, common)
+        return FileSource(_paths_of_list(roots, list_file), kind, common)
     listings = [list_folder(root) for root in _distinct(roots)]
     paths = PackedStrings.concatenated([listing.paths for listing in listings])
     if not len(paths):
@@ -88,7 +91,7 @@ def find_files(
     known = [listing.sizes for listing in listings if listing.sizes is not None]
     sizes = np.concatenate(known) if len(known) == len(listings) else None
     aside = Aside.joined(listing.aside for listing in listings)
-    return FileSource(paths, channels, common, sizes, aside)
+    return FileSource(paths, kind, common, sizes, aside)
 
 
 def named(files: FileSource, names: Collection[str]) -> FileSource:

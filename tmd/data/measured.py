@@ -10,7 +10,10 @@ from torch import Tensor
 
 from tmd.data.training import TrainingData
 from tmd.distributed import ALONE, Share
+from tmd.images import ImageKind
 from tmd.measurements import Measurement
+
+EIGHT_BITS = ImageKind()
 
 
 class Pair(NamedTuple):
@@ -24,9 +27,9 @@ class Pair(NamedTuple):
     hr: Tensor | None
 
 
-def on_device(images: Tensor, device: torch.device | str) -> Tensor:
-    """Images (N, C, H, W), uint8, as float in [0, 1] on ``device``; nothing waits for the copy."""
-    return images.to(device, non_blocking=True).float().div_(255)
+def on_device(images: Tensor, device: torch.device | str, kind: ImageKind = EIGHT_BITS) -> Tensor:
+    """Images (N, C, H, W) of ``kind``, as float in [0, 1] on ``device``; no wait for the copy."""
+    return kind.to_float(images.to(device, non_blocking=True))
 
 
 def measured_batches(
@@ -34,12 +37,14 @@ def measured_batches(
     measure: Callable[[Tensor, int], Tensor],
     device: torch.device | str = "cpu",
     first: int = 0,
+    kind: ImageKind = EIGHT_BITS,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """(LR, HR) on ``device`` of each HR batch (N, C, H, W), uint8.
+    """(LR, HR) on ``device`` of each HR batch (N, C, H, W).
 
     Args:
         batches: HR, those with the numbers ``first``, ``first`` + 1, ...
         measure: (HR in [0, 1], number of the batch) -> LR.
+        kind: of the images.
 
     Example:
         >>> halved = lambda hr, index: hr[..., ::2, ::2]
@@ -48,18 +53,21 @@ def measured_batches(
         [(torch.Size([1, 3, 2, 2]), tensor(1.))]
     """
     for index, batch in enumerate(batches, start=first):
-        hr = on_device(batch, device)
+        hr = on_device(batch, device, kind)
         yield measure(hr, index), hr
 
 
 def measured_pairs(
-    images: Sequence[tuple[str, Tensor]], measure: Measurement, device: torch.device | str
+    images: Sequence[tuple[str, Tensor]],
+    measure: Measurement,
+    device: torch.device | str,
+    kind: ImageKind = EIGHT_BITS,
 ) -> list[Pair]:
-    """Held-out HR images (C, H, W), uint8, with the LR images that ``measure`` makes of them."""
+    """Held-out HR images (C, H, W) of ``kind``, with the LR that ``measure`` makes of them."""
     pairs = []
     for index, (name, image) in enumerate(images):
         height, width = (side - side % measure.scale for side in image.shape[-2:])
-        hr = on_device(image[None, :, :height, :width], device)
+        hr = on_device(image[None, :, :height, :width], device, kind)
         pairs.append(Pair(name, measure(hr, index), hr))
     return pairs
 
@@ -90,6 +98,11 @@ class MeasuredData:
         self._measure_rows = measure.of_share(share)
 
     @property
+    def kind(self) -> ImageKind:
+        """Kind of every image, LR and HR."""
+        return self.images.kind
+
+    @property
     def channels(self) -> int:
         """Channels of every image."""
         return self.images.channels
@@ -116,11 +129,13 @@ class MeasuredData:
 
     def batches(self, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """(LR, HR) of the batches ``first``, ``first`` + 1, ... without an end."""
-        return measured_batches(self.images.batches(first), self._measure_rows, self.device, first)
+        batches = self.images.batches(first)
+        return measured_batches(batches, self._measure_rows, self.device, first, self.kind)
 
     def held_out(self) -> list[Pair]:
         """The images to validate on."""
-        return measured_pairs(self.images.validation_images(), self.measure, self.device)
+        images = self.images.validation_images()
+        return measured_pairs(images, self.measure, self.device, self.kind)
 
     def close(self) -> None:
         """End the worker processes of all streams of batches."""

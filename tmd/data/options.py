@@ -12,7 +12,7 @@ from tmd.data.framing import Framing
 from tmd.data.registry import DATASETS, Dataset, Request
 from tmd.data.sources import shrunk_size
 from tmd.errors import UserError, check_choice, check_flag, check_number
-from tmd.images import set_max_pixels
+from tmd.images import ImageKind, set_max_pixels
 
 STORAGES = ("auto", "disk", "memory", "device")
 MODES = ("patches", "whole")
@@ -78,7 +78,7 @@ class DatasetOptions:
         """Request for the images: where they are, and which."""
         return Request(
             folders(self.root),
-            self.kind.channels if self.channels is None else self.channels,
+            ImageKind(self.kind.channels if self.channels is None else self.channels),
             None if self.list_file is None else os.path.expanduser(str(self.list_file)),
             self.download,
         )

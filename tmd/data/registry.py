@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tmd.data.files import check_files
 from tmd.data.sources import ImageSource
+from tmd.images import ImageKind
 from tmd.registry import Registry
 
 
@@ -16,15 +17,20 @@ class Request:
 
     Attributes:
         roots: folders, at least one unless the dataset brings its own images.
-        channels: 1 or 3.
+        kind: of the images.
         list_file: a text file that names the images to take, or None for all.
         download: whether files that are not there may be fetched.
     """
 
     roots: tuple[str, ...]
-    channels: int
+    kind: ImageKind
     list_file: str | None = None
     download: bool = False
+
+    @property
+    def channels(self) -> int:
+        """Channels of every image."""
+        return self.kind.channels
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,18 @@ import torch
 
 from tmd.data.aside import Aside
 from tmd.data.paths import PackedStrings, all_sizes
-from tmd.images import nearest_levels, read_pixels, read_size
+from tmd.images import ImageKind, nearest_levels, read_pixels, read_size
 from tmd.resize import imresize
 
 
 class ImageSource(Protocol):
     """A numbered set of images."""
 
-    channels: int
+    kind: ImageKind
+
+    @property
+    def channels(self) -> int:
+        """Channels of every image."""
 
     def __len__(self) -> int: ...
 
@@ -38,7 +42,11 @@ class ImageSource(Protocol):
         """(H, W), without decoding; raises `tmd.errors.UserError` for a bad file."""
 
     def read(self, index: int) -> torch.Tensor:
-        """(C, H, W), uint8, of any memory layout; raises `tmd.errors.UserError` for a bad file."""
+        """(C, H, W) in the kind's dtype, of any memory layout.
+
+        Raises:
+            UserError: for a bad file.
+        """
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> ImageSource:
         """The images of these numbers, in this order."""
@@ -52,20 +60,20 @@ class FileSource:
 
     Args:
         paths: the files.
-        channels: 1 or 3; each file is converted.
+        kind: of the images; a number of channels means 8 bits, to which each file is converted.
         root: a folder that labels and the digest leave out of the paths, so that a set that moved
             to another folder is still the same set.
         sizes: the files' lengths in bytes if they are known already.
         aside: what the search for them left aside.
 
     Attributes:
-        root, aside: as given.
+        kind, root, aside: as given.
     """
 
     def __init__(
         self,
         paths: Sequence[str] | PackedStrings,
-        channels: int,
+        kind: ImageKind | int,
         root: str = "",
         sizes: np.ndarray | None = None,
         aside: Aside | None = None,
@@ -74,7 +82,12 @@ class FileSource:
         self._paths = paths if isinstance(paths, PackedStrings) else PackedStrings.of(paths)
         self.root = root
         self._sizes = sizes
-        self.channels = channels
+        self.kind = ImageKind.of(kind)
+
+    @property
+    def channels(self) -> int:
+        """Channels of every image."""
+        return self.kind.channels
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -104,7 +117,7 @@ class FileSource:
         return read_size(self._paths[index])
 
     def read(self, index: int) -> torch.Tensor:
-        """(C, H, W), uint8."""
+        """(C, H, W) in the kind's dtype."""
         return read_pixels(self._paths[index], self.channels)
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> FileSource:
@@ -112,7 +125,7 @@ class FileSource:
         numbers = np.asarray(indices, dtype=np.int64)
         sizes = None if self._sizes is None else self._sizes[numbers]
         paths = self._paths.take(numbers)
-        return type(self)(paths, self.channels, self.root, sizes, self.aside)
+        return type(self)(paths, self.kind, self.root, sizes, self.aside)
 
     def bytes_each(self) -> np.ndarray:
         """(n,), int64: the files' lengths, looked up once; -1 for what is no file."""
@@ -135,14 +148,19 @@ class ArraySource:
 
     Args:
         images: (N, H, W), uint8, grey.
-        channels: 1, or 3 to repeat the grey one.
+        kind: of 8 bits, or its number of channels, each of which repeats the grey one.
         label: what the images' names begin with.
     """
 
-    def __init__(self, images: torch.Tensor, channels: int, label: str) -> None:
+    def __init__(self, images: torch.Tensor, kind: ImageKind | int, label: str) -> None:
         self._images = images
-        self.channels = channels
+        self.kind = ImageKind.of(kind)
         self._label = label
+
+    @property
+    def channels(self) -> int:
+        """Channels of every image."""
+        return self.kind.channels
 
     def __len__(self) -> int:
         return len(self._images)
@@ -167,7 +185,7 @@ class ArraySource:
     def subset(self, indices: Sequence[int] | np.ndarray) -> ArraySource:
         """The images of these numbers, in this order."""
         chosen = torch.as_tensor(np.asarray(indices, dtype=np.int64))
-        return ArraySource(self._images[chosen], self.channels, self._label)
+        return ArraySource(self._images[chosen], self.kind, self._label)
 
     def digest(self) -> str:
         """A short fingerprint of the set."""
@@ -187,7 +205,12 @@ class ShrunkSource:
     def __init__(self, source: ImageSource, factors: Sequence[float]) -> None:
         self._source = source
         self._factors = tuple(factors)
-        self.channels = source.channels
+        self.kind = source.kind
+
+    @property
+    def channels(self) -> int:
+        """Channels of every image."""
+        return self.kind.channels
 
     def __len__(self) -> int:
         return len(self._source) * len(self._factors)
@@ -208,13 +231,16 @@ class ShrunkSource:
         return shrunk_size(self._source.size(image), factor)
 
     def read(self, index: int) -> torch.Tensor:
-        """(C, H, W), uint8."""
+        """(C, H, W) in the kind's dtype."""
         number, factor = self._which(index)
         image = self._source.read(number)
         if factor == 1:
             return image
-        shrunk = imresize(image.float()[None], shrunk_size(image.shape[-2:], factor))[0]
-        return nearest_levels(shrunk, torch.uint8)
+        size = shrunk_size(image.shape[-2:], factor)
+        shrunk = imresize(image.to(torch.float32)[None], size)[0]
+        if not image.dtype.is_floating_point:
+            return nearest_levels(shrunk, image.dtype)
+        return shrunk
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> ShrunkSource:
         """The images of these numbers, in this order."""

@@ -97,7 +97,7 @@ def split(chosen: DatasetOptions, seed: int, before: TrainedOn | None = None) ->
     chosen_by = "drawn by the seed" if splits else "of the dataset's own"
     aside = [train.aside] if isinstance(train, FileSource) else []
     if chosen.val_root is not None:
-        files = find_files(folders(chosen.val_root), train.channels, key="dataset.val_root")
+        files = find_files(folders(chosen.val_root), train.kind, key="dataset.val_root")
         train, again = _without(train, files)
         if not len(train):
             raise UserError("dataset: nothing to learn from: all is in dataset.val_root too")

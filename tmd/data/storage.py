@@ -40,7 +40,7 @@ class Storage(Protocol):
         """What `cut` takes of an image; None for one that can't be used."""
 
     def cut(self, loaded: list[Any], draw: Draw) -> torch.Tensor:
-        """Crops of loaded images where ``draw`` says: (N, C, h, w), uint8."""
+        """Crops of loaded images where ``draw`` says: (N, C, h, w) in the dtype of their kind."""
 
     def batch(self, sampler: Sampler, index: int) -> Any:
         """Batch ``index``, of this process's rows."""
@@ -50,7 +50,7 @@ class _LoadsAndCuts:
     """A storage's batches by its two steps."""
 
     def batch(self: Storage, sampler: Sampler, index: int) -> torch.Tensor:
-        """Batch ``index``: (N, C, h, w), uint8, of this process's rows."""
+        """Batch ``index``: (N, C, h, w), of this process's rows."""
         return self.cut(sampler.load(index, self.load), sampler.draw(index))
 
 
@@ -63,7 +63,7 @@ class DiskStorage(_LoadsAndCuts):
         self.skipped = dict(skipped)
 
     def cut(self, loaded: list[np.ndarray], draw: Draw) -> torch.Tensor:
-        """Crops of loaded images: (N, C, h, w), uint8."""
+        """Crops of loaded images: (N, C, h, w)."""
         return _cut(loaded, draw, self.framing)
 
     def load_all(self) -> None:
@@ -83,7 +83,7 @@ class DiskStorage(_LoadsAndCuts):
 
 
 class MemoryStorage(_LoadsAndCuts):
-    """All images decoded, one after the other in one block of bytes.
+    """All images decoded, one after the other in one block.
 
     Worker processes that are forked share the block, as nothing ever writes to it again.
 
@@ -107,7 +107,7 @@ class MemoryStorage(_LoadsAndCuts):
         self.heights, self.widths = sizes.astype(np.int64).T
         lengths = self.channels * self.heights * self.widths
         self.starts = np.cumsum(lengths) - lengths
-        self.pixels = torch.empty(int(lengths.sum()), dtype=torch.uint8)
+        self.pixels = torch.empty(int(lengths.sum()), dtype=source.kind.torch_dtype)
 
         def decode(image: int) -> str | None:
             try:
@@ -129,7 +129,7 @@ class MemoryStorage(_LoadsAndCuts):
                 self.skipped[image] = problem
 
     def cut(self, loaded: list[np.ndarray], draw: Draw) -> torch.Tensor:
-        """Crops of loaded images: (N, C, h, w), uint8."""
+        """Crops of loaded images: (N, C, h, w)."""
         return _cut(loaded, draw, self.framing)
 
     def load(self, image: int) -> np.ndarray | None:
@@ -150,7 +150,10 @@ class DeviceStorage(_LoadsAndCuts):
         self.framing = memory.framing
         self.skipped = memory.skipped
         self.heights, self.widths, self.starts = memory.heights, memory.widths, memory.starts
-        self.pixels = memory.pixels.to(device)
+        self.dtype = memory.pixels.dtype
+        # Not every torch gathers unsigned 16 bits on every device; signed ones have the same bytes.
+        by_bytes = self.dtype == torch.uint16
+        self.pixels = (memory.pixels.view(torch.int16) if by_bytes else memory.pixels).to(device)
         height, width = self.framing.shape
         self._channel, self._row, self._column = (
             torch.arange(n, device=device).reshape(shape)
@@ -192,7 +195,7 @@ class DeviceStorage(_LoadsAndCuts):
             .reshape(4, -1, 1, 1, 1)
         )
         place = start + channel * self._channel + row * self._row + column * self._column
-        return self.pixels[place]
+        return self.pixels[place].view(self.dtype)
 
 
 class PairStorage:

@@ -47,7 +47,7 @@ class TrainingData:
 
     Attributes:
         train, validation: the two sets of images (`tmd.data.sources.ImageSource`).
-        channels: 1 or 3.
+        kind, channels: of every image.
         batch_size: images in a batch, those of all processes together.
         fingerprint: what the data is, JSON-able: counts and digests. Equal fingerprints, options
             and seeds give equal batches.
@@ -68,6 +68,7 @@ class TrainingData:
     ) -> None:
         self.train = train.source
         self.validation = validation.source
+        self.kind = train.source.kind
         self.channels = train.source.channels
         self.fingerprint = {
             "train": {"images": len(train.source), "digest": train.source.digest()},
@@ -94,7 +95,7 @@ class TrainingData:
         self._report(train.source, train.storage.skipped)
 
     def batches(self, first: int = 0) -> Iterator[torch.Tensor]:
-        """Batches ``first``, ``first`` + 1, ... without an end: (N, C, H, W), uint8.
+        """Batches ``first``, ``first`` + 1, ... without an end: (N, C, H, W) in the kind's dtype.
 
         Batch ``i`` is the same whatever ``first``, the storage and the number of workers. With
         storage ``device`` the batches are on the device, else on the CPU.
@@ -117,7 +118,7 @@ class TrainingData:
             yield loaded.batch
 
     def validation_images(self) -> list[tuple[str, torch.Tensor]]:
-        """(name, (C, H, W) uint8) of each image to validate on, of sizes that the scale divides."""
+        """(name, (C, H, W)) of each image to validate on, of sizes that the scale divides."""
         return list(self._validation.images)
 
     @property
@@ -292,7 +293,9 @@ def _prepare(
     sizes, skipped = _survey(source, framing, surveyed)
     if kind == "auto":
         pixels = sizes.prod(axis=1, dtype=np.int64).mean()
-        kind = _fastest_with_room(int(pixels * len(source) * source.channels), device)
+        kind = _fastest_with_room(
+            int(pixels * len(source) * source.channels) * source.kind.itemsize, device
+        )
     if kind == "disk":
         disk = DiskStorage(source, framing, skipped)
         if chosen.strict:

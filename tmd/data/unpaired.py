@@ -80,7 +80,7 @@ class UnpairedData:
         share: of this process.
 
     Attributes:
-        channels: 1 or 3.
+        kind, channels: of every image.
         batch_size: LR images in a batch, and HR images, those of all processes together.
         fingerprint: of both sets.
     """
@@ -98,6 +98,7 @@ class UnpairedData:
         self.measure = measure
         self._measure_rows = None if measure is None else measure.of_share(share)
         self.device = torch.device(device)
+        self.kind = lr.kind
         self.channels = lr.channels
         self.batch_size = lr.batch_size
         self.fingerprint = {**lr.fingerprint, "unpaired": hr.fingerprint["train"]}
@@ -116,17 +117,19 @@ class UnpairedData:
         """Batches ``first``, ``first`` + 1, ... without an end; batch i depends on (seed, i)."""
         streams = zip(self.lr.batches(first), self.hr.batches(first), strict=True)
         for index, (seen, unpaired) in zip(itertools.count(first), streams, strict=False):
-            lr = on_device(seen, self.device)
+            lr = on_device(seen, self.device, self.kind)
             if self._measure_rows is not None:
                 lr = self._measure_rows(lr, index)
-            yield UnpairedBatch(lr, on_device(unpaired, self.device))
+            yield UnpairedBatch(lr, on_device(unpaired, self.device, self.kind))
 
     def held_out(self) -> list[Pair]:
         """The images to validate on, with HR where anybody has it."""
         images = self.lr.validation_images()
         if self.measure is not None:
-            return measured_pairs(images, self.measure, self.device)
-        return [Pair(name, on_device(lr[None], self.device), None) for name, lr in images]
+            return measured_pairs(images, self.measure, self.device, self.kind)
+        return [
+            Pair(name, on_device(lr[None], self.device, self.kind), None) for name, lr in images
+        ]
 
     def reference_images(self, count: int, seed: int, side: int = 512) -> list[Tensor]:
         """Up to ``count`` of the unpaired images, at most their central square of ``side`` pixels.
@@ -145,7 +148,7 @@ class UnpairedData:
             except UserError:
                 continue  # counted among the skipped when a batch wants it
             image = torch.from_numpy(centre(pixels, (side, side)).copy())
-            images.append(on_device(image[None], self.device))
+            images.append(on_device(image[None], self.device, self.kind))
         return images
 
     def close(self) -> None:

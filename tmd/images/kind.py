@@ -38,10 +38,20 @@ class ImageKind:
         """The kind whose range is all levels of the type; [0, 1] for floats."""
         return cls(channels, dtype, (0, DTYPES[dtype] or 1), bands)
 
+    @classmethod
+    def of(cls, kind: ImageKind | int) -> ImageKind:
+        """``kind`` itself, or that of 8 bits in so many channels."""
+        return kind if isinstance(kind, ImageKind) else cls(kind)
+
     @property
     def torch_dtype(self) -> torch.dtype:
         """The type of a tensor of such images."""
         return getattr(torch, self.dtype)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number."""
+        return self.torch_dtype.itemsize
 
     @property
     def levels(self) -> float | None:
@@ -68,6 +78,15 @@ class ImageKind:
         if self.dtype == "uint16":
             return rounded.to(torch.int32).cpu().to(torch.uint16)
         return rounded.to(self.torch_dtype)
+
+    def rounded(self, image: Tensor) -> Tensor:
+        """Values in the library as they come back from a file of this kind, any shape."""
+        low, high = self.value_range
+        highest = DTYPES[self.dtype]
+        if highest is None:
+            return image
+        span = high - low
+        return image.clamp(-low / span, (highest - low) / span).mul_(span).round_().div_(span)
 
     def state_dict(self) -> dict[str, Any]:
         """Numbers and text, for checkpoints and records."""

@@ -39,7 +39,7 @@ class CelebA(Dataset):
                 from torchvision.datasets import CelebA as Fetched
 
                 Fetched(request.roots[0], split="all", download=True)
-        files = find_files(request.roots, request.channels, request.list_file)
+        files = find_files(request.roots, request.kind, request.list_file)
         partition = find_near(request.roots, PARTITIONS, below=("celeba",))
         if partition is None:
             return Pools(files)

@@ -45,7 +45,7 @@ class _Centres(FileSource):
         return min(height, VALIDATION_SIDE), min(width, VALIDATION_SIDE)
 
     def read(self, index: int) -> torch.Tensor:
-        """The central square, (C, H, W), uint8."""
+        """The central square, (C, H, W)."""
         image = super().read(index)
         height, width = image.shape[1:]
         top, left = (max(0, n - VALIDATION_SIDE) // 2 for n in (height, width))
@@ -67,7 +67,7 @@ class Demo(Dataset):
 
         folder = Path(skimage.data.__file__).parent
         train, held_out = (
-            source([str(folder / name) for name in names], request.channels, str(folder))
+            source([str(folder / name) for name in names], request.kind, str(folder))
             for source, names in ((_Photos, TRAIN), (_Centres, VALIDATION))
         )
         return Pools(train, held_out, validation_count=None)

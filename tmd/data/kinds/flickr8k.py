@@ -25,7 +25,7 @@ class Flickr8k(Dataset):
 
     def pools(self, request: Request) -> Pools:
         """Find the photos, by the official lists where they are there."""
-        files = find_files(request.roots, request.channels, request.list_file)
+        files = find_files(request.roots, request.kind, request.list_file)
         if len(request.roots) > 1:
             return Pools(files)
         lists = [

@@ -12,4 +12,4 @@ class Folder(Dataset):
 
     def pools(self, request: Request) -> Pools:
         """Find the images."""
-        return Pools(find_files(request.roots, request.channels, request.list_file))
+        return Pools(find_files(request.roots, request.kind, request.list_file))

@@ -63,10 +63,10 @@ class Mnist(Dataset):
                     "train-images-idx3-ubyte; dataset.download=True fetches them"
                 )
             label = "train" if test is None else "t10k"
-            return Pools(ArraySource(only, request.channels, label), validation_count=100)
+            return Pools(ArraySource(only, request.kind, label), validation_count=100)
         return Pools(
-            ArraySource(digits, request.channels, "train"),
-            ArraySource(test, request.channels, "t10k"),
+            ArraySource(digits, request.kind, "train"),
+            ArraySource(test, request.kind, "t10k"),
             validation_count=100,
         )
 
