@@ -169,7 +169,7 @@ class DeviceStorage(_LoadsAndCuts):
         return None if image in self.skipped else image
 
     def cut(self, loaded: list[int], draw: Draw) -> torch.Tensor:
-        """Crops of loaded images: (N, C, h, w), uint8, on the device."""
+        """Crops of loaded images: (N, C, h, w), on the device."""
         images = np.array(loaded)
         heights, widths = self.heights[images], self.widths[images]
         tops, lefts = _corners(draw, heights, widths, self.framing)
@@ -243,7 +243,7 @@ def _corners(
 def _cut(images: list[np.ndarray], draw: Draw, framing: Framing) -> torch.Tensor:
     heights, widths = (np.array([image.shape[axis] for image in images]) for axis in (1, 2))
     height, width = framing.shape
-    batch = np.empty((len(images), images[0].shape[0], height, width), dtype=np.uint8)
+    batch = np.empty((len(images), images[0].shape[0], height, width), dtype=images[0].dtype)
     tops, lefts = _corners(draw, heights, widths, framing)
     for slot, (image, top, left, turn) in enumerate(
         zip(images, tops, lefts, draw.turns, strict=True)
