@@ -12,11 +12,11 @@ import numpy as np
 from tmd.data.aside import Aside
 from tmd.data.framing import Unusable
 from tmd.data.index import list_folder
-from tmd.data.paths import PackedStrings
+from tmd.data.paths import PackedStrings, with_stacks_images
 from tmd.data.progress import progress
 from tmd.data.sources import FileSource
 from tmd.errors import UserError
-from tmd.images import ImageKind, read_size, scan_images
+from tmd.images import ImageKind, read_size, scan_images, split_name
 
 
 def check_folders(roots: Sequence[str], key: str = "dataset.root") -> None:
@@ -76,7 +76,8 @@ def find_files(
     Args:
         roots: folders, searched through all their levels.
         kind: of the images, or channels of 8 bits.
-        list_file: text file with one path a line, relative to a root (or absolute): only these.
+        list_file: text file with one path a line, relative to a root (or absolute): only these. A
+            stack stands for all of its images, ``cells.tif[3]`` for one.
         key: the config key that error messages name.
     """
     check_folders(roots, key)
@@ -135,13 +136,13 @@ def _paths_of_list(roots: Sequence[str], list_file: str) -> list[str]:
     paths: dict[str, None] = {}
     for line in filter(None, (line.strip() for line in lines)):
         candidates = (os.path.join(root, line) for root in roots)
-        existing = next((path for path in candidates if os.path.isfile(path)), None)
+        existing = next((path for path in candidates if os.path.isfile(split_name(path)[0])), None)
         if existing is None:
             raise UserError(f"dataset.list_file={list_file}: {line} is not in {', '.join(roots)}")
         paths[existing] = None
     if not paths:
         raise UserError(f"dataset.list_file={list_file}: names no images")
-    return list(paths)
+    return list(dict.fromkeys(with_stacks_images(PackedStrings.of(paths))))
 
 
 def _distinct(roots: Sequence[str]) -> list[str]:
@@ -156,6 +157,9 @@ def _distinct(roots: Sequence[str]) -> list[str]:
 
 def _are_equal(path: str, other: str) -> bool:
     """By identity or by content; what can't be read is like nothing, and reading it says why."""
+    (path, number), (other, others) = split_name(path), split_name(other)
+    if number != others:
+        return False
     try:
         return os.path.samefile(path, other) or filecmp.cmp(path, other, shallow=False)
     except OSError:
@@ -165,7 +169,7 @@ def _are_equal(path: str, other: str) -> bool:
 def file_ending(path: str) -> bytes:
     """The last 1024 bytes of a file, or its path where it can't be read."""
     try:
-        with open(path, "rb", buffering=0) as file:
+        with open(split_name(path)[0], "rb", buffering=0) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 1024))
             return file.read(1024)
     except OSError:

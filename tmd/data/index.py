@@ -29,7 +29,7 @@ import numpy as np
 from tmd.cache import cache_file, keep
 from tmd.data.aside import Aside
 from tmd.data.copies import smaller_copies
-from tmd.data.paths import BLOCK, PackedStrings, all_sizes, file_sizes
+from tmd.data.paths import BLOCK, PackedStrings, all_sizes, file_sizes, with_stacks_images
 from tmd.data.progress import progress
 from tmd.images import scan_images
 
@@ -38,7 +38,7 @@ _WORTHWHILE = 20_000
 _SECONDS = 5.0
 # Clocks of file systems tick: what changes right after the search may bear the time of before it.
 _COARSEST_TICK = 3_000_000_000
-_FORMAT = 2
+_FORMAT = 3
 _MOUNTS = Path("/proc/self/mountinfo")
 
 _log = logging.getLogger("tmd.data")
@@ -55,7 +55,8 @@ class Listing(NamedTuple):
 def list_folder(root: str) -> Listing:
     """The images below ``root``, sorted by their paths, from the index if it is still true.
 
-    Smaller copies of others are left aside (`tmd.data.copies`).
+    Smaller copies of others are left aside (`tmd.data.copies`). Each image of a stack is one, by a
+    name such as ``cells.tif[3]``.
 
     Args:
         root: an absolute path.
@@ -81,6 +82,7 @@ def list_folder(root: str) -> Listing:
     copies = smaller_copies(paths, root, aside)
     if len(copies):
         paths = paths.take(np.delete(np.arange(len(paths)), copies))
+    paths = with_stacks_images(paths)
     if place is None or len(paths) < _WORTHWHILE or _is_fuse(root):
         return Listing(paths, None, aside)
     sizes = all_sizes(paths)

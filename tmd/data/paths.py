@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 
 from tmd.data.progress import progress
+from tmd.images import images_in, split_name
+from tmd.images.stacks import STACK_SUFFIXES
 
 # Files are looked at in blocks, so that what is done once a block costs nothing.
 BLOCK = 256
@@ -18,6 +21,9 @@ _BLOCKS_TIMED = 8
 # A local disk answers in a few microseconds, and threads would only wait for one another.
 _FAR_AWAY = 50e-6
 _THREADS = 16
+_STACK_SUFFIXES = frozenset(map(str.encode, STACK_SUFFIXES))
+
+Result = TypeVar("Result")
 
 
 class PackedStrings:
@@ -86,24 +92,57 @@ def file_sizes(paths: PackedStrings, blocks: Iterable[int]) -> Iterator[tuple[in
     """Lengths of files in bytes, -1 where a path leads to none.
 
     Args:
-        paths: of the files.
+        paths: of the files; those of images in a stack lead to its file.
         blocks: which of them: block ``i`` is the `BLOCK` files from number ``i * BLOCK`` on.
 
     Yields:
         (number of the first file, sizes) of each block.
     """
+    return _looked_at(paths, blocks, _size)
 
-    def block(index: int) -> tuple[int, list[int]]:
+
+def with_stacks_images(paths: PackedStrings) -> PackedStrings:
+    """The paths, and for a file of several images the names of these, in order.
+
+    Only the files that may be stacks are opened.
+    """
+    may_be = [i for i, part in enumerate(paths.parts()) if _suffix(part) in _STACK_SUFFIXES]
+    if not may_be:
+        return paths
+    files = paths.take(np.array(may_be))
+    blocks = -(-len(files) // BLOCK)
+    looked_at = _looked_at(files, range(blocks), lambda path: images_in(os.fsdecode(path)))
+    found: list[list[str]] = []
+    for _, some in progress(looked_at, blocks, "Counting pages", unit="block"):
+        found += some
+    several = {i: names for i, names in zip(may_be, found, strict=True) if len(names) > 1}
+    if not several:
+        return paths
+    return PackedStrings.of(
+        name for i, path in enumerate(paths) for name in several.get(i, (path,))
+    )
+
+
+def _suffix(path: bytes) -> bytes:
+    return os.path.splitext(path)[1].lower()
+
+
+def _looked_at(
+    paths: PackedStrings, blocks: Iterable[int], look: Callable[[bytes], Result]
+) -> Iterator[tuple[int, list[Result]]]:
+    """``look`` at each file of each block, by several threads where files are far away."""
+
+    def block(index: int) -> tuple[int, list[Result]]:
         first = index * BLOCK
-        return first, [_size(path) for path in paths.parts(first, first + BLOCK)]
+        return first, [look(path) for path in paths.parts(first, first + BLOCK)]
 
     blocks = iter(blocks)
     began = time.perf_counter()
     files = 0
     for index in itertools.islice(blocks, _BLOCKS_TIMED):
-        first, sizes = block(index)
-        files += len(sizes)
-        yield first, sizes
+        first, results = block(index)
+        files += len(results)
+        yield first, results
     if time.perf_counter() - began < files * _FAR_AWAY:
         yield from map(block, blocks)
         return
@@ -113,6 +152,8 @@ def file_sizes(paths: PackedStrings, blocks: Iterable[int]) -> Iterator[tuple[in
 
 def _size(path: bytes) -> int:
     try:
+        if path.endswith(b"]"):
+            path = os.fsencode(split_name(os.fsdecode(path))[0])
         return os.stat(path).st_size
     except OSError:
         return -1  # a link that leads nowhere: reading it will say so

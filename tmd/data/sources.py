@@ -17,7 +17,7 @@ import torch
 
 from tmd.data.aside import Aside
 from tmd.data.paths import PackedStrings, all_sizes
-from tmd.images import ImageKind, nearest_levels, read_pixels, read_size
+from tmd.images import ImageKind, nearest_levels, read_native, read_size
 from tmd.resize import imresize
 
 
@@ -118,7 +118,7 @@ class FileSource:
 
     def read(self, index: int) -> torch.Tensor:
         """(C, H, W) in the kind's dtype."""
-        return read_pixels(self._paths[index], self.channels)
+        return read_native(self._paths[index], self.kind)
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> FileSource:
         """The images of these numbers, in this order."""

@@ -16,8 +16,10 @@ from tmd.images.levels import (
     to_uint8,
 )
 from tmd.images.listing import list_images, scan_images
+from tmd.images.native import Probe, probe, read_native
 from tmd.images.opening import set_max_pixels
 from tmd.images.reading import read_image, read_pixels, read_size
+from tmd.images.stacks import images_in, split_name
 from tmd.images.writing import write_image
 
 __all__ = [
@@ -25,16 +27,21 @@ __all__ = [
     "HIGHEST_LEVEL",
     "IMAGE_SUFFIXES",
     "ImageKind",
+    "Probe",
     "as_8_bit",
+    "images_in",
     "list_images",
     "nearest_levels",
+    "probe",
     "read_image",
+    "read_native",
     "read_pixels",
     "read_size",
     "rgb_to_y",
     "rounded_to",
     "scan_images",
     "set_max_pixels",
+    "split_name",
     "to_float",
     "to_levels",
     "to_uint8",

@@ -56,17 +56,21 @@ FORMATS = (
     Format("JPEG2000", (".jp2",)),
     Format("AVIF", (".avif",), side=65_536),
     Format("TGA", (".tga",), side=65_535),
+    Format("NPY", (".npy",), bits=32),
+    Format("NPZ", (".npz",), bits=32),
 )
 BY_SUFFIX = {suffix: format for format in FORMATS for suffix in format.suffixes}
 IMAGE_SUFFIXES = frozenset(BY_SUFFIX)
+_NOT_PILLOWS = ("TIFF", "NPY", "NPZ", "TGA")
 
 
 def pillows_formats(path: PathLike) -> list[str]:
     """Names of the formats that Pillow may take a file for, whatever its name says.
 
-    TIFF is read by `tmd.images.tiff`. TGA has no mark of its own: any bytes might be one.
+    TIFF is read by `tmd.images.tiff`, numpy's arrays by `tmd.images.arrays`. TGA has no mark of its
+    own: any bytes might be one.
     """
-    names = [format.name for format in FORMATS if format.name not in ("TIFF", "TGA")]
+    names = [format.name for format in FORMATS if format.name not in _NOT_PILLOWS]
     if os.path.splitext(path)[1].lower() == ".tga":
         names.append("TGA")
     return names

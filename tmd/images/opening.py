@@ -14,6 +14,7 @@ from PIL import Image
 from tmd.errors import UserError, check_number
 from tmd.images.formats import PathLike, pillows_formats
 from tmd.images.png import MAGIC, essential, exif
+from tmd.images.stacks import split_name
 
 # Where Pillow would only warn, on every image of a set, `check_pixels` refuses; and to silence a
 # warning for a moment is not safe with threads.
@@ -57,10 +58,13 @@ def _too_large(path: PathLike, size: str = "") -> UserError:
 def opened(path: PathLike) -> Iterator[BinaryIO]:
     """A file for reading; whatever a decoder raises becomes one line that names the file.
 
+    Args:
+        path: of a file, or of an image in a stack, see `tmd.images.stacks`.
+
     Raises:
         UserError: it is absent, no regular file (a pipe would never answer), or no sound image.
     """
-    with named_errors(path), open(path, "rb", opener=_open_at_once) as file:
+    with named_errors(path), open(split_name(path)[0], "rb", opener=_open_at_once) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise UserError(f"{path}: not a file")
         yield file

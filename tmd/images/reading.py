@@ -11,10 +11,12 @@ from PIL import ExifTags, Image
 
 from tmd.errors import UserError
 from tmd.images import png
+from tmd.images.arrays import is_array, probe_array, read_array
 from tmd.images.cmyk import cmyk_to_srgb
 from tmd.images.formats import PathLike
-from tmd.images.opening import is_png, is_tiff, opened, pillow_image
+from tmd.images.opening import check_pixels, is_png, is_tiff, opened, pillow_image
 from tmd.images.raster import Raster, on_white, upright
+from tmd.images.stacks import split_name
 from tmd.images.tiff import read_tiff, tiff_size
 
 _GREY = ("1", "L", "LA", "La")
@@ -50,8 +52,13 @@ def read_pixels(path: PathLike, channels: int = 3) -> torch.Tensor:
     To cut a patch of it costs a fraction of laying out the whole image anew.
     """
     with opened(path) as file:
-        raster, _ = decode(path, file)
-        pixels = upright(on_white(raster), raster.orientation)
+        return decode_pixels(path, file, channels)
+
+
+def decode_pixels(path: PathLike, file: BinaryIO, channels: int) -> torch.Tensor:
+    """`read_pixels` for a file that is open, for reading and seeking; ``path`` is for messages."""
+    raster, _ = decode(path, file)
+    pixels = upright(on_white(raster), raster.orientation)
     if pixels.shape[-1] != channels:
         grey = pixels.shape[-1] == 1
         image = Image.fromarray(pixels[..., 0] if grey else np.ascontiguousarray(pixels))
@@ -69,12 +76,14 @@ def read_size(path: PathLike) -> tuple[int, int]:
     with opened(path) as file:
         if is_tiff(file):
             width, height, orientation = tiff_size(path, file)
+        elif is_array(file):
+            (height, width), orientation = array_size(path, file), 1
         else:
             if is_png(file):
                 png.check_complete(file)
             with pillow_image(path, file) as image:
                 width, height = image.size
-                orientation = _orientation(image)
+                orientation = orientation_of(image)
     return (width, height) if orientation in (5, 6, 7, 8) else (height, width)
 
 
@@ -86,6 +95,8 @@ def decode(path: PathLike, file: BinaryIO) -> tuple[Raster, Image.Image | None]:
     """
     if is_tiff(file):
         return read_tiff(path, file), None
+    if is_array(file):
+        return read_photo_array(path, file), None
     if is_png(file):
         return _decode_png(path, file)
     image = pillow_image(path, file)
@@ -93,6 +104,31 @@ def decode(path: PathLike, file: BinaryIO) -> tuple[Raster, Image.Image | None]:
     # What Pillow does not say is to be seen before it decodes.
     cut = ("bits beyond 8 a colour",) if _is_deeper_than_read(image, file) else ()
     return replace(_converted(path, image, icc), left_out=cut), image
+
+
+def array_size(path: PathLike, file: BinaryIO) -> tuple[int, int]:
+    """(H, W) of an image in numpy's arrays; raises for too many pixels."""
+    (height, width) = probe_array(path, file, split_name(path)[1])[0].size
+    check_pixels(path, width, height)
+    return height, width
+
+
+def read_photo_array(path: PathLike, file: BinaryIO) -> Raster:
+    """Numpy's array as a photo.
+
+    Raises:
+        UserError: it has other numbers than 8 or 16 bits, or no one or three bands.
+    """
+    array_size(path, file)  # before memory is taken
+    pixels = read_array(path, file, split_name(path)[1])
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise UserError(f"{path}: numbers of type {pixels.dtype} have no range")
+    if pixels.shape[-1] not in (1, 3):
+        raise UserError(
+            f"{path}: nothing says which of its {pixels.shape[-1]} bands are the colours; "
+            "bands=[1, 2, 3], say, does"
+        )
+    return Raster(pixels)
 
 
 def _is_deeper_than_read(image: Image.Image, file: BinaryIO) -> bool:
@@ -125,14 +161,14 @@ def _decode_png(path: PathLike, file: BinaryIO) -> tuple[Raster, Image.Image]:
     import imagecodecs  # Pillow cuts colours to 8 bits
 
     levels = imagecodecs.png_decode(png.essential(file).read())
-    return Raster(levels.reshape(*levels.shape[:2], -1), _orientation(image), icc=icc), image
+    return Raster(levels.reshape(*levels.shape[:2], -1), orientation_of(image), icc=icc), image
 
 
 def _converted(path: PathLike, image: Image.Image, icc: bytes | None) -> Raster:
     """Pillow's image, whose colours have 8 bits and grey up to 16."""
     if image.mode == "F":
         raise UserError(f"{path}: floating-point images have no range")
-    orientation = _orientation(image)
+    orientation = orientation_of(image)
     if image.mode.startswith("I"):
         return Raster(_sixteen_bits(path, image)[..., None], orientation, icc=icc)
     if image.mode == "CMYK":
@@ -144,7 +180,8 @@ def _converted(path: PathLike, image: Image.Image, icc: bytes | None) -> Raster:
     return Raster(pixels.reshape(*pixels.shape[:2], -1), orientation, icc=icc)
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
+    """EXIF's number, 1 where there is none."""
     # A PNG's own `getexif` decodes the pixels to look behind them; `pillow_image` has done so.
     return Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
 

@@ -19,6 +19,7 @@ from tmd.images.cmyk import cmyk_to_srgb
 from tmd.images.formats import PathLike
 from tmd.images.opening import check_pixels
 from tmd.images.raster import Raster
+from tmd.images.stacks import split_name
 
 _DESCRIPTION, _ORIENTATION, _EXTRA_SAMPLES, _INK_SET = 270, 274, 338, 332
 _COEFFICIENTS, _REFERENCE, _PROFILE = 529, 532, 34675
@@ -34,18 +35,18 @@ _DECODED_TO_RGB = ("JPEG", "OJPEG", "JPEG_LOSSY", "ALT_JPEG", "WEBP", "JPEGXL", 
 
 
 def tiff_size(path: PathLike, file: BinaryIO) -> tuple[int, int, int]:
-    """Return width, height and orientation by the first page's tags.
+    """Return width, height and orientation by the page's tags.
 
     Raises:
         UserError: it has more pixels than `tmd.images.set_max_pixels` allows.
     """
-    with _open(file) as tiff:
-        page = _first_page(path, tiff)
-        return page.imagewidth, page.imagelength, _orientation(page)
+    with open_tiff(file) as tiff:
+        page = page_of(path, tiff)
+        return page.imagewidth, page.imagelength, orientation_of(page)
 
 
 def read_tiff(path: PathLike, file: BinaryIO) -> Raster:
-    """Read the first page.
+    """Read the first page, or that which ``path`` names.
 
     Fewer than 8 bits become 8, and more become 16, each scaled to the whole range. Bands beyond
     colour and alpha are left out, and said.
@@ -54,20 +55,20 @@ def read_tiff(path: PathLike, file: BinaryIO) -> Raster:
         UserError: numbers without a range (float, signed, 32 bits), bands of which nothing says
             which are the colours, or another interpretation than grey, palette, RGB, CMYK, YCbCr.
     """
-    with _open(file) as tiff:
-        page = _first_page(path, tiff)
-        _check_numbers(path, page)
-        _check_segments(page, file)
+    with open_tiff(file) as tiff:
+        page = page_of(path, tiff)
+        check_integers(path, page)
+        check_segments(page, file)
         meaning = _meaning(path, page)
-        bands = _bands(path, page)
+        bands = stored_bands(path, page)
         icc = page.tags.valueof(_PROFILE)
         pixels, icc = meaning.convert(path, page, bands, bytes(icc) if icc else None)
         if meaning.alpha is None:
-            return Raster(pixels, _orientation(page), icc=icc, left_out=meaning.left_out)
-        alpha = _scaled(bands[..., meaning.alpha], page, pixels.dtype)
+            return Raster(pixels, orientation_of(page), icc=icc, left_out=meaning.left_out)
+        alpha = scaled(bands[..., meaning.alpha], page, pixels.dtype)
         return Raster(
             np.dstack([pixels, alpha]),
-            _orientation(page),
+            orientation_of(page),
             meaning.associated,
             icc,
             meaning.left_out,
@@ -90,8 +91,8 @@ class Beside(NamedTuple):
 
 def read_beside(path: PathLike, file: BinaryIO) -> Beside:
     """Read the camera's data without the geometry of that file, and what else is in it."""
-    with _open(file) as tiff:
-        page = _first_page(path, tiff)
+    with open_tiff(file) as tiff:
+        page = page_of(path, tiff)
         frames = sum(not getattr(other, "is_reduced", False) for other in tiff.pages)
         programs_own = page.is_shaped or page.is_imagej or page.is_ome
         private = [
@@ -120,7 +121,8 @@ def _exif(file: BinaryIO) -> Image.Exif:
         return Image.Exif()
 
 
-def _open(file: BinaryIO) -> Any:
+def open_tiff(file: BinaryIO) -> Any:
+    """Reader of tifffile, which is closed without closing the file."""
     import tifffile  # only who has TIFFs waits for it
 
     # It tells of every oddity that it gets over.
@@ -129,35 +131,52 @@ def _open(file: BinaryIO) -> Any:
     return tifffile.TiffFile(file)
 
 
-def _first_page(path: PathLike, tiff: Any) -> Any:
+def page_of(path: PathLike, tiff: Any) -> Any:
+    """The page that ``path`` names, the first where it names the file.
+
+    Raises:
+        UserError: there are fewer, or it has more pixels than `tmd.images.set_max_pixels` allows.
+    """
     if not len(tiff.pages):
         raise ValueError("a TIFF without pages")
-    page = tiff.pages[0]
+    number = split_name(path)[1] or 0
+    try:
+        page = tiff.pages[number]
+    except IndexError:
+        raise UserError(f"{path}: has {len(tiff.pages)} pages, counted from 0") from None
     check_pixels(path, page.imagewidth, page.imagelength)
     return page
 
 
-def _orientation(page: Any) -> int:
+def orientation_of(page: Any) -> int:
+    """EXIF's 1 to 8; what is no such number is 1."""
     value = page.tags.valueof(_ORIENTATION, default=1)
     return int(value) if value in range(1, 9) else 1
 
 
-def _check_numbers(path: PathLike, page: Any) -> None:
-    bits = page.bitspersample
-    formats = np.atleast_1d(page.sampleformat).tolist()
+def check_flat(path: PathLike, page: Any) -> None:
+    """Raise `UserError` for what is no image of bands of equal bits."""
     if page.imagedepth != 1 or page.axes not in ("YX", "YXS", "SYX"):
         raise UserError(f"{path}: a TIFF of volumes is not read")
+    if not isinstance(page.bitspersample, int):
+        bits = page.bitspersample
+        raise UserError(f"{path}: bands of different bits, {bits}, are not read")
+
+
+def check_integers(path: PathLike, page: Any) -> None:
+    """Raise `UserError` for numbers that have no range."""
+    check_flat(path, page)
+    bits = page.bitspersample
+    formats = np.atleast_1d(page.sampleformat).tolist()
     if _FLOATING & set(formats):
         raise UserError(f"{path}: floating-point images have no range")
     if _SIGNED in formats:
         raise UserError(f"{path}: signed integers have no range; convert them to 16 bits unsigned")
-    if not isinstance(bits, int):
-        raise UserError(f"{path}: bands of different bits, {bits}, are not read")
     if bits > 16:
         raise UserError(f"{path}: integers of {bits} bits have no range; convert them to 16 bits")
 
 
-def _check_segments(page: Any, file: BinaryIO) -> None:
+def check_segments(page: Any, file: BinaryIO) -> None:
     """Raise `ValueError` where strips or tiles are missing, which tifffile would take for black."""
     end = file.seek(0, 2)
     segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
@@ -165,7 +184,7 @@ def _check_segments(page: Any, file: BinaryIO) -> None:
         raise ValueError("it is cut off")
 
 
-def _bands(path: PathLike, page: Any) -> np.ndarray:
+def stored_bands(path: PathLike, page: Any) -> np.ndarray:
     """(H, W, bands) as they are stored, whatever they mean."""
     import tifffile
 
@@ -183,7 +202,7 @@ def _bands(path: PathLike, page: Any) -> np.ndarray:
     return np.moveaxis(stored, 0, -1) if page.axes == "SYX" else stored
 
 
-def _scaled(stored: np.ndarray, page: Any, dtype: Any = None) -> np.ndarray:
+def scaled(stored: np.ndarray, page: Any, dtype: Any = None) -> np.ndarray:
     """Levels of any bits up to 16 as uint8 or, of more than 8 bits, uint16: full range each."""
     bits = page.bitspersample
     top = (1 << bits) - 1
@@ -200,15 +219,15 @@ Converted = tuple[np.ndarray, bytes | None]
 
 
 def _black_is_zero(path: PathLike, page: Any, bands: np.ndarray, icc: bytes | None) -> Converted:
-    return _scaled(bands[..., :1], page), icc
+    return scaled(bands[..., :1], page), icc
 
 
 def _white_is_zero(path: PathLike, page: Any, bands: np.ndarray, icc: bytes | None) -> Converted:
-    return ~_scaled(bands[..., :1], page), icc
+    return ~scaled(bands[..., :1], page), icc
 
 
 def _rgb(path: PathLike, page: Any, bands: np.ndarray, icc: bytes | None) -> Converted:
-    return _scaled(bands[..., :3], page), icc
+    return scaled(bands[..., :3], page), icc
 
 
 def _palette(path: PathLike, page: Any, bands: np.ndarray, icc: bytes | None) -> Converted:
@@ -224,12 +243,12 @@ def _palette(path: PathLike, page: Any, bands: np.ndarray, icc: bytes | None) ->
 def _cmyk(path: PathLike, page: Any, bands: np.ndarray, icc: bytes | None) -> Converted:
     if page.tags.valueof(_INK_SET, default=1) != 1:
         raise UserError(f"{path}: inks other than CMYK are not read; convert it to RGB")
-    return cmyk_to_srgb(_scaled(bands[..., :4], page), icc)
+    return cmyk_to_srgb(scaled(bands[..., :4], page), icc)
 
 
 def _ycbcr(path: PathLike, page: Any, bands: np.ndarray, icc: bytes | None) -> Converted:
     """Section 21 of the specification; already RGB where the decoder has made it so."""
-    levels = _scaled(bands[..., :3], page)
+    levels = scaled(bands[..., :3], page)
     compression = getattr(page.compression, "name", "")
     if compression in _DECODED_TO_RGB and page.planarconfig == 1 and bands.shape[-1] == 3:
         return levels, icc
