@@ -243,7 +243,7 @@ def train(
         updaters["g"],
         updaters["d"],
         remeasurement(scale, seed, "training").of_share(share),
-        place.prepared(loss.create_content(data.channels)),
+        place.prepared(loss.create_content(data.kind)),
         loss.create_pixel(),
         loss.create_adversarial(),
         schedule.options().phases(training.options().epoch_length),

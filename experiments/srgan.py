@@ -168,7 +168,7 @@ def train(
         place.trained(networks["discriminator"]),
         updaters["g"],
         updaters["d"],
-        place.prepared(loss.create_content(data.channels)),
+        place.prepared(loss.create_content(data.kind)),
         loss.create_pixel(),
         loss.create_adversarial(),
         schedule.options().phases(training.options().epoch_length),

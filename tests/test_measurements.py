@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 
 from tmd.distributed import ALONE
 from tmd.errors import UserError
-from tmd.images import to_float, to_uint8
+from tmd.images import ImageKind, to_float, to_uint8
 from tmd.measurements import MEASUREMENTS, Draws, create_measurement
 from tmd.resize import imresize
 
@@ -189,6 +189,53 @@ def test_what_left_the_range_is_led_back_by_the_gradient(bits):
     assert measured.max() == 1
     (measured - 0.5).square().sum().backward()
     assert x.grad.flatten().sign().tolist() == [-1, float(bits is not None), 1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "levels"),
+    [
+        (ImageKind(), 255),
+        (ImageKind.of_dtype(13, "uint16"), 65535),
+        (ImageKind(4, "uint16", (0, 10_000)), 10_000),
+        (ImageKind.of_dtype(13, "float32"), None),
+    ],
+    ids=str,
+)
+def test_lr_is_rounded_to_the_levels_of_its_kind_and_clamped(kind, levels):
+    hr = torch.rand(2, kind.channels, 16, 24, dtype=torch.float64) * 1.2 - 0.1
+
+    measure = create_measurement(["bicubic"], 2, kind=kind)
+    lr = measure(hr)
+
+    exact = imresize(hr, 0.5).clamp(0, 1)
+    expected = exact if levels is None else (exact * levels).round() / levels
+    assert lr.shape == (2, kind.channels, 8, 12)
+    torch.testing.assert_close(lr, expected, rtol=0, atol=1e-12)
+    again = create_measurement(json.loads(json.dumps(measure.spec)), 2)
+    torch.testing.assert_close(again(hr), lr, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("operators", [["blur", "decimate"], ["bicubic", "noise"]])
+def test_operators_take_any_number_of_bands_each_by_itself(operators):
+    kind = ImageKind.of_dtype(5, "float32")
+    hr = torch.rand(2, 5, 16, 24)
+
+    lr = create_measurement(operators, 2, seed=3, kind=kind)(hr)
+
+    assert lr.shape == (2, 5, 8, 12)
+    if "noise" not in operators:
+        alone = create_measurement(operators, 2, seed=3, kind=kind)(hr[:, 3:4])
+        torch.testing.assert_close(lr[:, 3:4], alone)
+
+
+@pytest.mark.parametrize("kind", [ImageKind(4), ImageKind.of_dtype(3, "uint16")], ids=str)
+def test_jpeg_is_refused_for_what_no_jpeg_holds(kind):
+    message = (
+        f"jpeg takes grey and RGB images of 8 bits; these have {kind.channels} channels of "
+        f"{kind.dtype}"
+    )
+    with pytest.raises(UserError, match=message):
+        create_measurement(["bicubic", "jpeg"], 2, kind=kind)
 
 
 def test_noise_and_blur_are_differentiable_exactly():

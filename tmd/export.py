@@ -31,7 +31,15 @@ TOLERANCE = 1e-4
 HALF_TOLERANCE = 0.5 / 255
 EXAMPLE_SIZE = (1, 24, 32)
 OTHER_SIZES = ((1, 17, 40), (3, 40, 23), (1, 64, 64))
-METADATA_KEYS = ("experiment", "iteration", "scale", "channels", "generator_config", "measurement")
+METADATA_KEYS = (
+    "experiment",
+    "iteration",
+    "scale",
+    "channels",
+    "generator_config",
+    "image_kind",
+    "measurement",
+)
 METADATA_FILE = "tmd.json"
 
 Metadata = Mapping[str, Any]

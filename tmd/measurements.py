@@ -21,7 +21,7 @@ from PIL import Image
 
 from tmd.distributed import ALONE, Share
 from tmd.errors import UserError, check_choice, check_number
-from tmd.images import rounded_to, to_float, to_uint8
+from tmd.images import EIGHT_BITS, ImageKind, rounded_to, to_float, to_uint8
 from tmd.registry import Registry
 from tmd.resize import imresize
 from tmd.seeding import generator
@@ -64,9 +64,15 @@ class Draws:
 
 
 class Operator:
-    """One step of a measurement: (N, C, H, W) in [0, 1] -> (N, C, H / reduction, W / reduction)."""
+    """One step of a measurement: (N, C, H, W) in [0, 1] -> (N, C, H / reduction, W / reduction).
+
+    Attributes:
+        reduction: of the sides.
+        photos_only: it takes grey and RGB images of 8 bits, and no others.
+    """
 
     reduction = 1
+    photos_only = False
 
     def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
         raise NotImplementedError
@@ -130,6 +136,7 @@ def create_measurement(
     scale: int,
     seed: int = 0,
     stream: str = "measurement",
+    kind: ImageKind = EIGHT_BITS,
 ) -> Measurement:
     """Build a measurement from a config's list.
 
@@ -137,13 +144,15 @@ def create_measurement(
         operators: names, or dicts with a ``name`` and options, in the order in which they act:
             ``["bicubic"]`` or ``[{"name": "blur", "sigma": [0.8, 1.6]}, "decimate",
             {"name": "noise", "sigma": 0.02}]``. Together they must reduce the size by ``scale``.
-            Unless the list ends with a ``quantize`` of its own, rounding to 8 bits is added.
+            Unless the list ends with a ``quantize`` of its own, rounding to the levels of
+            ``kind`` is added.
         scale: factor between HR and LR.
         seed, stream: what the random parameters are drawn from, with the batch's index.
+        kind: of the images.
 
     Raises:
-        UserError: an operator or option that does not exist, a value out of range, or a list that
-            does not reduce by ``scale``.
+        UserError: an operator or option that does not exist, a value out of range, a list that
+            does not reduce by ``scale``, or an operator that such images can't be given to.
 
     Example:
         >>> measure = create_measurement(["bicubic", {"name": "noise", "sigma": 0.02}], scale=4)
@@ -154,10 +163,16 @@ def create_measurement(
         raise UserError(f"measurement.operators={operators!r}: must be a list")
     spec = [_entry(operator) for operator in operators]
     if not any(entry["name"] == "quantize" for entry in spec):
-        spec.append({"name": "quantize"})
+        spec.append(_quantize(kind))
     if spec[-1]["name"] != "quantize":
         raise UserError("measurement.operators: quantize must be the last of the list")
     built = [_build(entry, scale) for entry in spec]
+    for entry, operator in zip(spec, built, strict=True):
+        if operator.photos_only and not (kind.is_eight_bit and kind.channels in (1, 3)):
+            raise UserError(
+                f"measurement.operators: {entry['name']} takes grey and RGB images of 8 bits; "
+                f"these have {kind.channels} channels of {kind.dtype}"
+            )
     reduction = int(np.prod([operator.reduction for operator in built]))
     if reduction != scale:
         raise UserError(
@@ -165,6 +180,17 @@ def create_measurement(
             f"scale={scale}; it must hold exactly one of bicubic, decimate"
         )
     return Measurement(built, spec, scale, seed, stream)
+
+
+def _quantize(kind: ImageKind) -> dict[str, Any]:
+    """Rounding to what a file of this kind can hold."""
+    if kind.is_eight_bit:
+        return {"name": "quantize"}
+    if kind.levels == 65535:
+        return {"name": "quantize", "bits": 16}
+    if kind.levels is None:
+        return {"name": "quantize", "bits": None}
+    return {"name": "quantize", "levels": kind.levels}
 
 
 def _entry(operator: str | Mapping[str, Any]) -> dict[str, Any]:
@@ -199,13 +225,19 @@ class MeasurementOptions:
 
     operators: Sequence[Any] = field(default_factory=lambda: ["bicubic"])
 
-    def check(self, scale: int) -> None:
+    def check(self, scale: int, kind: ImageKind = EIGHT_BITS) -> None:
         """Raise `UserError` for a list that can't be."""
-        create_measurement(self.operators, scale)
+        create_measurement(self.operators, scale, kind=kind)
 
-    def create(self, scale: int, seed: int, stream: str = "measurement") -> Measurement:
+    def create(
+        self,
+        scale: int,
+        seed: int,
+        stream: str = "measurement",
+        kind: ImageKind = EIGHT_BITS,
+    ) -> Measurement:
         """The measurement, whose draws in each ``stream`` are its own."""
-        return create_measurement(self.operators, scale, seed, stream)
+        return create_measurement(self.operators, scale, seed, stream, kind)
 
 
 @MEASUREMENTS.register("bicubic")
@@ -315,6 +347,8 @@ class Jpeg(Operator):
         quality: 1 to 100, or [lowest, highest] to draw it for each image.
     """
 
+    photos_only = True
+
     def __init__(self, scale: int, quality: Range = (60, 95)) -> None:
         self.quality = _checked_range("measurement jpeg quality", quality, minimum=1, maximum=100)
 
@@ -336,12 +370,15 @@ class Quantize(Operator):
 
     Args:
         bits: 1 to 16; None only clamps.
+        levels: the number of steps from 0 to 1, instead of ``bits``.
     """
 
-    def __init__(self, scale: int, bits: int | None = 8) -> None:
+    def __init__(self, scale: int, bits: int | None = 8, levels: float | None = None) -> None:
         if bits is not None:
             check_number("measurement quantize bits", bits, 1, 16, integer=True)
-        self.levels = None if bits is None else 2**bits - 1
+        if levels is not None:
+            check_number("measurement quantize levels", levels, 1)
+        self.levels = levels or (None if bits is None else 2**bits - 1)
 
     def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
         value = x.detach()

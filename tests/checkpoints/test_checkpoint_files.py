@@ -12,6 +12,7 @@ from torch import nn
 from tmd.checkpoints import (
     checkpoint_name,
     checkpoints_in,
+    image_kind,
     is_checkpoint,
     load_checkpoint,
     load_generator,
@@ -23,6 +24,7 @@ from tmd.checkpoints import (
 from tmd.checkpoints.contents import about, best_contents, training_contents
 from tmd.errors import UserError
 from tmd.handlers.ema import average_weights
+from tmd.images import ImageKind
 from tmd.models import create_generator
 
 
@@ -210,3 +212,13 @@ def test_names_are_told_apart_and_the_newest_checkpoint_is_last():
     assert is_checkpoint(checkpoint_name(12))
     assert sheet_iteration(sheet_name(12)) == 12
     assert [sheet_iteration(name) for name in names[:3]] == [400, None, None]
+
+
+def test_the_kind_of_images_comes_back_and_older_files_are_of_8_bits(tmp_path):
+    kind = ImageKind(4, "uint16", (0, 10_000), bands=(3, 2, 1, 7), shown=(3, 2, 1))
+    state = about(2, 4, {"generator": {"channels": 4}}, image_kind=kind.state_dict())
+    save_checkpoint(tmp_path / "new.pt", state)
+    save_checkpoint(tmp_path / "old.pt", about(2, 1, {"generator": {"channels": 1}}))
+
+    assert image_kind(load_checkpoint(tmp_path / "new.pt")) == kind
+    assert image_kind(load_checkpoint(tmp_path / "old.pt")) == ImageKind(1)

@@ -10,7 +10,7 @@ from torch._dynamo.testing import CompileCounter
 
 from tmd.data import Pair
 from tmd.handlers import Validation
-from tmd.images import as_8_bit
+from tmd.images import ImageKind, as_8_bit
 from tmd.metrics import psnr, spectral_distance, ssim
 from tmd.resize import imresize
 from tmd.training import Phases, TrainingEvents
@@ -183,3 +183,32 @@ def test_sets_of_none_and_of_one() -> None:
         psnr(as_8_bit(Constant()(one.lr)), one.hr).item(), abs=1e-4
     )
     assert means([extra(torch.zeros(1, 1, 24, 24), "black")]) == {}
+
+
+def test_results_are_rounded_to_the_levels_of_their_kind() -> None:
+    kind = ImageKind(5, "uint16", (0, 1000))
+    hr = torch.rand(1, 5, 24, 32)
+    held_out = [Pair("bands", imresize(hr, 0.5).clamp(0, 1), hr)]
+    metrics = {"psnr": lambda sr, hr: psnr(sr, hr)}
+    network = Constant()
+    network.offset.data.fill_(0.00042)
+
+    validation = Validation(network, held_out, metrics, Phases(1, 0, 0), 1, kind=kind)
+
+    sr = validation.super_resolve(held_out[0].lr)
+    torch.testing.assert_close(sr * 1000, (sr * 1000).round(), rtol=0, atol=1e-4)
+    assert not torch.equal(sr, as_8_bit(sr))
+    expected = peak_signal_noise_ratio(hr.numpy(), sr.numpy(), data_range=1)
+    assert validation.means(validation.super_resolve)["psnr"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_an_image_of_fine_steps_is_not_flat_because_8_bits_could_not_hold_it() -> None:
+    hr = 0.5 + torch.rand(1, 1, 24, 32) / 500
+    held_out = [Pair("fine", imresize(hr, 0.5), hr)]
+    phases = Phases(1, 0, 0)
+
+    def left_out(kind: ImageKind) -> list[str]:
+        return Validation(Constant(), held_out, {}, phases, 1, kind=kind).left_out
+
+    assert left_out(ImageKind(1)) == ["fine"]
+    assert left_out(ImageKind.of_dtype(1, "uint16")) == []

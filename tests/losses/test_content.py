@@ -9,6 +9,7 @@ import torchvision
 from torchvision.transforms.functional import normalize
 
 from tmd.errors import UserError
+from tmd.images import ImageKind
 from tmd.losses import content
 from tmd.losses.content import (
     PIXEL_LOSSES,
@@ -186,9 +187,15 @@ def test_pixel_loss_needs_no_weights(unreachable):
     assert unreachable == []
 
 
-def test_vgg_takes_one_or_three_channels(vgg16):
-    with pytest.raises(UserError, match=r"channels .*=4: must be one of 1, 3"):
-        create_content_loss("vgg22", vgg16[1], channels=4)
+def test_vgg_sees_the_bands_that_are_shown(vgg16):
+    kind = ImageKind(5, "uint16", (0, 65535), bands=(1, 2, 3, 4, 8), shown=(8, 3, 2))
+    sr, hr = torch.rand(2, 2, 5, 24, 24)
+
+    ours = create_content_loss("vgg22", vgg16[1], kind)(sr, hr)
+
+    channels = [4, 2, 1]
+    expected = create_content_loss("vgg22", vgg16[1])(sr[:, channels], hr[:, channels])
+    torch.testing.assert_close(ours, expected, rtol=0, atol=0)
 
 
 def test_vgg16_has_no_vgg54(vgg16):
@@ -288,7 +295,7 @@ def test_a_new_content_term_is_a_function_and_a_registry_line(monkeypatch):
     assert resolve_content(spec).spec == spec
     LossOptions(content=spec).check()
     sr, hr = torch.rand(2, 2, 1, 8, 8)
-    loss = LossOptions(content=spec).create_content(channels=1)
+    loss = LossOptions(content=spec).create_content(1)
     expected = 0.5 * contrast(sr, hr) + (sr - hr).abs().mean()
     assert loss(sr, hr).item() == pytest.approx(expected.item())
     with pytest.raises(UserError, match="pixel, contrast, vggNM"):
@@ -307,7 +314,7 @@ def test_a_content_term_with_weights_is_a_class_that_moves_with_the_loss(monkeyp
         def forward(self, sr, hr):
             return (self.filter(sr) - self.filter(hr)).abs().mean()
 
-    loss = create_content_loss("edges", channels=1).double()
+    loss = create_content_loss("edges", kind=1).double()
     sr, hr = torch.rand(2, 2, 1, 8, 8, dtype=torch.float64)
     sr.requires_grad_()
     loss(sr, hr).backward()

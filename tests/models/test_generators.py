@@ -26,7 +26,7 @@ def parameters(module: nn.Module) -> int:
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, 3, 13])
 @pytest.mark.parametrize("scale", [2, 3, 4, 8])
 @pytest.mark.parametrize("global_skip", [False, True])
 def test_sizes(name, scale, channels, global_skip):
@@ -204,7 +204,7 @@ def test_an_exported_network_takes_other_sizes(name):
     [
         ({"name": "resnet"}, "generator.name='resnet': must be one of compact, rrdb, srresnet"),
         ({"scale": 5}, "scale=5: must be one of 2, 3, 4, 8"),
-        ({"channels": 2}, "channels=2: must be one of 1, 3"),
+        ({"channels": 0}, "channels=0: must be an integer at least 1"),
         ({"n_blocks": 0}, "generator.n_blocks=0: must be an integer at least 1"),
         ({"n_features": 1.5}, "generator.n_features=1.5: must be an integer at least 1"),
         ({"norm": "layer"}, "generator.norm='layer': must be one of batch, none"),

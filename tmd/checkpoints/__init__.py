@@ -1,5 +1,6 @@
 """Checkpoint files: their names, what is in them, how they are written and read."""
 
+from tmd.checkpoints.contents import image_kind
 from tmd.checkpoints.format import (
     load_checkpoint,
     load_generator,
@@ -20,6 +21,7 @@ __all__ = [
     "BEST",
     "checkpoint_name",
     "checkpoints_in",
+    "image_kind",
     "is_checkpoint",
     "load_checkpoint",
     "load_generator",

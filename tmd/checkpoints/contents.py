@@ -13,8 +13,20 @@ from typing import Any
 
 from torch import Tensor
 
+from tmd.images import ImageKind
+
 FORMAT = "tmd-checkpoint"
 VERSION = 1
+
+
+def image_kind(checkpoint: Mapping[str, Any]) -> ImageKind:
+    """Kind of the images that a checkpoint's generator takes and gives.
+
+    Of files that don't say, those of earlier versions: 8 bits in the generator's channels.
+    """
+    if (state := checkpoint.get("image_kind")) is not None:
+        return ImageKind.of_state(state)
+    return ImageKind(int((checkpoint.get("generator_config") or {}).get("channels", 3)))
 
 
 def about(scale: int, channels: int, configs: Mapping[str, Any], **more: Any) -> dict[str, Any]:
@@ -24,7 +36,8 @@ def about(scale: int, channels: int, configs: Mapping[str, Any], **more: Any) ->
         scale: HR pixels per LR pixel.
         channels: of the images.
         configs: by network, the arguments that build it again.
-        more: the ``experiment``, the ``measurement`` that makes LR from HR, ...
+        more: the ``experiment``, the ``image_kind`` as `ImageKind.state_dict` gives it, the
+            ``measurement`` that makes LR from HR, ...
     """
     return {
         **more,

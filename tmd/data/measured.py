@@ -10,10 +10,8 @@ from torch import Tensor
 
 from tmd.data.training import TrainingData
 from tmd.distributed import ALONE, Share
-from tmd.images import ImageKind
+from tmd.images import EIGHT_BITS, ImageKind
 from tmd.measurements import Measurement
-
-EIGHT_BITS = ImageKind()
 
 
 class Pair(NamedTuple):

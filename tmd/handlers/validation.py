@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from tmd.data.measured import Pair
 from tmd.distributed import ALONE, Share
-from tmd.images import as_8_bit
+from tmd.images import EIGHT_BITS, ImageKind
 from tmd.metrics.fidelity import TooSmallError, is_flat
 from tmd.metrics.functions import MetricFunction
 from tmd.metrics.registry import metric
@@ -22,9 +23,21 @@ from tmd.upscale import super_resolve
 
 SetMetric = Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor]
 
-#: dB that one image can add to a mean. SR is rounded to 8 bits, an error of 58.9 dB: beyond that,
-#: of an image with next to nothing in it, a level here or there would decide which state is best.
-CEILING = 60.0
+
+def ceiling(kind: ImageKind) -> float:
+    """The most that one image can add to a mean, in dB.
+
+    SR is rounded, of 8 bits an error of 58.9 dB: beyond that, of an image with next to nothing in
+    it, a level here or there would decide which state is best.
+
+    Example:
+        >>> ceiling(ImageKind()), ceiling(ImageKind.of_dtype(1, "uint16"))
+        (60.0, 110.0)
+    """
+    if kind.levels is None:
+        return math.inf
+    rounding = 10 * math.log10(12 * kind.levels**2)
+    return 10.0 * math.ceil(rounding / 10)
 
 
 class Validation:
@@ -36,12 +49,13 @@ class Validation:
     Args:
         generator: the network that is validated (the averaged one, usually).
         pairs: held-out images; those that are flat are left out of every mean.
-        metrics: by name, functions (SR, HR) -> (N,); SR has been rounded to 8 bits.
+        metrics: by name, functions (SR, HR) -> (N,); SR has been rounded as a file holds it.
         phases: of the run.
         epoch_length: iterations between two validations.
         autocast: the precision of the generator's arithmetic.
         set_metrics: by name, functions (all SR, all LR) -> scalar that need no HR.
         share: of this process; each takes some of the images, all get the same means.
+        kind: of the images.
 
     Attributes:
         rated: the pairs that are not flat.
@@ -57,10 +71,13 @@ class Validation:
         autocast: torch.dtype | None = None,
         set_metrics: Mapping[str, SetMetric] | None = None,
         share: Share = ALONE,
+        kind: ImageKind = EIGHT_BITS,
     ) -> None:
+        self.kind = kind
+        self.ceiling = ceiling(kind)
         self.generator = generator
         self.pairs = pairs
-        self.rated = [p for p in pairs if not is_flat(p.lr if p.hr is None else p.hr)]
+        self.rated = [p for p in pairs if not is_flat(p.lr if p.hr is None else p.hr, kind.step)]
         self.metrics = dict(metrics)
         self.phases = phases
         self.epoch_length = epoch_length
@@ -97,7 +114,7 @@ class Validation:
         trainer.fire_event(TrainingEvents.VALIDATED)
 
     def super_resolve(self, lr: Tensor) -> Tensor:
-        """G(LR) in evaluation mode, (N, C, scale·h, scale·w), rounded to 8 bits.
+        """G(LR) in evaluation mode, (N, C, scale·h, scale·w), rounded as a file holds it.
 
         A large image goes through in tiles where the network says how far it sees.
         """
@@ -108,8 +125,8 @@ class Validation:
             torch.autocast(lr.device.type, self.autocast, self.autocast is not None),
         ):
             if getattr(self.generator, "receptive_field", None) is None:
-                return as_8_bit(self.generator(lr).float())
-            return as_8_bit(super_resolve(self.generator, lr))
+                return self.kind.rounded(self.generator(lr).float())
+            return self.kind.rounded(super_resolve(self.generator, lr))
 
     def means(self, method: Callable[[Tensor], Tensor]) -> dict[str, float]:
         """The metrics' means over the held-out images for any LR -> SR function.
@@ -136,7 +153,9 @@ class Validation:
         for row in range(self.share.rank, len(rows), self.share.count):
             index, hr = with_hr[row]
             sr = result(index)
-            rows[row] = torch.stack([_of_image(n, f, sr, hr) for n, f in self.metrics.items()])
+            rows[row] = torch.stack(
+                [_of_image(n, f, sr, hr, self.ceiling) for n, f in self.metrics.items()]
+            )
         table = self.share.total(torch.stack(rows)).double()
         means = (table.mean(0) if table.isfinite().all() else table.nanmean(0)).tolist()
         named = zip(self.metrics, means, strict=True)
@@ -144,10 +163,12 @@ class Validation:
 
     def bicubic_means(self, scale: int) -> dict[str, float]:
         """The metrics' means for bicubic enlargement by ``scale``."""
-        return self.means(lambda lr: as_8_bit(imresize(lr, scale)))
+        return self.means(lambda lr: self.kind.rounded(imresize(lr, scale)))
 
 
-def _of_image(name: str, function: MetricFunction, sr: Tensor, hr: Tensor) -> Tensor:
+def _of_image(
+    name: str, function: MetricFunction, sr: Tensor, hr: Tensor, ceiling: float
+) -> Tensor:
     """One metric of one image, a scalar; NaN where the image is too small for it."""
     try:
         value = function(sr, hr).mean().float()
@@ -155,4 +176,4 @@ def _of_image(name: str, function: MetricFunction, sr: Tensor, hr: Tensor) -> Te
         return torch.full((), torch.nan, device=hr.device)
     described = metric(name)
     is_ratio = described.unit == "dB" and described.higher_is_better
-    return value.clamp(max=CEILING) if is_ratio else value
+    return value.clamp(max=ceiling) if is_ratio else value

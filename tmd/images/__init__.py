@@ -4,7 +4,7 @@ Knows nothing of datasets: one file in, one tensor out, or an error that names t
 """
 
 from tmd.images.formats import IMAGE_SUFFIXES
-from tmd.images.kind import DTYPES, ImageKind
+from tmd.images.kind import DTYPES, EIGHT_BITS, ImageKind
 from tmd.images.levels import (
     HIGHEST_LEVEL,
     as_8_bit,
@@ -24,6 +24,7 @@ from tmd.images.writing import write_image
 
 __all__ = [
     "DTYPES",
+    "EIGHT_BITS",
     "HIGHEST_LEVEL",
     "IMAGE_SUFFIXES",
     "ImageKind",

@@ -22,6 +22,8 @@ class ImageKind:
         dtype: ``uint8``, ``uint16`` or ``float32``, in memory and in files.
         value_range: the values of ``dtype`` that stand for 0 and 1 in the library.
         bands: which bands of a file are the channels, counted from 1; None: all, in order.
+        shown: which of the file's bands a person sees, and networks that know photos; None: the
+            first three channels, or the first where there are fewer.
 
     Example:
         >>> ImageKind(1, "uint16").to_float(torch.tensor([65535], dtype=torch.uint16))
@@ -32,6 +34,7 @@ class ImageKind:
     dtype: str = "uint8"
     value_range: tuple[float, float] = (0, 255)
     bands: tuple[int, ...] | None = None
+    shown: tuple[int, ...] | None = None
 
     @classmethod
     def of_dtype(cls, channels: int, dtype: str, bands: tuple[int, ...] | None = None) -> ImageKind:
@@ -47,6 +50,36 @@ class ImageKind:
     def torch_dtype(self) -> torch.dtype:
         """The type of a tensor of such images."""
         return getattr(torch, self.dtype)
+
+    @property
+    def is_eight_bit(self) -> bool:
+        """Return whether numbers are the 256 levels from 0 to 1."""
+        return self.dtype == "uint8" and self.value_range == (0, 255)
+
+    @property
+    def is_rgb(self) -> bool:
+        """Return whether the channels are the three of a file of colours, which have a luma."""
+        return self.channels == 3 and self.bands is None
+
+    @property
+    def shown_channels(self) -> list[int]:
+        """Places of the channels that are shown, one or three, counted from 0."""
+        if self.shown is None:
+            return list(range(3 if self.channels >= 3 else 1))
+        bands = self.bands or range(1, self.channels + 1)
+        return [bands.index(band) for band in self.shown]
+
+    def visible(self, image: Tensor) -> Tensor:
+        """The one or three channels that are shown, of (..., C, H, W)."""
+        places, channels = self.shown_channels, image.shape[-3]
+        if channels == 1 or places == list(range(channels)):
+            return image
+        return torch.stack([image.select(-3, place) for place in places], -3)
+
+    @property
+    def step(self) -> float:
+        """The least difference, of numbers in [0, 1], that is one; of floats next to nothing."""
+        return 1e-6 if self.levels is None else 1 / self.levels
 
     @property
     def itemsize(self) -> int:
@@ -97,8 +130,12 @@ class ImageKind:
         """The kind that `state_dict` was made of; None, of files without one: 8-bit RGB."""
         if state is None:
             return cls()
-        bands = state["bands"]
         low, high = state["value_range"]
-        return cls(
-            state["channels"], state["dtype"], (low, high), None if bands is None else tuple(bands)
+        bands, shown = (
+            None if state.get(key) is None else tuple(state[key]) for key in ("bands", "shown")
         )
+        return cls(state["channels"], state["dtype"], (low, high), bands, shown)
+
+
+EIGHT_BITS = ImageKind()
+"""Photos as nearly all files hold them: three channels of 256 levels."""

@@ -49,7 +49,7 @@ def as_8_bit(image: torch.Tensor) -> torch.Tensor:
     return rounded_to(image, 255)
 
 
-def rounded_to(image: torch.Tensor, highest: int) -> torch.Tensor:
+def rounded_to(image: torch.Tensor, highest: float) -> torch.Tensor:
     """Values in [0, 1] as they come back from a file whose levels are 0 to ``highest``."""
     return image.clamp(0, 1).mul_(highest).round_().div_(highest)
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from tmd.errors import UserError, check_choice
+from tmd.images import EIGHT_BITS, ImageKind
 from tmd.models.features import (
     VGGFeatures,
     cached_file,
@@ -124,10 +125,17 @@ class ContentLoss(nn.Module):
     Args:
         terms: what `parse_spec` returned.
         features: gives every ``vggNM`` among the terms; None where there is none.
+        kind: of the images; the features are of those channels that are shown.
     """
 
-    def __init__(self, terms: list[Term], features: VGGFeatures | None = None) -> None:
+    def __init__(
+        self,
+        terms: list[Term],
+        features: VGGFeatures | None = None,
+        kind: ImageKind = EIGHT_BITS,
+    ) -> None:
         super().__init__()
+        self.kind = kind
         self.weights = dict(terms)
         self.features = features
         self.registered = {name: _function(name) for name in self.weights if _is_registered(name)}
@@ -140,13 +148,13 @@ class ContentLoss(nn.Module):
         """Each term's scalar by its name, without its weight.
 
         Args:
-            sr, hr: (N, C, H, W) in [0, 1], C = 1 or 3.
+            sr, hr: (N, C, H, W) in [0, 1].
         """
         values = {name: term(sr, hr) for name, term in self.registered.items()}
         if self.features is not None:
             with torch.no_grad():
-                wanted = self.features(hr)
-            for name, given in self.features(sr).items():
+                wanted = self.features(self.kind.visible(hr))
+            for name, given in self.features(self.kind.visible(sr)).items():
                 values[name] = nn.functional.mse_loss(given, wanted[name])
         return {name: values[name] for name in self.weights}
 
@@ -162,7 +170,7 @@ class ContentLoss(nn.Module):
 def create_content_loss(
     spec: str,
     weights_path: str | os.PathLike[str] | None = None,
-    channels: int = 3,
+    kind: ImageKind | int = EIGHT_BITS,
     *,
     pixel: str = "mse",
     before_activation: bool = True,
@@ -173,7 +181,7 @@ def create_content_loss(
     Args:
         weights_path: ImageNet weights of VGG19 or VGG16, a file or folder for `find_weights`; None
             looks in torch's cache for VGG19's.
-        channels: of the images; VGG takes 1 or 3.
+        kind: of the images, or their channels; VGG sees those that are shown.
         pixel: what ``pixel`` means in the spec, a name of `PIXEL_LOSSES`.
         before_activation: take VGG's features before the ReLU.
         download: let torchvision download weights that are not at hand.
@@ -185,11 +193,11 @@ def create_content_loss(
     layers = _layers(terms)
     if not layers:
         return ContentLoss(terms)
-    check_choice(f"channels (losses.content={spec})", channels, (1, 3))
     weights = _vgg_weights(spec, layers, weights_path, download)
     arch = identify(weights)
     assert arch is not None
-    return ContentLoss(terms, VGGFeatures(arch, layers, before_activation, weights))
+    features = VGGFeatures(arch, layers, before_activation, weights)
+    return ContentLoss(terms, features, ImageKind.of(kind))
 
 
 def _layers(terms: list[Term]) -> list[str]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tmd.errors import UserError, check_choice, check_flag, check_number
+from tmd.images import ImageKind
 from tmd.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss, create_adversarial_loss
 from tmd.losses.content import (
     PIXEL_LOSSES,
@@ -84,12 +85,12 @@ class LossOptions:
         """Spec that ``content`` stands for on this machine, and the line that says so."""
         return resolve_content(self.content, self.content_weights, device, pixel=self.pixel)
 
-    def create_content(self, channels: int) -> ContentLoss:
-        """Content loss for images of ``channels``."""
+    def create_content(self, kind: ImageKind | int) -> ContentLoss:
+        """Content loss for images of ``kind``, or of so many channels."""
         return create_content_loss(
             self.content,
             self.content_weights,
-            channels,
+            kind,
             pixel=self.pixel,
             before_activation=self.before_activation,
         )

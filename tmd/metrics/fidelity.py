@@ -1,7 +1,8 @@
 """PSNR and SSIM by the convention of the field, with the common others by option.
 
 The convention: luma of BT.601 in studio range (16 to 235), ``scale`` pixels cropped from each
-border, one value an image, mean over images. A grey image is taken as it is.
+border, one value an image, mean over images. Grey images are taken as they are, and so are those
+of other bands than three: all of these count alike.
 
 So that no image owns a mean: PSNR is 100 dB at most (as in Ignite), images that hold nothing
 (`is_flat`) are left out of means, and so are those that are too small for a metric
@@ -85,7 +86,7 @@ def _floats(image: Tensor) -> Tensor:
 
 
 def _channels(image: Tensor, channel: str) -> Tensor:
-    if image.shape[1] == 1 or channel == "rgb":
+    if image.shape[1] != 3 or channel == "rgb":
         return image
     if channel == "y":
         return rgb_to_y(image)
@@ -93,19 +94,20 @@ def _channels(image: Tensor, channel: str) -> Tensor:
     return (image * weights.view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
-def is_flat(image: Tensor) -> bool:
-    """Does an image hold nothing: is each channel's standard deviation below one 8-bit level?
+def is_flat(image: Tensor, step: float = 1 / 255) -> bool:
+    """Does an image hold nothing: is each channel's standard deviation below one level?
 
     Its PSNR says how its one level was rounded, and jumps by 50 dB with it.
 
     Args:
-        image: (..., C, H, W) in [0, 1], or of 8 bits.
+        image: (..., C, H, W) in [0, 1], or of integers, whose levels are 1 apart.
+        step: from a level to the next in [0, 1].
 
     Example:
         >>> is_flat(torch.full((3, 8, 8), 0.5)), is_flat(torch.rand(3, 8, 8))
         (True, False)
     """
-    step = 1.0 if image.dtype == torch.uint8 else 1 / 255
+    step = step if image.is_floating_point() else 1.0
     planes = image.reshape(-1, *image.shape[-2:])
     return all(bool(plane.float().std(correction=0) < step) for plane in planes)
 
@@ -117,10 +119,10 @@ def psnr(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
     At most `PSNR_CEILING`, which equal images have.
 
     Args:
-        sr, hr: (N, C, H, W) in [0, 1], C = 3 or 1.
+        sr, hr: (N, C, H, W) in [0, 1].
         border: pixels left out on each side; the field takes the scale.
         channel: ``y`` (BT.601, 16 to 235), ``y-full`` (0 to 255) or ``rgb`` (mean square over the
-            three channels); without meaning for grey images.
+            channels), which is taken of images that have not three channels.
 
     Returns:
         (N,)

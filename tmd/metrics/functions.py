@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from tmd.images import EIGHT_BITS, ImageKind
 from tmd.metrics.fidelity import TooSmallError
 from tmd.metrics.registry import FUNCTIONS
 
@@ -33,12 +34,14 @@ class MetricSettings(NamedTuple):
         channel: of PSNR, SSIM and the spectral distance.
         lpips_weights: folder for `find_lpips_weights`.
         device: where images are compared.
+        kind: of the images.
     """
 
     border: int
     channel: str = "y"
     lpips_weights: str | os.PathLike[str] | None = None
     device: str | torch.device = "cpu"
+    kind: ImageKind = EIGHT_BITS
 
 
 def metric_function(name: str, settings: MetricSettings) -> MetricFunction:

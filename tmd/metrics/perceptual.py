@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tmd.errors import UserError, check_choice
+from tmd.images import EIGHT_BITS, ImageKind
 from tmd.metrics.fidelity import TooSmallError
 from tmd.metrics.registry import register
 from tmd.models.features import ImageNetFeatures, cached_file, find_weights
@@ -188,15 +189,21 @@ def lpips(
 @register("lpips")
 @register("lpips_alex")
 def lpips_alex(
-    sr: Tensor, hr: Tensor, lpips_weights: str | os.PathLike[str] | None = None
+    sr: Tensor,
+    hr: Tensor,
+    lpips_weights: str | os.PathLike[str] | None = None,
+    kind: ImageKind = EIGHT_BITS,
 ) -> Tensor:
-    """LPIPS with AlexNet, the network that is reported; see `lpips`."""
-    return lpips(sr, hr, "alex", lpips_weights)
+    """LPIPS with AlexNet, the network that is reported, of the channels shown; see `lpips`."""
+    return lpips(kind.visible(sr), kind.visible(hr), "alex", lpips_weights)
 
 
 @register("lpips_vgg")
 def lpips_vgg(
-    sr: Tensor, hr: Tensor, lpips_weights: str | os.PathLike[str] | None = None
+    sr: Tensor,
+    hr: Tensor,
+    lpips_weights: str | os.PathLike[str] | None = None,
+    kind: ImageKind = EIGHT_BITS,
 ) -> Tensor:
-    """LPIPS with VGG16; see `lpips`."""
-    return lpips(sr, hr, "vgg", lpips_weights)
+    """LPIPS with VGG16, of the channels shown; see `lpips`."""
+    return lpips(kind.visible(sr), kind.visible(hr), "vgg", lpips_weights)

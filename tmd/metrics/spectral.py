@@ -38,7 +38,7 @@ def spectral_distance(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y
     direction: without it, nearest-neighbour's blocks come out as well as half the true detail.
 
     Args:
-        sr, hr: (N, C, H, W) in [0, 1], C = 3 or 1; at least 8×8 within the border.
+        sr, hr: (N, C, H, W) in [0, 1]; at least 8×8 within the border.
         border: pixels left out on each side.
         channel: as for `tmd.metrics.psnr`.
 

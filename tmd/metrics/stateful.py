@@ -11,7 +11,7 @@ from ignite.metrics import Metric
 from ignite.metrics.metric import reinit__is_reduced, sync_all_reduce
 from torch import Tensor
 
-from tmd.images import as_8_bit
+from tmd.images import EIGHT_BITS, ImageKind
 from tmd.metrics.fidelity import TooSmallError, is_flat, psnr, ssim
 from tmd.metrics.perceptual import LPIPS
 from tmd.metrics.spectral import spectral_distance
@@ -20,19 +20,26 @@ from tmd.metrics.spectral import spectral_distance
 class ImageMean(Metric):
     """Mean over images of ``function(sr, hr) -> (N,)``, over all processes.
 
-    Both images are compared as 8-bit files would hold them, so that the value is the one that
-    `experiments/evaluate.py` gives. Images whose reference is flat (`tmd.metrics.is_flat`) are left
-    out, unless all are; so are those that are too small for the function.
+    Both images are compared as files of their kind would hold them, so that the value is the one
+    that `experiments/evaluate.py` gives. Images whose reference is flat (`tmd.metrics.is_flat`) are
+    left out, unless all are; so are those that are too small for the function.
 
     Args:
         function: takes two (N, C, H, W) in [0, 1].
+        kind: of the images.
         **options: Ignite's own (``output_transform``, ``device``).
     """
 
     _state_dict_all_req_keys = ("_sums", "_counts")
 
-    def __init__(self, function: Callable[[Tensor, Tensor], Tensor], **options: Any) -> None:
+    def __init__(
+        self,
+        function: Callable[[Tensor, Tensor], Tensor],
+        kind: ImageKind = EIGHT_BITS,
+        **options: Any,
+    ) -> None:
         self.function = function
+        self.kind = kind
         super().__init__(**options)
 
     @reinit__is_reduced
@@ -46,12 +53,14 @@ class ImageMean(Metric):
     @torch.no_grad()
     def update(self, output: tuple[Tensor, Tensor]) -> None:
         """Add a batch: ``(sr, hr)``."""
-        sr, hr = (as_8_bit(images) for images in output)
+        sr, hr = (self.kind.rounded(images) for images in output)
         try:
             values = self.function(sr, hr).double().to(self._device)
         except TooSmallError:
             return
-        counted = torch.tensor([[1.0, not is_flat(image)] for image in hr]).to(values)
+        counted = torch.tensor([[1.0, not is_flat(image, self.kind.step)] for image in hr]).to(
+            values
+        )
         self._sums += values @ counted
         self._counts += counted.sum(0)
 

@@ -20,6 +20,7 @@ from tmd.handlers.adversarial_weight import (
     create_adversarial_weight,
 )
 from tmd.handlers.image_history import ImageHistory
+from tmd.images import EIGHT_BITS, ImageKind
 from tmd.metrics import LPIPS, find_lpips_weights, spectral_distance
 from tmd.metrics import functions as _functions  # noqa: F401  (registers them)
 from tmd.metrics.registry import FUNCTIONS
@@ -222,19 +223,25 @@ class ScheduleOptions:
         return "lpips" if at_hand else "spectral"
 
     def scoring_function(
-        self, scale: int, device: torch.device, sizes: Iterable[tuple[str, tuple[int, int]]] = ()
+        self,
+        scale: int,
+        device: torch.device,
+        sizes: Iterable[tuple[str, tuple[int, int]]] = (),
+        kind: ImageKind = EIGHT_BITS,
     ) -> Score:
         """(SR, HR) -> (N,), lower is better.
 
         Args:
             scale: pixels of the border that are left out of the spectral distance.
             sizes: (name, (H, W)) of the images that are scored.
+            kind: of the images; LPIPS sees the channels that are shown.
 
         Raises:
             UserError: one of them is too small for the score.
         """
         if self.resolved_score() == "spectral":
-            return lambda sr, hr: spectral_distance(sr, hr, border=scale)
+            channel = "y" if kind.is_rgb else "rgb"
+            return lambda sr, hr: spectral_distance(sr, hr, border=scale, channel=channel)
         weights = find_lpips_weights("alex", self.lpips_weights)
         assert weights is not None, "resolved_score has found them"
         score = LPIPS(weights).to(device)
@@ -244,7 +251,7 @@ class ScheduleOptions:
                     f"schedule.score=lpips: needs images of at least {score.minimum_size} pixels, "
                     f"{name} is {width}×{height}; schedule.score=spectral"
                 )
-        return score
+        return lambda sr, hr: score(kind.visible(sr), kind.visible(hr))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import torch
 
 from tmd.errors import UserError
 from tmd.handlers.validation import SetMetric
+from tmd.images import EIGHT_BITS, ImageKind
 from tmd.metrics.functions import MetricFunction, MetricSettings, metric_function
 from tmd.session.options import SessionOptions
 
@@ -47,12 +48,18 @@ class Scoring:
             )
 
 
-def default_scoring(options: SessionOptions, device: torch.device | str = "cpu") -> Scoring:
+def default_scoring(
+    options: SessionOptions,
+    device: torch.device | str = "cpu",
+    kind: ImageKind = EIGHT_BITS,
+) -> Scoring:
     """Metrics of the options and, where there is an adversarial phase, the schedule's score."""
     schedule, scale = options.schedule, options.scale
-    metrics = validated_metrics(options.training.metrics, scale, device, schedule.lpips_weights)
+    metrics = validated_metrics(
+        options.training.metrics, scale, device, schedule.lpips_weights, kind
+    )
     if options.phases.adversarial:
-        metrics["score"] = schedule.scoring_function(scale, torch.device(device))
+        metrics["score"] = schedule.scoring_function(scale, torch.device(device), kind=kind)
     return Scoring(metrics, max_loss=schedule.max_psnr_loss)
 
 
@@ -61,10 +68,13 @@ def validated_metrics(
     scale: int,
     device: torch.device | str = "cpu",
     lpips_weights: str | None = None,
+    kind: ImageKind = EIGHT_BITS,
 ) -> dict[str, MetricFunction]:
     """Registered metrics by the field's convention: on Y, a border of ``scale`` pixels left out.
 
-    PSNR is always one of them: it decides which state is the best while G is pretrained.
+    Images of other channels than a photo's three have no Y: all their channels count. PSNR is
+    always one of the metrics: it decides which state is the best while G is pretrained.
     """
-    settings = MetricSettings(scale, lpips_weights=lpips_weights, device=device)
+    channel = "y" if kind.is_rgb else "rgb"
+    settings = MetricSettings(scale, channel, lpips_weights, device, kind)
     return {name: metric_function(name, settings) for name in dict.fromkeys(["psnr", *names])}

@@ -37,6 +37,7 @@ from tmd.handlers import (
     WeightAverage,
 )
 from tmd.hardware import is_out_of_memory
+from tmd.images import ImageKind
 from tmd.metrics import described
 from tmd.metrics.registry import INFO_KEY
 from tmd.recorders import Recorder, recording
@@ -56,8 +57,8 @@ class Data(Protocol):
     """Images to train on: endless batches of (LR, HR) on the device, and held-out pairs."""
 
     @property
-    def channels(self) -> int:
-        """Channels of every image."""
+    def kind(self) -> ImageKind:
+        """Kind of every image, LR and HR."""
 
     @property
     def batch_size(self) -> int:
@@ -134,7 +135,7 @@ class TrainingSession:
         self.background = Background()
         self.pairs = data.held_out()
         extra = dict(handlers or {})
-        self._create_validation(scoring or default_scoring(options, self.place.device))
+        self._create_validation(scoring or default_scoring(options, self.place.device, data.kind))
         self._create_schedules()
         self.state = TrainingState(self._parts(extra))
         self._create_keeping(frame or {})
@@ -183,6 +184,7 @@ class TrainingSession:
             self.place.speed.autocast,
             scoring.set_metrics,
             share,
+            self.data.kind,
         )
         self.bicubic = self.validation.bicubic_means(self.options.scale)
         if self.phases.adversarial and scoring.guard in self.bicubic:
@@ -212,7 +214,8 @@ class TrainingSession:
         described = {
             **frame,
             "scale": self.options.scale,
-            "channels": self.data.channels,
+            "channels": self.data.kind.channels,
+            "image_kind": self.data.kind.state_dict(),
             "data": self.data.fingerprint,
         }
         self.contents = Contents(

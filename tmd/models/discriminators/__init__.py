@@ -34,7 +34,7 @@ def create_discriminator(
 
     Args:
         name: a name in `DISCRIMINATORS`.
-        channels: of the images, 1 or 3.
+        channels: of the images.
         features: the channels after each convolution.
         strides: of each convolution, 1 or 2; as many as ``features``.
         spectral_norm: put spectral normalisation on the convolutions.
@@ -52,7 +52,7 @@ def create_discriminator(
         UserError: an argument is out of range, or an option is not the architecture's.
     """
     check_choice("discriminator.name", name, list(DISCRIMINATORS))
-    check_choice("channels", channels, (1, 3))
+    check_number("channels", channels, minimum=1, integer=True)
     _check_layers(features, strides)
     check_choice("discriminator.norm", norm, NORMS)
     check_flag("discriminator.spectral_norm", spectral_norm)

@@ -35,7 +35,7 @@ def create_generator(
     Args:
         name: a name in `GENERATORS`.
         scale: 2, 3, 4 or 8.
-        channels: of the images, 1 or 3.
+        channels: of the images.
         n_blocks: residual blocks.
         n_features: channels of the features between them.
         norm: ``"batch"`` or ``"none"``.
@@ -59,7 +59,7 @@ def create_generator(
     """
     check_choice("generator.name", name, list(GENERATORS))
     check_choice("scale", scale, SCALES)
-    check_choice("channels", channels, (1, 3))
+    check_number("channels", channels, minimum=1, integer=True)
     check_number("generator.n_blocks", n_blocks, minimum=1, integer=True)
     check_number("generator.n_features", n_features, minimum=1, integer=True)
     check_choice("generator.norm", norm, NORMS)
