@@ -19,7 +19,10 @@ def config():
     adversarial = "bce"  # bce, relativistic, least-squares, hinge, wgan-gp
     real_label = 0.9  # one-sided label smoothing
     options = {}  # what only this adversarial loss takes
-    extra = {}  # further terms of G's loss with their weights: gradient, lr_consistency
+    # further terms of G's loss with their weights: dists, ffl, gradient, ldl, lr_consistency, luma,
+    # ms_ssim, oklab, ssim
+    extra = {}
+    dists_weights = None  # folder with VGG16's weights and DISTS's own; None: torch's cache
 
 
 @ingredient.named_config

@@ -45,14 +45,17 @@ def check_training(adv_weight: float, device: str, given: Collection[str] = IMAG
     """Raise `UserError` for what can't be in the parts that every trainer has.
 
     Args:
-        given: the images that losses are given, of ``sr``, ``hr`` and ``lr``.
+        given: the images that losses are given, of `IMAGES`.
 
     Returns:
         The run's last iteration.
     """
     _check_processes()
     options = training.options()
-    losses.options().check(given)
+    images = dataset.options()
+    if not optimization.options().averages:
+        given = [image for image in given if image != "averaged"]
+    losses.options().check(given, images.image_channels, images.patch_side)
     schedule.options().check(adv_weight)
     history.options().check()
     optimization.options().check()

@@ -25,6 +25,7 @@ NAMES = RUNS | {
     "benchmark",
     "checkpoint",
     "content_weights",
+    "dists_weights",
     "input",
     "list_file",
     "lpips_weights",

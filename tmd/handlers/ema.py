@@ -37,7 +37,8 @@ class WeightAverage:
         )
 
     def attach(self, trainer: Engine) -> None:
-        """Average after each update."""
+        """Average after each update; ``engine.state.averaged`` is the averaged network."""
+        trainer.state.averaged = self.averaged.module
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self)
 
     @torch.no_grad()

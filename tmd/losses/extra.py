@@ -1,14 +1,16 @@
 """Further terms of the generator's loss, by name, each with a weight of its own.
 
-A new one is a function of any of ``sr``, ``hr`` and ``lr``, (N, C, H, W) in [0, 1], and one line
-that registers it; it is then to be had as ``losses.extra.NAME=WEIGHT``.
+A new one is a function of any of ``sr``, ``hr``, ``lr`` and ``averaged`` (SR by the average of the
+generator's weights), (N, C, H, W) in [0, 1], and one line that registers it; it is then to be had
+as ``losses.extra.NAME=WEIGHT``.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -20,7 +22,9 @@ from tmd.resize import imresize
 
 #: The phases in which the generator learns.
 PHASES = ("pretrain", "adversarial")
-IMAGES = ("sr", "hr", "lr")
+IMAGES = ("sr", "hr", "lr", "averaged")
+#: For messages.
+_CALLED = {"averaged": "the average of the generator's weights (optimization.ema above 0)"}
 
 
 @dataclass(frozen=True)
@@ -28,21 +32,40 @@ class GeneratorTerm:
     """A term of the generator's loss.
 
     Attributes:
-        function: of what `needs` names, to a scalar.
+        function: of what `needs` names and of `settings`, to a scalar.
         phases: those of `PHASES` in which it is added.
+        channels: of the images that it takes; None: any.
+        minimum_size: of their sides in pixels.
+        check: raises `UserError` for settings with which it can't be had.
     """
 
     function: Callable[..., Tensor]
     phases: tuple[str, ...] = PHASES
+    channels: int | None = None
+    minimum_size: int = 1
+    check: Callable[..., None] | None = None
 
     @property
     def needs(self) -> tuple[str, ...]:
         """Names of the images that the term is a function of."""
-        return tuple(inspect.signature(self.function).parameters)
+        parameters = inspect.signature(self.function).parameters.values()
+        return tuple(each.name for each in parameters if each.default is each.empty)
 
-    def __call__(self, **images: Tensor) -> Tensor:
-        """Value for ``sr``, ``hr`` and ``lr``; what the term does not need is ignored."""
-        return self.function(**{name: images[name] for name in self.needs})
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Names of the losses' settings that it takes; they have defaults."""
+        names = inspect.signature(self.function).parameters
+        return tuple(name for name in names if name not in self.needs)
+
+    def __call__(self, **images: Tensor | Callable[[], Tensor]) -> Tensor:
+        """Value for what of `IMAGES` is given.
+
+        What the term does not need is ignored; an image may be a function that makes it.
+        """
+        needed = {name: images[name] for name in self.needs}
+        return self.function(
+            **{n: each() if callable(each) else each for n, each in needed.items()}
+        )
 
 
 Terms = Mapping[str, tuple[float, GeneratorTerm]]
@@ -51,17 +74,22 @@ GENERATOR_TERMS: Registry[GeneratorTerm] = Registry("losses.extra")
 
 
 def generator_term(
-    name: str, phases: tuple[str, ...] = PHASES
+    name: str,
+    phases: tuple[str, ...] = PHASES,
+    *,
+    channels: int | None = None,
+    minimum_size: int = 1,
+    check: Callable[..., None] | None = None,
 ) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
     """Decorator that registers a function as the term ``name``.
 
     Args:
         name: also that of its value in the record.
-        phases: those of `PHASES` in which it is added.
+        phases, channels, minimum_size, check: see `GeneratorTerm`.
     """
 
     def add(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        term = GeneratorTerm(function, phases)
+        term = GeneratorTerm(function, phases, channels, minimum_size, check)
         if not set(term.needs) <= set(IMAGES) or not set(phases) <= set(PHASES):
             raise ValueError(f"{name}: takes any of {IMAGES}, in any of {PHASES}")
         GENERATOR_TERMS.register(name)(term)
@@ -90,15 +118,24 @@ def lr_consistency(sr: Tensor, lr: Tensor) -> Tensor:
     return F.l1_loss(imresize(sr, (lr.shape[-2], lr.shape[-1])), lr)
 
 
-def create_extra_terms(extra: Any, given: Collection[str] = IMAGES) -> Terms:
+def create_extra_terms(
+    extra: Any,
+    given: Collection[str] = IMAGES,
+    channels: int | None = None,
+    size: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Terms:
     """Terms by name with their weights, those of weight 0 left out.
 
     Args:
         extra: names in `GENERATOR_TERMS` -> weights.
         given: the images that the trainer has.
+        channels, size: of the images and their sides in pixels, where these are to be checked.
+        settings: of the losses; each term takes those that it knows.
 
     Raises:
-        UserError: an unknown name, a weight below 0, or a term of images that are not given.
+        UserError: an unknown name, a weight below 0, a term of images that are not given, are too
+            small or of other channels, or one that can't be had here.
 
     Example:
         >>> [(name, weight) for name, (weight, _) in create_extra_terms({"gradient": 0.1}).items()]
@@ -106,12 +143,30 @@ def create_extra_terms(extra: Any, given: Collection[str] = IMAGES) -> Terms:
     """
     if not isinstance(extra, Mapping):
         raise UserError(f"losses.extra={extra!r}: must be a mapping of names to weights")
+    terms = {}
     for name, weight in extra.items():
         term = GENERATOR_TERMS[name]
         check_number(f"losses.extra.{name}", weight, 0)
+        said = f"losses.extra.{name}={weight!r}"
         if missing := [image for image in term.needs if image not in given]:
-            raise UserError(
-                f"losses.extra.{name}={weight!r}: needs {missing[0].upper()}, "
-                f"which this training has not"
-            )
-    return {name: (weight, GENERATOR_TERMS[name]) for name, weight in extra.items() if weight}
+            called = _CALLED.get(missing[0], missing[0].upper())
+            raise UserError(f"{said}: needs {called}, which this training has not")
+        if not weight:
+            continue
+        _check_images(said, term, channels, size)
+        own = {key: value for key, value in (settings or {}).items() if key in term.settings}
+        if term.check is not None:
+            term.check(**own)
+        function = partial(term.function, **own) if own else term.function
+        terms[name] = (weight, replace(term, function=function))
+    return terms
+
+
+def _check_images(said: str, term: GeneratorTerm, channels: int | None, size: int | None) -> None:
+    if term.channels and channels not in (None, term.channels):
+        raise UserError(f"{said}: takes images of {term.channels} channels, these have {channels}")
+    if size is not None and size < term.minimum_size:
+        raise UserError(
+            f"{said}: takes images of at least {term.minimum_size} pixels; dataset.patch_size is "
+            f"{size}"
+        )

@@ -37,6 +37,7 @@ class LossOptions:
         real_label: what D is trained to answer for real images.
         options: what only this adversarial loss takes.
         extra: names in `tmd.losses.extra.GENERATOR_TERMS` -> weights.
+        dists_weights: folder with VGG16's weights and DISTS's own; None: torch's cache.
     """
 
     pixel: str = "l1"
@@ -48,12 +49,19 @@ class LossOptions:
     real_label: float = 0.9
     options: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, float] = field(default_factory=dict)
+    dists_weights: str | None = None
 
-    def check(self, given: Collection[str] = IMAGES) -> None:
+    def check(
+        self,
+        given: Collection[str] = IMAGES,
+        channels: int | None = None,
+        size: int | None = None,
+    ) -> None:
         """Raise `UserError` for values that can't be.
 
         Args:
-            given: the images that the trainer has, of ``sr``, ``hr`` and ``lr``.
+            given: the images that the trainer has, of `tmd.losses.extra.IMAGES`.
+            channels, size: of the images and their sides in pixels, where they are known.
         """
         check_choice("losses.pixel", self.pixel, list(PIXEL_LOSSES))
         if self.content != "auto":
@@ -62,7 +70,7 @@ class LossOptions:
         check_flag("losses.before_activation", self.before_activation)
         check_number("losses.real_label", self.real_label, above=0, maximum=1)
         self.create_adversarial()
-        create_extra_terms(self.extra, given)
+        self.create_extra(given, channels, size)
 
     def check_discriminator(self, network: nn.Module) -> None:
         """Raise `UserError` if the adversarial loss can't train such a discriminator."""
@@ -103,6 +111,12 @@ class LossOptions:
         """Adversarial loss with its own options."""
         return create_adversarial_loss(self.adversarial, self.real_label, **self.options)
 
-    def create_extra(self, given: Collection[str] = IMAGES) -> Terms:
+    def create_extra(
+        self,
+        given: Collection[str] = IMAGES,
+        channels: int | None = None,
+        size: int | None = None,
+    ) -> Terms:
         """Further terms of the generator's loss; see `create_extra_terms`."""
-        return create_extra_terms(self.extra, given)
+        settings = {"dists_weights": self.dists_weights}
+        return create_extra_terms(self.extra, given, channels, size, settings)

@@ -174,16 +174,16 @@ def _mean(maps: Iterable[Tensor]) -> Tensor:
 def _similarity(a: Tensor, b: Tensor) -> Tensor:
     """Similarity at each place where the window fits."""
     c1, c2 = 0.01**2, 0.03**2
-    mean_a, mean_b = _blur(a), _blur(b)
-    variance_a = _blur(a * a) - mean_a**2
-    variance_b = _blur(b * b) - mean_b**2
-    covariance = _blur(a * b) - mean_a * mean_b
+    mean_a, mean_b = blur(a), blur(b)
+    variance_a = blur(a * a) - mean_a**2
+    variance_b = blur(b * b) - mean_b**2
+    covariance = blur(a * b) - mean_a * mean_b
     luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
     structure = (2 * covariance + c2) / (variance_a + variance_b + c2)
     return luminance * structure
 
 
-def _blur(image: Tensor) -> Tensor:
+def blur(image: Tensor) -> Tensor:
     """Mean weighted by the Gaussian window, where the window fits."""
     offsets = torch.arange(SSIM_WINDOW, dtype=torch.float64) - SSIM_WINDOW // 2
     window = torch.exp(-offsets.square() / (2 * SSIM_SIGMA**2))

@@ -117,6 +117,11 @@ class OptimizationOptions:
                 raise UserError(f"{key}={patterns}: freezes all; nothing is left to learn")
             check_apart(f"optimization.lr_scale_{name}", self._factors(name), network)
 
+    @property
+    def averages(self) -> bool:
+        """True where an average of G's weights is kept."""
+        return self.ema > 0
+
     def updaters(self, networks: Mapping[str, nn.Module]) -> dict[str, Updater]:
         """Updater of each network, with the gradients' limit.
 

@@ -18,6 +18,7 @@ from tmd.training.steps import (
     NO_TERMS,
     Batch,
     Updater,
+    averaged_sr,
     discriminator_losses,
     frozen,
     generator_adversarial_loss,
@@ -105,7 +106,10 @@ def create_srgan_trainer(
             content = content_loss(sr, hr)
             fooling = generator_adversarial_loss(discriminator, adversarial_loss, sr, hr)
         loss = content_weight * content.float() + engine.state.adv_weight * fooling
-        loss, of_terms = with_terms(loss, terms, "adversarial", sr=sr, hr=hr, lr=lr)
+        averaged = averaged_sr(engine, lr, autocast)
+        loss, of_terms = with_terms(
+            loss, terms, "adversarial", sr=sr, hr=hr, lr=lr, averaged=averaged
+        )
         update_generator(loss)
         return {
             "loss_g": loss.detach(),

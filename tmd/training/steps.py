@@ -5,11 +5,12 @@ Nothing here waits for the device: what a step returns are detached scalars on i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
+from ignite.engine import Engine
 from torch import Tensor, nn
 
 from tmd.distributed import ALONE, Share, unwrapped
@@ -23,12 +24,12 @@ NO_TERMS: Terms = {}
 
 
 def with_terms(
-    loss: Tensor, terms: Terms, phase: str, **images: Tensor
+    loss: Tensor, terms: Terms, phase: str, **images: Tensor | Callable[[], Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """``loss`` with the terms that are added in ``phase``, and what to log of each.
 
     Args:
-        images: ``sr``, ``lr`` and, where there is one, ``hr``.
+        images: ``sr``, ``lr``, ``averaged`` and, where there is one, ``hr``; or what makes them.
     """
     log = {}
     for name, (weight, term) in terms.items():
@@ -48,6 +49,16 @@ def super_resolution(generator: nn.Module, lr: Tensor, autocast: torch.dtype | N
     """SR = G(LR), float32: (N, C, h, w) -> (N, C, scale·h, scale·w)."""
     with precision(lr, autocast):
         return generator(lr).float()
+
+
+def averaged_sr(engine: Engine, lr: Tensor, autocast: torch.dtype | None) -> Callable[[], Tensor]:
+    """A function that makes SR by the average of the generator's weights, for terms that ask."""
+
+    def make() -> Tensor:
+        with frozen(engine.state.averaged):
+            return super_resolution(engine.state.averaged, lr, autocast)
+
+    return make
 
 
 @contextmanager

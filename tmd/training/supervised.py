@@ -15,6 +15,7 @@ from tmd.training.steps import (
     NO_TERMS,
     Batch,
     Updater,
+    averaged_sr,
     super_resolution,
     with_terms,
 )
@@ -36,7 +37,10 @@ def pixel_step(
         lr, hr = batches[-1]
         sr = super_resolution(generator, lr, autocast)
         pixel = pixel_loss(sr, hr)
-        loss, of_terms = with_terms(pixel, terms, "pretrain", sr=sr, hr=hr, lr=lr)
+        averaged = averaged_sr(engine, lr, autocast)
+        loss, of_terms = with_terms(
+            pixel, terms, "pretrain", sr=sr, hr=hr, lr=lr, averaged=averaged
+        )
         update_generator(loss)
         return {"pixel": pixel.detach(), **of_terms}
 
