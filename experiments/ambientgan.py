@@ -82,7 +82,7 @@ MOST_CONSISTENT = 80.0
 
 @ex.config
 def config():
-    scale = 2  # 2, 3, 4, 8
+    scale = 2  # 2, 3, 4, 8; 1: restoration, with measurement.operators that degrade
     adv_weight = 1e-2  # weight of the adversarial losses, the highest where it is scheduled
     seed = 1  # of everything random
     device = "auto"  # cpu, cuda, cuda:1, ...; auto: a GPU if there is one
@@ -174,7 +174,7 @@ def check(
         discriminators = model.discriminators(discriminator.options(), images.image_channels)
     if images.mode == "patches":
         check_sizes(discriminators, scale, images.patch_side)
-    total = check_training(adv_weight, device, GIVEN)
+    total = check_training(adv_weight, device, GIVEN, scale)
     for each in discriminators.values():
         losses.options().check_discriminator(each)
     optimization.options().check_parts({"g": network, "d": discriminators})

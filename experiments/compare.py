@@ -26,7 +26,7 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from experiments.support.comparing import BICUBIC, Judge, draw, in_words, measured, open_alike
+from experiments.support.comparing import Judge, draw, in_words, measured, open_alike
 from experiments.support.curves import curves_of, labels
 from experiments.support.devices import available_device
 from experiments.support.experiment import Experiment
@@ -258,8 +258,12 @@ def applied_checkpoints(
         case = measured(image, [trained])
         judge = Judge(int(trained.state["scale"]), None)
         notes = judge(case)
-        shown = {BICUBIC: case.results[BICUBIC], "SR": case.results[trained.name], "HR": case.hr}
-        row = [Picture(stretch(x, 512), key, notes.get(key, "")) for key, x in shown.items()]
+        named = {case.baseline: case.baseline, "SR": trained.name}
+        row = [
+            Picture(stretch(case.results[name], 512), title, notes[name])
+            for title, name in named.items()
+        ]
+        row.append(Picture(stretch(case.hr, 512), "HR", ""))
         yield trained.state["iteration"], draw_rows([Row(row)], 512)
 
 
@@ -286,6 +290,7 @@ def curves(run: Any, output: str | None, existing: str, overwrite: bool, metrics
             found,
             title=f"Run {record.id}: {record.entry['experiment']['name']}, {record.status.lower()}",
             references=record.info.get("bicubic", {}),
+            baseline=record.info.get("baseline", "bicubic"),
             phases={name: phases[name] for name in PHASES if name in phases},
             recorded=record.info.get(INFO_KEY),
         )
@@ -296,6 +301,7 @@ def curves(run: Any, output: str | None, existing: str, overwrite: bool, metrics
             dict(zip(names, measured, strict=True)),
             # Where they were validated on different images, no level is everyone's.
             references=levels[0] if all(level == levels[0] for level in levels) else {},
+            baseline=records[0].info.get("baseline", "bicubic"),
             recorded=records[0].info.get(INFO_KEY),
         )
     save_figure(picture, path)

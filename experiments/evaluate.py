@@ -7,7 +7,8 @@
 One table a benchmark: a row an image, the last one `mean`. `run`, `checkpoint`, `method`, `sr_root`
 and `benchmark` take several, `run=3,4`; what is evaluated stands side by side. The benchmark is a
 folder of HR images, or holds `HR/` and perhaps `LR_bicubic/X4`. By default the convention is the
-field's: Y of BT.601, a border of `scale` pixels left out, LR by MATLAB's bicubic. Images of one
+field's: Y of BT.601, a border of `scale` pixels left out, LR by MATLAB's bicubic; at scale 1
+(restoration) no border, and the degraded images are made as in training. Images of one
 level, and of a metric those that are too small for it, are not in the mean, which is said.
 
 Recorded like any run: tables as CSV and Markdown, each image's values as metrics. `-u` leaves no
@@ -45,7 +46,7 @@ from tmd.evaluation import (
 )
 from tmd.images import set_max_pixels
 from tmd.measurements import Measurement, create_measurement
-from tmd.metrics import CHANNELS, MetricSettings
+from tmd.metrics import CHANNELS, MetricSettings, default_border
 from tmd.metrics.registry import FUNCTIONS, INFO_KEY, described
 
 ex = Experiment("evaluate")
@@ -63,11 +64,11 @@ def config():
     benchmark = None  # folder of HR images, or with HR/ and LR_bicubic/X4 in it
     lr_root = None  # folder of LR images, if they lie elsewhere
     scale = None  # None: the run's, else 4
-    measurement = None  # how LR is made: None bicubic, `run` as in training, or a list of operators
+    measurement = None  # makes LR: None bicubic (scale 1: as run), run as in training, or a list
     metrics = "auto"  # registered ones; auto: psnr, ssim, lpips_alex (its weights), spectral
     lpips_weights = None  # folder of LPIPS's backbones and heads; None: torch's cache
     channel = "y"  # of PSNR, SSIM, spectral: y (BT.601, 16 to 235), y-full (0 to 255), rgb
-    border = None  # pixels left out on each side by these; None: scale
+    border = None  # pixels left out on each side by these; None: scale, at scale 1 none
     tile = None  # side of a tile in LR pixels; None: as large as the memory allows
     self_ensemble = False  # average over the eight flips and rotations, for 8 times the time
     save_images = False  # True: into the run's record; or a folder, as sr_root takes it
@@ -125,8 +126,9 @@ def check(
     available_device(device)
     # All that can be missing is opened once before there is a run.
     scale = common_scale()
-    build_measurement(scale=scale)
-    build_systems(benchmarks=open_benchmarks(scale=scale), scale=scale)
+    benchmarks = open_benchmarks(scale=scale)
+    build_measurement(benchmarks=benchmarks, scale=scale)
+    build_systems(benchmarks=benchmarks, scale=scale)
 
 
 @ex.resolve
@@ -134,7 +136,9 @@ def resolve(metrics: Any, lpips_weights: Any, border: int | None, device: str) -
     scale = common_scale()
     names = metrics_at_hand(lpips_weights) if metrics == "auto" else several(metrics)
     names.sort(key=lambda name: name != "psnr")
-    settings = MetricSettings(scale if border is None else border, lpips_weights=lpips_weights)
+    settings = MetricSettings(
+        default_border(scale) if border is None else border, lpips_weights=lpips_weights
+    )
     check_images_suffice(open_benchmarks(scale=scale), names, settings)
     if metrics == "auto" and "lpips_alex" not in names:
         print("LPIPS is left out: its weights are not at hand (lpips_weights=FOLDER gives them)")
@@ -185,10 +189,19 @@ def common_channels() -> int:
 
 
 @ex.capture
-def build_measurement(scale: int, measurement: Any, seed: int) -> Measurement | None:
+def build_measurement(
+    benchmarks: list[Benchmark], scale: int, measurement: Any, seed: int
+) -> Measurement | None:
     """Measurement that makes LR, or None for the benchmark's own LR or bicubic."""
     if measurement is None:
-        return None
+        if scale > 1 or all(benchmark.lr_root for benchmark in benchmarks):
+            return None
+        if not trained_generators():
+            raise UserError(
+                "measurement=None: nothing degrades images at scale=1; give operators, "
+                '\'[{"name":"jpeg","quality":30}]\' say, or lr_root=FOLDER of degraded images'
+            )
+        measurement = "run"
     if measurement == "run":
         specs = [one.state["measurement"] for one in trained_generators()]
         if not specs or any(spec != specs[0] for spec in specs):
@@ -243,7 +256,7 @@ def main(
     record = EvaluationRecord(_run, save_images)
     benchmarks = open_benchmarks(scale=scale)
     systems = build_systems(benchmarks=benchmarks, scale=scale)
-    measurement = build_measurement(scale=scale)
+    measurement = build_measurement(benchmarks=benchmarks, scale=scale)
     settings = MetricSettings(border, channel, lpips_weights, device)
     _run.info["evaluated"] = {**describe(benchmarks), "systems": describe_systems()}
     _run.info[INFO_KEY] = described(metrics)

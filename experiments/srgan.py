@@ -63,7 +63,7 @@ ex.bases = {"start_from": inherited_config}
 
 @ex.config
 def config():
-    scale = 4  # 2, 3, 4, 8
+    scale = 4  # 2, 3, 4, 8; 1: restoration, with measurement.operators that degrade
     adv_weight = 1e-2  # weight of the adversarial loss, the highest where it is scheduled
     seed = 1  # of everything random
     device = "auto"  # cpu, cuda, cuda:1, ...; auto: a GPU if there is one
@@ -97,7 +97,7 @@ def check(
         "generator": generator.options().check(scale, images.image_channels),
         "discriminator": discriminator.options().check(images.image_channels),
     }
-    total = check_training(adv_weight, device)
+    total = check_training(adv_weight, device, scale=scale)
     losses.options().check_discriminator(networks["discriminator"])
     optimization.options().check_parts({name[0]: each for name, each in networks.items()})
     wanted: Any = {name: network.config for name, network in networks.items()}

@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+import skimage.data
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -15,7 +16,7 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 from tmd.distributed import ALONE
 from tmd.errors import UserError
 from tmd.images import ImageKind, to_float, to_uint8
-from tmd.measurements import MEASUREMENTS, Draws, create_measurement
+from tmd.measurements import MEASUREMENTS, Draws, MeasurementOptions, create_measurement
 from tmd.resize import imresize
 
 CHAIN = [
@@ -270,6 +271,56 @@ def test_mistakes_are_named_in_one_line(operators, message):
     with pytest.raises(UserError, match=message) as caught:
         create_measurement(operators, 4)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("quality", [10, 60])
+def test_jpeg_at_scale_1_is_the_codecs_own(quality):
+    pixels = skimage.data.astronaut()[:64, :72]
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+    hr = to_float(torch.from_numpy(pixels).permute(2, 0, 1))[None]
+    lr = create_measurement([{"name": "jpeg", "quality": quality}], 1)(hr)
+    assert np.array_equal(to_uint8(lr[0]).permute(1, 2, 0).numpy(), np.array(Image.open(file)))
+
+
+@pytest.mark.parametrize(
+    "operators",
+    [
+        ["bicubic"],
+        [],
+        ["decimate", EXACT],
+        [{"name": "noise", "sigma": 0}],
+        [{"name": "blur", "kernel": "box", "size": 1}],
+        [{"name": "quantize", "bits": 8}],
+    ],
+)
+def test_at_scale_1_a_list_that_changes_nothing_is_refused(operators):
+    with pytest.raises(UserError, match="at scale=1 they change nothing"):
+        MeasurementOptions(operators).check(1)
+
+
+def test_fewer_levels_are_a_degradation_of_images_that_have_more():
+    rounding = MeasurementOptions([{"name": "quantize", "bits": 8}])
+    rounding.check(1, ImageKind.of_dtype(1, "uint16"))
+    with pytest.raises(UserError, match="they change nothing"):
+        rounding.check(1, ImageKind(1))
+
+
+@pytest.mark.parametrize(
+    "operators",
+    [
+        [{"name": "quantize", "bits": 4}],
+        [{"name": "noise", "sigma": [0, 0.1]}],
+        ["bicubic", {"name": "blur", "sigma": 1}],
+        [{"name": "blur", "kernel": "box", "size": 3}],
+    ],
+)
+def test_at_scale_1_a_degradation_keeps_the_size(operators):
+    MeasurementOptions(operators).check(1)
+    hr = torch.rand(2, 3, 9, 7)
+    lr = create_measurement(operators, 1)(hr)
+    assert lr.shape == hr.shape
+    assert not torch.allclose(lr, hr, atol=0.01)
 
 
 def test_sizes_that_do_not_divide_are_refused():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import inspect
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,11 +69,13 @@ class Operator:
 
     Attributes:
         reduction: of the sides.
+        is_identity: as it was built, it changes no image.
         photos_only: it takes grey and RGB images of 8 bits, and no others.
     """
 
     reduction = 1
     photos_only = False
+    is_identity = False
 
     def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
         raise NotImplementedError
@@ -106,6 +109,16 @@ class Measurement:
         self.share = ALONE
         for operator, following in zip(self.operators, self.operators[1:], strict=False):
             operator.precede(following)
+
+    def changes_nothing(self, kind: ImageKind) -> bool:
+        """Return whether every image of that kind stays as it is."""
+
+        def is_kept(operator: Operator) -> bool:
+            if isinstance(operator, Quantize):
+                return (operator.levels or math.inf) >= (kind.levels or math.inf)
+            return operator.is_identity
+
+        return all(map(is_kept, self.operators))
 
     def __call__(self, hr: torch.Tensor, index: int = 0) -> torch.Tensor:
         """Make the LR images of a batch.
@@ -226,8 +239,13 @@ class MeasurementOptions:
     operators: Sequence[Any] = field(default_factory=lambda: ["bicubic"])
 
     def check(self, scale: int, kind: ImageKind = EIGHT_BITS) -> None:
-        """Raise `UserError` for a list that can't be."""
-        create_measurement(self.operators, scale, kind=kind)
+        """Raise `UserError` for a list that can't be, or leaves nothing to learn."""
+        if create_measurement(self.operators, scale, kind=kind).changes_nothing(kind):
+            raise UserError(
+                f"measurement.operators={list(self.operators)}: at scale={scale} they change "
+                'nothing, so that nothing is to be restored; [{"name":"jpeg","quality":[20,60]}] '
+                "say, or blur, noise"
+            )
 
     def create(
         self,
@@ -246,6 +264,7 @@ class Bicubic(Operator):
 
     def __init__(self, scale: int) -> None:
         self.reduction = scale
+        self.is_identity = scale == 1
 
     def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
         height, width = x.shape[-2:]
@@ -262,6 +281,7 @@ class Decimate(Operator):
 
     def __init__(self, scale: int) -> None:
         self.reduction = scale
+        self.is_identity = scale == 1
 
     def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
         first = (self.reduction - 1) // 2
@@ -286,8 +306,11 @@ class Blur(Operator):
         check_choice("measurement blur kernel", kernel, ("gaussian", "box"))
         self.kernel = kernel
         self.sigma = _checked_range("measurement blur sigma", sigma, above=0, maximum=50)
+        if kernel == "box" and size is None and scale == 1:
+            raise UserError("measurement blur size=None: a box needs its size at scale=1, 3 say")
         self.size = scale if size is None else size
         check_number("measurement blur size", self.size, 1, 201, integer=True)
+        self.is_identity = kernel == "box" and self.size == 1
         self.centre = 0.0
 
     def precede(self, following: Operator) -> None:
@@ -330,6 +353,7 @@ class Noise(Operator):
 
     def __init__(self, scale: int, sigma: Range = 0.02) -> None:
         self.sigma = _checked_range("measurement noise sigma", sigma, minimum=0, maximum=1)
+        self.is_identity = self.sigma[1] == 0
 
     def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
         sigma = draws.uniform("sigma", self.sigma, len(x))[:, None, None, None]

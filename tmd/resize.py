@@ -16,6 +16,11 @@ import torch
 _BLOCK = 64
 
 
+def baseline_name(scale: int) -> str:
+    """Name of the result that needs no network: bicubic enlargement; at scale 1 the input."""
+    return "input" if scale == 1 else "bicubic"
+
+
 def imresize(
     x: torch.Tensor, scale: float | tuple[int, int], antialias: bool = True
 ) -> torch.Tensor:

@@ -16,8 +16,7 @@ from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.evaluation import check_metrics
 from tmd.losses.extra import IMAGES
 from tmd.metrics import MetricSettings
-
-SCALES = (2, 3, 4, 8)
+from tmd.models.generators import SCALES
 
 
 def check_experiment(
@@ -41,11 +40,14 @@ def check_dataset(options: DatasetOptions, scale: int) -> None:
         create_dataset(**{**vars(options), "storage": "disk"}, scale=scale).close()
 
 
-def check_training(adv_weight: float, device: str, given: Collection[str] = IMAGES) -> int:
+def check_training(
+    adv_weight: float, device: str, given: Collection[str] = IMAGES, scale: int | None = None
+) -> int:
     """Raise `UserError` for what can't be in the parts that every trainer has.
 
     Args:
         given: the images that losses are given, of `IMAGES`.
+        scale: the experiment's, where losses depend on it.
 
     Returns:
         The run's last iteration.
@@ -55,7 +57,7 @@ def check_training(adv_weight: float, device: str, given: Collection[str] = IMAG
     images = dataset.options()
     if not optimization.options().averages:
         given = [image for image in given if image != "averaged"]
-    losses.options().check(given, images.image_channels, images.patch_side)
+    losses.options().check(given, images.image_channels, images.patch_side, scale)
     schedule.options().check(adv_weight)
     history.options().check()
     optimization.options().check()

@@ -18,11 +18,9 @@ from tmd.errors import UserError
 from tmd.figures import comparison_sheet, preview_sheet, telling_regions
 from tmd.images import as_8_bit, read_image, to_float
 from tmd.measurements import create_measurement
-from tmd.metrics import LPIPS, is_flat, metric, psnr
-from tmd.resize import imresize
+from tmd.metrics import LPIPS, default_border, is_flat, metric, psnr
+from tmd.resize import baseline_name, imresize
 from tmd.upscale import super_resolve
-
-BICUBIC = "Bicubic"
 
 
 def open_alike(run: Any, store: str, device: str) -> list[Trained]:
@@ -58,16 +56,24 @@ def open_alike(run: Any, store: str, device: str) -> list[Trained]:
 
 @dataclass(frozen=True)
 class Case:
-    """One image as it is compared: (C, H, W) in [0, 1], and what each run makes of it."""
+    """One image as it is compared: (C, H, W) in [0, 1], and what each run makes of it.
+
+    The first of the results needs no network.
+    """
 
     name: str
     lr: Tensor
     hr: Tensor
     results: dict[str, Tensor]
 
+    @property
+    def baseline(self) -> str:
+        """Name of the result that needs no network."""
+        return next(iter(self.results))
+
 
 class Judge:
-    """PSNR and, with a network, LPIPS, by the field's convention: Y, ``scale`` pixels cropped."""
+    """PSNR and, with a network, LPIPS, by the field's convention: Y, without its border."""
 
     def __init__(self, scale: int, lpips: LPIPS | None) -> None:
         self.scale = scale
@@ -81,8 +87,9 @@ class Judge:
     def judge(self, name: str, sr: Tensor, hr: Tensor) -> dict[str, float]:
         """Metrics of one result, (C, H, W) in [0, 1], which count for the means."""
         found = {}
-        if min(hr.shape[-2:]) > 2 * self.scale:
-            found["psnr"] = psnr(sr[None], hr[None], border=self.scale).item()
+        border = default_border(self.scale)
+        if min(hr.shape[-2:]) > 2 * border:
+            found["psnr"] = psnr(sr[None], hr[None], border=border).item()
         if self.lpips is not None and min(hr.shape[-2:]) >= self.lpips.minimum_size:
             with torch.no_grad():
                 found["lpips"] = self.lpips(sr[None], hr[None]).item()
@@ -118,8 +125,8 @@ def draw(
     notes = judge(case)
     if len(trained) > 1:
         size = max(judge.scale, zoom_size)
-        bicubic = case.results[BICUBIC]
-        regions = telling_regions(bicubic, case.hr, size, zooms, judge.scale)
+        guess = case.results[case.baseline]
+        regions = telling_regions(guess, case.hr, size, zooms, judge.scale)
         return comparison_sheet(
             case.hr, case.results, notes=notes, regions=regions, title=case.name
         )
@@ -130,7 +137,7 @@ def draw(
         case.hr,
         sr=case.results[name],
         names=[case.name],
-        notes=[{"bicubic": notes[BICUBIC], "SR": notes[name]}],
+        notes=[{"bicubic": notes[case.baseline], "SR": notes[name]}],
     )
 
 
@@ -150,7 +157,7 @@ def measured(file: Path, trained: Sequence[Trained]) -> Case:
     hr = hr[:, :height, :width].to(device)
     measure = create_measurement(first.state["measurement"], scale)
     lr = measure(hr[None])
-    results = {BICUBIC: as_8_bit(imresize(lr, (height, width)))[0]}
+    results = {baseline_name(scale).capitalize(): as_8_bit(imresize(lr, (height, width)))[0]}
     for each in trained:
         results[each.name] = as_8_bit(super_resolve(each.generator, lr))[0]
     return Case(file.stem, lr[0], hr, results)

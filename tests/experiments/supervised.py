@@ -38,7 +38,7 @@ ex.starting_point = "one_phase"
 
 @ex.config
 def config():
-    scale = 2  # 2, 3, 4, 8
+    scale = 2  # 1, 2, 3, 4, 8
     seed = 1  # of everything random
     device = "auto"  # cpu, cuda, cuda:1, ...; auto: a GPU if there is one
     resume = None  # a run to continue: 3, runs/3, mongodb://host/db#3

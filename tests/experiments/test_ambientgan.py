@@ -255,7 +255,7 @@ def test_killed_and_resumed_it_ends_with_the_same_tensors(store: Path, finished:
         (["unpaired.lr_given=True"], "unpaired.root=FOLDER gives them"),
         (["unpaired.lr_given=3"], "unpaired.lr_given=3"),
         (["scale=4", "dataset.patch_size=24"], "at least 28 for the discriminator of measured"),
-        (["scale=5"], "scale=5: must be one of 2, 3, 4, 8"),
+        (["scale=5"], "scale=5: must be one of 1, 2, 3, 4, 8"),
     ],
 )
 def test_a_mistake_gets_one_line_and_leaves_no_run(

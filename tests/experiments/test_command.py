@@ -230,7 +230,7 @@ def test_a_mistake_is_one_line_and_status_2(
 def test_the_shell_gets_the_status_and_one_line(tmp_path: Path) -> None:
     done = tmd("srgan", "with", "scale=5", "device=cpu", folder=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: scale=5: must be one of 2, 3, 4, 8\n"
+    assert done.stderr == "error: scale=5: must be one of 1, 2, 3, 4, 8\n"
     assert not list(tmp_path.iterdir())
 
 

@@ -236,7 +236,7 @@ def test_a_broken_loss_fails_the_run_and_spares_its_checkpoints(store: Path) -> 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["scale=5"], "scale=5: must be one of 2, 3, 4, 8"),
+        (["scale=5"], "scale=5: must be one of 1, 2, 3, 4, 8"),
         (["scal=4"], "scal: no such config key; did you mean scale?"),
         (["adv_weight=abc"], "adv_weight='abc': must be a number at least 0"),
         (["adv_weight=-1"], "adv_weight=-1: must be a number at least 0"),

@@ -68,7 +68,7 @@ def test_killed_it_ends_with_the_same_bits(ended: Path, folder: Path) -> None:
 def test_its_mistakes_are_answered_in_a_line(folder: Path) -> None:
     store = folder / "refused"
     for update, said in (
-        ("scale=5", "scale=5: must be one of 2, 3, 4, 8"),
+        ("scale=5", "scale=5: must be one of 1, 2, 3, 4, 8"),
         ("discriminator.name=unet", "discriminator"),
         ("losses.extra.gradient=-1", "losses.extra.gradient=-1"),
     ):

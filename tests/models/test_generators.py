@@ -27,7 +27,7 @@ def parameters(module: nn.Module) -> int:
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("channels", [1, 3, 13])
-@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+@pytest.mark.parametrize("scale", [1, 2, 3, 4, 8])
 @pytest.mark.parametrize("global_skip", [False, True])
 def test_sizes(name, scale, channels, global_skip):
     generator = small(name, scale=scale, channels=channels, global_skip=global_skip)
@@ -67,6 +67,12 @@ def test_with_the_global_skip_training_starts_at_bicubic(name, scale):
     images = torch.rand(2, 3, 9, 12)
     sr = small(name, scale=scale, global_skip=True)(images)
     assert torch.allclose(sr, imresize(images, scale), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_at_scale_1_training_starts_at_the_input_itself(name):
+    images = torch.rand(2, 3, 9, 12)
+    assert torch.equal(small(name, scale=1, global_skip=True)(images), images)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -141,7 +147,7 @@ def influence(generator: nn.Module, lr: Tensor, pixel: int) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+@pytest.mark.parametrize("scale", [1, 2, 3, 4, 8])
 @pytest.mark.parametrize("global_skip", [False, True])
 def test_receptive_field_is_exact(name, scale, global_skip):
     generator = small(name, scale=scale, global_skip=global_skip, n_features=3, channels=1)
@@ -203,7 +209,7 @@ def test_an_exported_network_takes_other_sizes(name):
     ("arguments", "message"),
     [
         ({"name": "resnet"}, "generator.name='resnet': must be one of compact, rrdb, srresnet"),
-        ({"scale": 5}, "scale=5: must be one of 2, 3, 4, 8"),
+        ({"scale": 5}, "scale=5: must be one of 1, 2, 3, 4, 8"),
         ({"channels": 0}, "channels=0: must be an integer at least 1"),
         ({"n_blocks": 0}, "generator.n_blocks=0: must be an integer at least 1"),
         ({"n_features": 1.5}, "generator.n_features=1.5: must be an integer at least 1"),

@@ -184,6 +184,19 @@ def test_an_untrained_network_grows_into_bicubic(kind):
     assert torch.allclose(grown(lr), imresize(lr, 4), atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["plain", "no skip", "rrdb"])
+def test_a_restoring_network_grows_into_one_that_enlarges_by_two(kind):
+    parent = generator(kind, scale=1).eval()
+    grown, report = grow(parent)
+    lr = imresize(photo(), 0.25).clamp(0, 1)
+    with torch.no_grad():
+        expected = imresize(parent(lr), 2)[..., 32:-32, 32:-32]
+        found = grown.eval()(lr)[..., 32:-32, 32:-32]
+    assert grown.scale == 2
+    assert not report.reinitialised
+    assert psnr(expected, found) > psnr(expected, imresize(lr, 2)[..., 32:-32, 32:-32]) + 3
+
+
 def test_twice_in_a_row_gives_eight():
     parent = trained("plain")
     middle, _ = grow(parent)
@@ -358,12 +371,14 @@ def test_another_discriminator_carries_nothing():
         (
             3,
             4,
-            "scale=4: a ×3 network cannot grow, only 2 -> 4 -> 8; grow a ×2 one or train ×4 from "
-            "scratch",
+            "scale=4: a ×3 network cannot grow, only 1 -> 2 -> 4 -> 8; grow a ×2 one or train ×4 "
+            "from scratch",
         ),
-        (8, 3, "scale=3: a ×8 network cannot grow, only 2 -> 4 -> 8; train ×3 from scratch"),
+        (8, 3, "scale=3: a ×8 network cannot grow, only 1 -> 2 -> 4 -> 8; train ×3 from scratch"),
         (2, 8, "scale=8: a ×2 network grows to 4: use scale=4, and that to 8"),
         (2, 3, "scale=3: a ×2 network grows to 4: use scale=4"),
+        (1, 4, "scale=4: a ×1 network grows to 2: use scale=2, and that to 4"),
+        (2, 1, "scale=1: no network has half that scale to grow from"),
         (4, 2, "scale=2: a ×4 network grows to 8: use scale=8"),
         (
             4,

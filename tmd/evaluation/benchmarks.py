@@ -1,6 +1,7 @@
 """Pairs of HR and LR images, by the field's convention.
 
-HR is cropped to a multiple of the scale; LR is its bicubic reduction as MATLAB makes it.
+HR is cropped to a multiple of the scale; LR is its bicubic reduction as MATLAB makes it. At scale 1
+a measurement makes the degraded image, or it is given.
 """
 
 from __future__ import annotations
@@ -171,4 +172,6 @@ def read_pair(
         return to_uint8(measurement(to_float(hr)[None], index)[0]), hr
     if sample.lr is not None:
         return read_image(sample.lr, channels), hr
+    if scale == 1:
+        raise UserError(f"{sample.hr}: at scale=1 LR comes from a measurement or a file")
     return imresize_uint8(hr, 1 / scale), hr

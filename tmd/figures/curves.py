@@ -28,7 +28,6 @@ REFERENCE: dict[str, Any] = {
     "color": "#64748b",
     "linestyle": "--",
     "linewidth": 1,
-    "label": "bicubic",
 }
 SHADES = ("#f1f5f9", "#ffffff")
 
@@ -94,6 +93,7 @@ def draw_curves(
     *,
     title: str = "",
     references: Mapping[str, float] | None = None,
+    baseline: str = "bicubic",
     phases: Mapping[str, int] | None = None,
     recorded: Recorded = None,
 ) -> Image.Image:
@@ -103,6 +103,7 @@ def draw_curves(
         curves: by name; the names in `PANELS` come first and together, each other in a panel of
             its own.
         references: bicubic's values by metric; drawn as dashed lines.
+        baseline: name of what has those values.
         phases: their lengths in iterations, in order; drawn as shades.
         recorded: the run's own description of its metrics; see `tmd.metrics.metric`.
     """
@@ -113,20 +114,21 @@ def draw_curves(
         {metric(name, recorded).label: curves[name] for name in panel.names if name in curves}
         for panel in panels
     ]
-    return _draw(panels, labelled, title, references or {}, phases or {}, recorded)
+    return _draw(panels, labelled, title, references or {}, baseline, phases or {}, recorded)
 
 
 def overlay_curves(
     runs: Mapping[str, Mapping[str, Curve]],
     *,
     references: Mapping[str, float] | None = None,
+    baseline: str = "bicubic",
     recorded: Recorded = None,
 ) -> Image.Image:
     """A picture with a panel for each measured value, in which every run has a curve.
 
     Args:
         runs: the curves of each by its label, as `draw_curves` takes them.
-        references: levels that are the same for all.
+        references, baseline: levels that are the same for all, and their name.
         recorded: the runs' own descriptions of their metrics.
     """
     panels = [replace(panel, names=(name,), title="") for panel in PANELS for name in panel.names]
@@ -142,7 +144,9 @@ def overlay_curves(
         }
         for panel in panels
     ]
-    return _draw(panels, labelled, "", references or {}, {}, recorded, one_legend=list(runs))
+    return _draw(
+        panels, labelled, "", references or {}, baseline, {}, recorded, one_legend=list(runs)
+    )
 
 
 def _draw(
@@ -150,6 +154,7 @@ def _draw(
     labelled: Sequence[Mapping[str, Curve]],
     title: str,
     references: Mapping[str, float],
+    baseline: str,
     phases: Mapping[str, int],
     recorded: Recorded,
     one_legend: Sequence[str] = (),
@@ -168,14 +173,14 @@ def _draw(
     shown_range = axis_range(min(steps, default=0), max(steps, default=0))
     for axis, panel, shown in zip(axes, panels, labelled, strict=False):
         axis.set_title(panel.heading(recorded), loc="left", size=11)
-        _draw_panel(axis, panel, shown, references.get(panel.reference), colours)
+        _draw_panel(axis, panel, shown, references.get(panel.reference), baseline, colours)
         _shade(axis, phases, *shown_range)
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
     if one_legend:
         lines = [Line2D([], [], color=colours[label], label=label) for label in one_legend]
         if references:
-            lines.append(Line2D([], [], **REFERENCE))
+            lines.append(Line2D([], [], **REFERENCE, label=baseline))
         figure.legend(handles=lines, loc="outside upper left", frameon=False, fontsize=10)
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
@@ -186,6 +191,7 @@ def _draw_panel(
     panel: Panel,
     curves: Mapping[str, Curve],
     reference: float | None,
+    baseline: str,
     colours: Mapping[str, str],
 ) -> None:
     for other, (label, curve) in zip(itertools.cycle(COLOURS), curves.items(), strict=False):
@@ -199,7 +205,7 @@ def _draw_panel(
             axis.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
             axis.plot(steps, smoothed(values), color=colour, label=label)
     if reference is not None:
-        axis.axhline(reference, **REFERENCE)
+        axis.axhline(reference, **REFERENCE, label=baseline)
     positive = [value for curve in curves.values() for value in curve.values if value > 0]
     if panel.logarithmic and positive and max(positive) > 10 * min(positive):
         axis.set_yscale("log")

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from tmd.figures.drawing import CELL, Picture, Row, draw_rows, fitting_cell
 from tmd.images import as_8_bit
-from tmd.metrics.fidelity import psnr
+from tmd.metrics.fidelity import default_border, psnr
 from tmd.metrics.registry import metric
-from tmd.resize import imresize
+from tmd.resize import baseline_name, imresize
 from tmd.upscale import upscale
 
 REGION = 192
@@ -41,8 +41,8 @@ def picture_sheet(
     Args:
         lr: one image (C, h, w), a batch or a list of images, float in [0, 1].
         sr: the generator's results, ``scale`` times as large.
-        hr: the references. With them the captions state PSNR (Y channel, border of ``scale``
-            pixels), of the whole image even where a region is shown.
+        hr: the references. With them the captions state PSNR (Y channel, the field's border),
+            of the whole image even where a region is shown.
         ur: the generator's results for ``hr``, ``scale`` times as large as these.
         names: a title for each image.
         notes: for each image more words for the captions, by ``"bicubic"``, ``"SR"``, ``"HR"`` or
@@ -106,12 +106,12 @@ def psnr_notes(lr: Tensor, sr: Tensor, hr: Tensor | None) -> dict[str, str]:
     """PSNR of bicubic and of SR as words for a sheet; none without a reference or too small."""
     if hr is None:
         return {}
-    scale = sr.shape[-1] // lr.shape[-1]
-    if min(hr.shape[-2:]) <= 2 * scale:
+    border = default_border(sr.shape[-1] // lr.shape[-1])
+    if min(hr.shape[-2:]) <= 2 * border:
         return {}
     results = {"bicubic": imresize(lr[None], (hr.shape[-2], hr.shape[-1])), "SR": sr[None]}
     return {
-        name: metric("psnr").text(psnr(as_8_bit(x), hr[None], border=scale).item(), unit=True)
+        name: metric("psnr").text(psnr(as_8_bit(x), hr[None], border=border).item(), unit=True)
         for name, x in results.items()
     }
 
@@ -211,11 +211,12 @@ def _sheet_rows(
         for name, image in {"LR": lr, "SR": sr, "HR": hr, "UR": ur}.items()
         if image is not None
     }
+    baseline = baseline_name(sr.shape[-1] // lr.shape[-1]).capitalize()
     native = [_native(image, name, cell) for name, image in named.items()]
     stretched = [
         Picture(
             stretch(image, cell),
-            "Bicubic" if name == "LR" else name,
+            baseline if name == "LR" else name,
             said.get("bicubic" if name == "LR" else name, ""),
         )
         for name, image in named.items()

@@ -35,6 +35,7 @@ class Progress:
         batch_size: images an iteration.
         bicubic: bicubic's metrics, to be shown beside the generator's.
         stream: where the bar goes.
+        baseline: name of what has those metrics.
     """
 
     def __init__(
@@ -44,11 +45,13 @@ class Progress:
         batch_size: int,
         bicubic: dict[str, float],
         stream: TextIO | None = None,
+        baseline: str = "bicubic",
     ) -> None:
         self.phases = phases
         self.epoch_length = epoch_length
         self.batch_size = batch_size
         self.bicubic = bicubic
+        self.baseline = baseline
         self.stream = stream
         self.bar: tqdm | None = None
 
@@ -108,7 +111,7 @@ class Progress:
         for name, value in trainer.state.validation.items():
             described = metric(name)
             beside = self.bicubic.get(name)
-            known = "" if beside is None else f" (bicubic {described.text(beside)})"
+            known = "" if beside is None else f" ({self.baseline} {described.text(beside)})"
             parts.append(f"{described.label} {described.text(value, unit=True)}{known}")
         self.close()
         if parts:

@@ -162,7 +162,7 @@ class Validation:
         return {name: mean for name, mean in named if mean == mean}
 
     def bicubic_means(self, scale: int) -> dict[str, float]:
-        """The metrics' means for bicubic enlargement by ``scale``."""
+        """The metrics' means for bicubic enlargement by ``scale``; by 1, for LR as it is."""
         return self.means(lambda lr: self.kind.rounded(imresize(lr, scale)))
 
 

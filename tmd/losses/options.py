@@ -56,12 +56,14 @@ class LossOptions:
         given: Collection[str] = IMAGES,
         channels: int | None = None,
         size: int | None = None,
+        scale: int | None = None,
     ) -> None:
         """Raise `UserError` for values that can't be.
 
         Args:
             given: the images that the trainer has, of `tmd.losses.extra.IMAGES`.
-            channels, size: of the images and their sides in pixels, where they are known.
+            channels, size, scale: of the images, their sides in pixels and how many times those
+                of LR they are, where that is known.
         """
         check_choice("losses.pixel", self.pixel, list(PIXEL_LOSSES))
         if self.content != "auto":
@@ -70,7 +72,12 @@ class LossOptions:
         check_flag("losses.before_activation", self.before_activation)
         check_number("losses.real_label", self.real_label, above=0, maximum=1)
         self.create_adversarial()
-        self.create_extra(given, channels, size)
+        terms = self.create_extra(given, channels, size)
+        if scale == 1 and "lr_consistency" in terms:
+            raise UserError(
+                f"losses.extra.lr_consistency={self.extra['lr_consistency']}: at scale=1 it would "
+                "hold SR to the degraded image itself; must be 0"
+            )
 
     def check_discriminator(self, network: nn.Module) -> None:
         """Raise `UserError` if the adversarial loss can't train such a discriminator."""

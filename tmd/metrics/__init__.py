@@ -32,6 +32,7 @@ __all__ = [
     "SpectralDistance",
     "TooSmallError",
     "UnpairedSpectrum",
+    "default_border",
     "described",
     "find_lpips_weights",
     "is_flat",

@@ -112,6 +112,11 @@ def is_flat(image: Tensor, step: float = 1 / 255) -> bool:
     return all(bool(plane.float().std(correction=0) < step) for plane in planes)
 
 
+def default_border(scale: int) -> int:
+    """Pixels that the field leaves out on each side: ``scale``, but none in restoration, at 1."""
+    return scale if scale > 1 else 0
+
+
 @register("psnr")
 def psnr(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
     """Peak signal-to-noise ratio in dB, for a peak of 1.
@@ -120,7 +125,7 @@ def psnr(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
 
     Args:
         sr, hr: (N, C, H, W) in [0, 1].
-        border: pixels left out on each side; the field takes the scale.
+        border: pixels left out on each side; see `default_border` for the field's.
         channel: ``y`` (BT.601, 16 to 235), ``y-full`` (0 to 255) or ``rgb`` (mean square over the
             channels), which is taken of images that have not three channels.
 

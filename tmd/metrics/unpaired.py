@@ -23,7 +23,8 @@ class UnpairedSpectrum:
 
     Args:
         reference: HR images, (N, C, H, W) in [0, 1] each, of at least 32×32 pixels.
-        scale: between LR and HR, at least 2.
+        scale: between LR and HR. At 1, where everything passes, the upper half of the frequencies
+            is compared, as at 2.
         channel: as for `tmd.metrics.psnr`.
 
     Example:
@@ -44,7 +45,7 @@ class UnpairedSpectrum:
             UserError: no image is large enough.
         """
         difference = (self._mean_levels(images) - self.reference).unflatten(0, (-1, SECTORS))
-        passes = (PATCH // 2) // self.scale  # rings below the LR images' Nyquist frequency
+        passes = (PATCH // 2) // max(2, self.scale)  # rings below the LR images' Nyquist frequency
         return (difference[passes:] - difference[:passes].mean()).abs().mean()
 
     def _mean_levels(self, images: Sequence[Tensor]) -> Tensor:

@@ -83,6 +83,8 @@ def check_growth(parent: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         wanted: the arguments of `create_generator` for the grown one.
     """
     old, new = parent["scale"], wanted["scale"]
+    if new == 1:
+        raise UserError("scale=1: no network has half that scale to grow from")
     if new != 2 * old or new not in SCALES:
         raise UserError(f"scale={new}: a ×{old} network {_ways_on(old, new)}")
     for key in dict.fromkeys(["name", *wanted]):
@@ -109,9 +111,9 @@ def _ways_on(old: int, new: int) -> str:
     if grown in SCALES:
         further = f", and that to {new}" if new == 2 * grown else ""
         return f"grows to {grown}: use scale={grown}{further}"
-    ways = [f"grow a ×{new // 2} one"] if new in (4, 8) else []
+    ways = [f"grow a ×{new // 2} one"] if new in (2, 4, 8) else []
     ways += [f"train ×{new} from scratch"] if new in SCALES else []
-    return "cannot grow, only 2 -> 4 -> 8" + (f"; {' or '.join(ways)}" if ways else "")
+    return "cannot grow, only 1 -> 2 -> 4 -> 8" + (f"; {' or '.join(ways)}" if ways else "")
 
 
 def grow(

@@ -48,7 +48,7 @@ def symmetric_indices(size: int, margin: int, device: torch.device | str = "cpu"
 
 
 class BicubicUpsampling(nn.Module):
-    """Bicubic upscaling by a whole number, equal to `tmd.resize.imresize`.
+    """Bicubic upscaling by a whole number, equal to `tmd.resize.imresize`; by 1, the identity.
 
     As one fixed convolution it works under tracing and export with sizes that are not known.
 
@@ -72,6 +72,8 @@ class BicubicUpsampling(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, scale·H, scale·W), in the precision of ``images``."""
+        if self.scale == 1:
+            return images
         device = images.device
         if torch.is_autocast_enabled(device.type):
             # bfloat16 has fewer digits than an image.
@@ -247,7 +249,7 @@ def _shifted(image: Tensor) -> Tensor:
 
 
 def upsampling_factors(scale: int) -> list[int]:
-    """The factors of the stages that make ``scale``: 8 is 2, 2, 2.
+    """The factors of the stages that make ``scale``: 8 is 2, 2, 2, and 1 none.
 
     >>> upsampling_factors(3)
     [3]

@@ -21,7 +21,7 @@ from tmd.handlers.adversarial_weight import (
 )
 from tmd.handlers.image_history import ImageHistory
 from tmd.images import EIGHT_BITS, ImageKind
-from tmd.metrics import LPIPS, find_lpips_weights, spectral_distance
+from tmd.metrics import LPIPS, default_border, find_lpips_weights, spectral_distance
 from tmd.metrics import functions as _functions  # noqa: F401  (registers them)
 from tmd.metrics.registry import FUNCTIONS
 from tmd.recorders import check_trackers
@@ -232,7 +232,7 @@ class ScheduleOptions:
         """(SR, HR) -> (N,), lower is better.
 
         Args:
-            scale: pixels of the border that are left out of the spectral distance.
+            scale: decides on the border that is left out of the spectral distance.
             sizes: (name, (H, W)) of the images that are scored.
             kind: of the images; LPIPS sees the channels that are shown.
 
@@ -240,8 +240,8 @@ class ScheduleOptions:
             UserError: one of them is too small for the score.
         """
         if self.resolved_score() == "spectral":
-            channel = "y" if kind.is_rgb else "rgb"
-            return lambda sr, hr: spectral_distance(sr, hr, border=scale, channel=channel)
+            border, channel = default_border(scale), "y" if kind.is_rgb else "rgb"
+            return lambda sr, hr: spectral_distance(sr, hr, border=border, channel=channel)
         weights = find_lpips_weights("alex", self.lpips_weights)
         assert weights is not None, "resolved_score has found them"
         score = LPIPS(weights).to(device)

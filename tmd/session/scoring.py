@@ -10,6 +10,7 @@ import torch
 from tmd.errors import UserError
 from tmd.handlers.validation import SetMetric
 from tmd.images import EIGHT_BITS, ImageKind
+from tmd.metrics.fidelity import default_border
 from tmd.metrics.functions import MetricFunction, MetricSettings, metric_function
 from tmd.session.options import SessionOptions
 
@@ -70,11 +71,11 @@ def validated_metrics(
     lpips_weights: str | None = None,
     kind: ImageKind = EIGHT_BITS,
 ) -> dict[str, MetricFunction]:
-    """Registered metrics by the field's convention: on Y, a border of ``scale`` pixels left out.
+    """Registered metrics by the field's convention: on Y, without its border (`default_border`).
 
     Images of other channels than a photo's three have no Y: all their channels count. PSNR is
     always one of the metrics: it decides which state is the best while G is pretrained.
     """
     channel = "y" if kind.is_rgb else "rgb"
-    settings = MetricSettings(scale, channel, lpips_weights, device, kind)
+    settings = MetricSettings(default_border(scale), channel, lpips_weights, device, kind)
     return {name: metric_function(name, settings) for name in dict.fromkeys(["psnr", *names])}

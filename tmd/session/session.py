@@ -41,6 +41,7 @@ from tmd.images import ImageKind
 from tmd.metrics import described
 from tmd.metrics.registry import INFO_KEY
 from tmd.recorders import Recorder, recording
+from tmd.resize import baseline_name
 from tmd.session.contents import Contents
 from tmd.session.description import described_run
 from tmd.session.options import SessionOptions
@@ -191,7 +192,11 @@ class TrainingSession:
             scoring.check_decides(self.bicubic, self.options.schedule.score)
         self.best = Best(self.handed_over, self.phases, scoring.max_loss, scoring.guard)
         self.progress = Progress(
-            self.phases, training.epoch_length, self.data.batch_size, self.bicubic
+            self.phases,
+            training.epoch_length,
+            self.data.batch_size,
+            self.bicubic,
+            baseline=baseline_name(self.options.scale),
         )
 
     def _create_schedules(self) -> None:
@@ -352,7 +357,7 @@ class TrainingSession:
 
     def table(self) -> dict[str, dict[str, float]]:
         """Metrics on the held-out images, by what they are of, for a report."""
-        rows = {"bicubic": self.bicubic}
+        rows = {baseline_name(self.options.scale): self.bicubic}
         if self.best.pretrained and self.phases.pretrain:
             rows["pretrained"] = self.best.pretrained
         if self.best.metrics:
@@ -370,6 +375,7 @@ class TrainingSession:
             "data": self.data.fingerprint,
             "skipped": self.data.skipped,
             "bicubic": self.bicubic,
+            "baseline": baseline_name(self.options.scale),
             "left_out": self.validation.left_out,
             INFO_KEY: described(names),
             **described_run(self.networks, self.phases, self.place),

@@ -55,6 +55,8 @@ class AmbientOptions:
         check_number("ambient.reconstruction_weight", self.reconstruction_weight, 0)
         check_flag("ambient.equivariant", self.equivariant)
         check_choice("ambient.view", self.view, VIEWS)
+        if self.view == "detail" and scale == 1:
+            raise UserError("ambient.view=detail: at scale=1 no detail is beyond LR; must be image")
         check_number("ambient.max_consistency_loss", self.max_consistency_loss, 0)
         if not self.images_weight and not self.measured_weight:
             raise UserError(

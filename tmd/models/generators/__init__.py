@@ -11,7 +11,7 @@ from torch import nn
 from tmd.errors import check_choice, check_flag, check_number
 from tmd.models.registry import GENERATORS, complete_options
 
-SCALES = (2, 3, 4, 8)
+SCALES = (1, 2, 3, 4, 8)
 NORMS = ("batch", "none")
 COMMON = ("scale", "channels", "n_blocks", "n_features", "norm", "spectral_norm", "global_skip")
 
@@ -34,13 +34,14 @@ def create_generator(
 
     Args:
         name: a name in `GENERATORS`.
-        scale: 2, 3, 4 or 8.
+        scale: 2, 3, 4 or 8; 1 for restoration, without upsampling stages.
         channels: of the images.
         n_blocks: residual blocks.
         n_features: channels of the features between them.
         norm: ``"batch"`` or ``"none"``.
         spectral_norm: put spectral normalisation on every convolution but the output's.
-        global_skip: let the network add to the bicubic upscaling, beginning with nothing.
+        global_skip: let the network add to the bicubic upscaling, at scale 1 to the image
+            itself, beginning with nothing.
         options: what only the architecture ``name`` takes.
 
     Returns:
