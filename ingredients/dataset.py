@@ -16,7 +16,9 @@ def _default(name: str, attribute: str):
 
 @ingredient.config
 def config():
-    root = None  # a folder, or a list of folders
+    # a folder, tar shards ("train-{000000..000099}.tar"), an address of either (s3://, gs://, hf://,
+    # http://, https://), or a list of these
+    root = None  # where the images are
     name = "demo" if root is None else "folder"  # demo, folder, celeba, flickr8k, mnist
     channels = _default(name, "channels")  # of every image: 1 is grey, 3 is RGB
     mode = "patches"  # patches; whole: whole images of one size
@@ -34,6 +36,7 @@ def config():
     workers = None  # None: what fits the storage
     strict = False  # an image that can't be used is an error
     max_pixels = None  # the most that an image may have to be read; None: 89 million
+    cache = 50.0  # GB of disk that images from addresses may take
     download = False  # fetch what is absent, where the kind of dataset can be fetched
 
 

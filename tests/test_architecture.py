@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     names.split()
     for names in (
-        "tmd.errors tmd.registry tmd.seeding tmd.cache tmd.resize tmd.images tmd.distributed "
-        "tmd.hardware tmd.launch tmd.files tmd.shipped",
+        "tmd.errors tmd.registry tmd.seeding tmd.cache tmd.packed tmd.places tmd.resize tmd.images "
+        "tmd.distributed tmd.hardware tmd.launch tmd.files tmd.shipped",
         "tmd.acceleration tmd.optim",
         "tmd.models tmd.data tmd.metrics tmd.measurements tmd.losses tmd.photos",
         "tmd.training tmd.evaluation tmd.checkpoints tmd.export tmd.upscale tmd.figures",

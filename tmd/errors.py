@@ -20,6 +20,10 @@ class LostWorkerError(UserError):
     """The end of a process that made batches, for want of memory mostly; the weights are sound."""
 
 
+class UnreachableError(UserError):
+    """An address that does not answer or refuses; it says nothing against any image."""
+
+
 class Interrupted(KeyboardInterrupt):
     """Raised when a signal asked the process to end.
 

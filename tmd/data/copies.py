@@ -19,7 +19,7 @@ from torch.nn.functional import interpolate
 
 from tmd.data.aside import Aside
 from tmd.data.paths import PackedStrings
-from tmd.errors import UserError
+from tmd.errors import UnreachableError, UserError
 from tmd.images import read_image, read_size
 
 COPIES = "smaller copies (LR images, thumbnails)"
@@ -161,6 +161,8 @@ def _is_smaller_copy(copy: str, original: str, look: bool) -> bool:
         if not _is_shrunk(small, large):
             return False
         return (_is_scaled(small, large) and not look) or _show_the_same(copy, original)
+    except UnreachableError:
+        raise
     except UserError:
         return False
 

@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import filecmp
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from tmd.data.aside import Aside
 from tmd.data.framing import Unusable
-from tmd.data.index import list_folder
 from tmd.data.paths import PackedStrings, with_stacks_images
+from tmd.data.places import Root, common_folder, finder, list_roots, root_of, scan_root
 from tmd.data.progress import progress
 from tmd.data.sources import FileSource
-from tmd.errors import UserError
-from tmd.images import ImageKind, read_size, scan_images, split_name
+from tmd.errors import UnreachableError, UserError
+from tmd.images import ImageKind, open_file, read_size, split_name
+from tmd.places import check_address, ending_elsewhere, is_address, is_elsewhere, open_elsewhere
+
+_THREADS = 16
+_ENDING = 1024
 
 
 def check_folders(roots: Sequence[str], key: str = "dataset.root") -> None:
-    """Raise `UserError` unless each folder exists."""
+    """Raise `UserError` unless each folder, or tar, exists, or is an address that can be asked."""
     for root in roots:
-        if not os.path.isdir(root):
-            raise UserError(f"{key}={root}: no such folder")
+        root_of(root, key)
 
 
 def check_roots(roots: Sequence[str], key: str = "dataset.root") -> None:
-    """Raise `UserError` unless each folder exists and holds an image, which ends the search."""
+    """Raise `UserError` unless each root exists and holds an image, which ends the search."""
     check_folders(roots, key)
     for root in roots:
-        if next(_scan(root), None) is None:
+        if next(scan_root(root_of(root, key)), None) is None:
             raise UserError(f"{key}={root}: holds no images")
 
 
@@ -40,16 +44,17 @@ def check_files(
     """Raise `UserError` unless there is an image that can be used, which ends the search."""
     if list_file is None:
         check_roots(roots)
-        paths: Iterable[str] = (path for root in roots for path in _scan(root))
+        paths: Iterable[str] = (path for root in roots for path in scan_root(root_of(root)))
     else:
-        check_folders(roots)
-        paths = _paths_of_list(roots, list_file)
+        paths = _paths_of_list([root_of(root) for root in roots], list_file)
     count, problem = 0, ""
     for path in paths:
         count += 1
         try:
             fit(*read_size(path))
             return
+        except UnreachableError:
+            raise
         except UserError as bad_file:
             problem = problem or str(bad_file)
         except Unusable as bad_size:
@@ -58,11 +63,6 @@ def check_files(
     raise UserError(
         f"dataset.{key}={value}: none of its {count} images can be used, for example {problem}"
     )
-
-
-def _scan(root: str) -> Iterator[str]:
-    """The images of a folder; what is left aside is told by `find_files`."""
-    return scan_images(root, on_aside=lambda path, reason: None)
 
 
 def find_files(
@@ -80,19 +80,19 @@ def find_files(
             stack stands for all of its images, ``cells.tif[3]`` for one.
         key: the config key that error messages name.
     """
-    check_folders(roots, key)
-    roots = [os.path.abspath(root) for root in roots]
-    common = os.path.commonpath(roots)
+    places = [root_of(root, key) for root in roots]
+    common = common_folder(places)
     if list_file is not None:
-        return FileSource(_paths_of_list(roots, list_file), kind, common)
-    listings = [list_folder(root) for root in _distinct(roots)]
+        return FileSource(_paths_of_list(places, list_file), kind, common)
+    listings = list_roots(_distinct(places))
     paths = PackedStrings.concatenated([listing.paths for listing in listings])
     if not len(paths):
         raise UserError(f"{key}={', '.join(roots)}: holds no images")
     known = [listing.sizes for listing in listings if listing.sizes is not None]
     sizes = np.concatenate(known) if len(known) == len(listings) else None
     aside = Aside.joined(listing.aside for listing in listings)
-    return FileSource(paths, kind, common, sizes, aside)
+    in_shards = any(listing.in_shards for listing in listings)
+    return FileSource(paths, kind, common, sizes, aside, in_shards)
 
 
 def named(files: FileSource, names: Collection[str]) -> FileSource:
@@ -124,35 +124,61 @@ def without(train: FileSource, validation: FileSource) -> FileSource:
     return train.subset(np.delete(np.arange(len(train)), held_out)) if held_out else train
 
 
-def _paths_of_list(roots: Sequence[str], list_file: str) -> list[str]:
+def _paths_of_list(roots: Sequence[Root], list_file: str) -> list[str]:
     """The files that a text file names, in its order, each once."""
-    if os.path.exists(list_file) and not os.path.isfile(list_file):  # a pipe may never answer
-        raise UserError(f"dataset.list_file={list_file}: not a file")
-    try:
-        lines = Path(list_file).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as problem:
-        reason = getattr(problem, "strerror", None) or "not a text file"
-        raise UserError(f"dataset.list_file={list_file}: {reason}") from None
+    lines = list(filter(None, map(str.strip, _lines(list_file))))
+    finders = [finder(root) for root in roots]
+
+    def first(line: str) -> str | None:
+        file, _ = split_name(line)
+        found = next((path for find in finders if (path := find(file)) is not None), None)
+        return None if found is None else found + line[len(file) :]
+
     paths: dict[str, None] = {}
-    for line in filter(None, (line.strip() for line in lines)):
-        candidates = (os.path.join(root, line) for root in roots)
-        existing = next((path for path in candidates if os.path.isfile(split_name(path)[0])), None)
-        if existing is None:
-            raise UserError(f"dataset.list_file={list_file}: {line} is not in {', '.join(roots)}")
-        paths[existing] = None
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for line, path in zip(lines, pool.map(first, lines), strict=True):
+            if path is None:
+                places = ", ".join(root.path for root in roots)
+                raise UserError(f"dataset.list_file={list_file}: {line} is not in {places}")
+            paths[path] = None
     if not paths:
         raise UserError(f"dataset.list_file={list_file}: names no images")
     return list(dict.fromkeys(with_stacks_images(PackedStrings.of(paths))))
 
 
-def _distinct(roots: Sequence[str]) -> list[str]:
-    """The folders without those that lie inside another one of them."""
-    real = {root: os.path.realpath(root) for root in roots}
-    kept: list[str] = []
+def _lines(list_file: str) -> list[str]:
+    """The lines of a text file on this machine or at an address."""
+    if os.path.exists(list_file) and not os.path.isfile(list_file):  # a pipe may never answer
+        raise UserError(f"dataset.list_file={list_file}: not a file")
+    try:
+        if is_address(list_file):
+            check_address("dataset.list_file", list_file)
+            with open_elsewhere(list_file) as file:
+                return file.read().decode("utf-8").splitlines()
+        return Path(list_file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = getattr(problem, "strerror", None) or "not a text file"
+        if isinstance(problem, FileNotFoundError):
+            reason = "No such file or directory"
+        raise UserError(f"dataset.list_file={list_file}: {reason}") from None
+
+
+def _distinct(roots: Sequence[Root]) -> list[Root]:
+    """The roots without folders that lie inside another one of them."""
+    real = {
+        root: root.path if is_address(root.path) else os.path.realpath(root.path) for root in roots
+    }
+    kept: list[Root] = [root for root in real if root.shards is not None]
+    outer: list[str] = []
     for root in sorted(real, key=lambda root: len(real[root])):
-        if not any(os.path.commonpath([real[root], real[outer]]) == real[outer] for outer in kept):
+        if root.shards is None and not any(_is_within(real[root], folder) for folder in outer):
             kept.append(root)
+            outer.append(real[root])
     return [root for root in real if root in kept]
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return f"{path.rstrip('/')}/".startswith(f"{folder.rstrip('/')}/")
 
 
 def _are_equal(path: str, other: str) -> bool:
@@ -161,6 +187,9 @@ def _are_equal(path: str, other: str) -> bool:
     if number != others:
         return False
     try:
+        if is_elsewhere(path) or is_elsewhere(other):
+            with open_file(path) as file, open_file(other) as another:
+                return file.read() == another.read()
         return os.path.samefile(path, other) or filecmp.cmp(path, other, shallow=False)
     except OSError:
         return False
@@ -169,9 +198,12 @@ def _are_equal(path: str, other: str) -> bool:
 def file_ending(path: str) -> bytes:
     """The last 1024 bytes of a file, or its path where it can't be read."""
     try:
-        with open(split_name(path)[0], "rb", buffering=0) as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 1024))
-            return file.read(1024)
+        path, _ = split_name(path)
+        if is_elsewhere(path):
+            return ending_elsewhere(path, _ENDING)
+        with open(path, "rb", buffering=0) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _ENDING))
+            return file.read(_ENDING)
     except OSError:
         return os.fsencode(path)  # like no other; reading the image will say what is wrong
 

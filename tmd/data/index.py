@@ -45,11 +45,17 @@ _log = logging.getLogger("tmd.data")
 
 
 class Listing(NamedTuple):
-    """Images in order, how long each is in bytes if that is known already, and what is no image."""
+    """Images in order, how long each is in bytes if that is known already, and what is no image.
+
+    Attributes:
+        paths, sizes, aside: these.
+        in_shards: the images lie in tar shards, under names of which none is repeated.
+    """
 
     paths: PackedStrings
     sizes: np.ndarray | None
     aside: Aside
+    in_shards: bool = False
 
 
 def list_folder(root: str) -> Listing:

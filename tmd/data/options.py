@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from tmd.data.registry import DATASETS, Dataset, Request
 from tmd.data.sources import shrunk_size
 from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.images import ImageKind, set_max_pixels
+from tmd.places import DEFAULT_GIGABYTES, set_cache_size
 
 STORAGES = ("auto", "disk", "memory", "device")
 MODES = ("patches", "whole")
@@ -24,7 +26,9 @@ class DatasetOptions:
 
     Attributes:
         name: a kind of dataset, a key of `tmd.data.DATASETS`.
-        root: a folder, or several as a list (or separated by commas).
+        root: a folder, tar shards (``train-{000000..000099}.tar``), an address of either
+            (``s3://``, ``gs://``, ``hf://``, ``http://``, ``https://``), or several as a list (or
+            separated by commas).
         batch_size: images in a batch.
         patch_size: side of the square patches in HR pixels; None for what fits the dataset.
         channels: 3 for RGB, 1 for grey; None for what the dataset has.
@@ -48,6 +52,7 @@ class DatasetOptions:
         max_pixels: the most that an image may have to be read, in this process from then on; None
             for what is set already, about 89 million by default.
         download: whether images that are not in the root are downloaded, where that is possible.
+        cache: gigabytes of disk that images from addresses may take, in this process from then on.
     """
 
     name: str = "demo"
@@ -67,6 +72,7 @@ class DatasetOptions:
     strict: bool = False
     max_pixels: int | None = None
     download: bool = False
+    cache: float = DEFAULT_GIGABYTES
 
     @property
     def kind(self) -> Dataset:
@@ -115,6 +121,8 @@ class DatasetOptions:
         if self.max_pixels is not None:
             check_number("dataset.max_pixels", self.max_pixels, 1, integer=True)
             set_max_pixels(self.max_pixels)
+        check_number("dataset.cache", self.cache, 0)
+        set_cache_size(self.cache)
         for flag in ("augment", "strict", "download"):
             check_flag(f"dataset.{flag}", getattr(self, flag))
         self._check_sizes(scale)
@@ -184,6 +192,6 @@ def folders(root: str | Sequence[str] | None) -> tuple[str, ...]:
         return ()
     several: list[Any] = list(root) if isinstance(root, (list, tuple)) else [root]
     if len(several) == 1 and not os.path.exists(os.path.expanduser(str(several[0]))):
-        parts = str(several[0]).split(",")
+        parts = re.split(r",(?![^{}]*\})", str(several[0]))  # not at those within braces
         several = parts if len(parts) > 1 else several
     return tuple(os.path.expanduser(str(part).strip()) for part in several)

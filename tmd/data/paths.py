@@ -1,4 +1,4 @@
-"""A million paths in little memory, and how long the files are that they lead to."""
+"""Lengths of a million files."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import numpy as np
 from tmd.data.progress import progress
 from tmd.images import images_in, split_name
 from tmd.images.stacks import STACK_SUFFIXES
+from tmd.packed import PackedStrings as PackedStrings
+from tmd.places import is_elsewhere, size_elsewhere
 
 # Files are looked at in blocks, so that what is done once a block costs nothing.
 BLOCK = 256
@@ -24,59 +26,6 @@ _THREADS = 16
 _STACK_SUFFIXES = frozenset(map(str.encode, STACK_SUFFIXES))
 
 Result = TypeVar("Result")
-
-
-class PackedStrings:
-    """Strings in one block of memory.
-
-    A list would be copied into every worker process page by page, as each look at an element
-    changes its reference count.
-
-    Args:
-        coded: the strings, one after the other, as `os.fsencode` codes them.
-        limits: (n + 1,), int64, where each begins; the last ends where ``coded`` does.
-    """
-
-    def __init__(self, coded: bytes, limits: np.ndarray) -> None:
-        self.coded = coded
-        self.limits = limits
-
-    @classmethod
-    def of(cls, strings: Iterable[str]) -> PackedStrings:
-        """Strings, packed."""
-        return cls._joined([os.fsencode(string) for string in strings])
-
-    @classmethod
-    def _joined(cls, parts: list[bytes]) -> PackedStrings:
-        lengths = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
-        return cls(b"".join(parts), np.concatenate([[0], np.cumsum(lengths)]))
-
-    @classmethod
-    def concatenated(cls, several: list[PackedStrings]) -> PackedStrings:
-        """All strings of several, in order."""
-        if len(several) == 1:
-            return several[0]
-        return cls._joined([part for each in several for part in each.parts()])
-
-    def __len__(self) -> int:
-        return len(self.limits) - 1
-
-    def __getitem__(self, index: int) -> str:
-        return os.fsdecode(self.coded[self.limits[index] : self.limits[index + 1]])
-
-    def __iter__(self) -> Iterator[str]:
-        return map(os.fsdecode, self.parts())
-
-    def parts(self, first: int = 0, last: int | None = None) -> list[bytes]:
-        """The coded strings from number ``first`` up to, not including, ``last``."""
-        stop = len(self) if last is None else min(last, len(self))
-        limits = self.limits[first : stop + 1].tolist()
-        return [self.coded[i:j] for i, j in itertools.pairwise(limits)]
-
-    def take(self, indices: np.ndarray) -> PackedStrings:
-        """The strings of these numbers."""
-        starts, stops = self.limits[indices].tolist(), self.limits[indices + 1].tolist()
-        return self._joined([self.coded[i:j] for i, j in zip(starts, stops, strict=True)])
 
 
 def all_sizes(paths: PackedStrings) -> np.ndarray:
@@ -106,7 +55,7 @@ def with_stacks_images(paths: PackedStrings) -> PackedStrings:
 
     Only the files that may be stacks are opened.
     """
-    may_be = [i for i, part in enumerate(paths.parts()) if _suffix(part) in _STACK_SUFFIXES]
+    may_be = may_be_stacks(paths)
     if not may_be:
         return paths
     files = paths.take(np.array(may_be))
@@ -121,6 +70,11 @@ def with_stacks_images(paths: PackedStrings) -> PackedStrings:
     return PackedStrings.of(
         name for i, path in enumerate(paths) for name in several.get(i, (path,))
     )
+
+
+def may_be_stacks(paths: PackedStrings) -> list[int]:
+    """Numbers of the files that hold several images, as far as their names tell."""
+    return [i for i, part in enumerate(paths.parts()) if _suffix(part) in _STACK_SUFFIXES]
 
 
 def _suffix(path: bytes) -> bytes:
@@ -154,6 +108,8 @@ def _size(path: bytes) -> int:
     try:
         if path.endswith(b"]"):
             path = os.fsencode(split_name(os.fsdecode(path))[0])
+        if is_elsewhere(os.fsdecode(path)):
+            return size_elsewhere(os.fsdecode(path))
         return os.stat(path).st_size
     except OSError:
         return -1  # a link that leads nowhere: reading it will say so

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
@@ -18,7 +19,10 @@ import torch
 from tmd.data.aside import Aside
 from tmd.data.paths import PackedStrings, all_sizes
 from tmd.images import ImageKind, nearest_levels, read_native, read_size
+from tmd.places import fetch, is_address
 from tmd.resize import imresize
+
+_SHARD = re.compile(rb".*?\.tar(?:\?[^/]*)?/")
 
 
 class ImageSource(Protocol):
@@ -65,9 +69,11 @@ class FileSource:
             to another folder is still the same set.
         sizes: the files' lengths in bytes if they are known already.
         aside: what the search for them left aside.
+        in_shards: they lie in tar shards, whose names the labels and the digest leave out too.
 
     Attributes:
-        kind, root, aside: as given.
+        kind, root, aside, in_shards: as given.
+        is_far: some of them are at an address, where each look takes a while.
     """
 
     def __init__(
@@ -77,12 +83,15 @@ class FileSource:
         root: str = "",
         sizes: np.ndarray | None = None,
         aside: Aside | None = None,
+        in_shards: bool = False,
     ) -> None:
         self.aside = aside or Aside()
         self._paths = paths if isinstance(paths, PackedStrings) else PackedStrings.of(paths)
         self.root = root
         self._sizes = sizes
         self.kind = ImageKind.of(kind)
+        self.in_shards = in_shards
+        self.is_far = is_address(root) or (not root and b"://" in self._paths.coded)
 
     @property
     def channels(self) -> int:
@@ -102,7 +111,11 @@ class FileSource:
 
     def label(self, index: int) -> str:
         """A short name for people."""
-        return self._paths[index].removeprefix(self.root).lstrip(os.sep)
+        return os.fsdecode(self._below_root(os.fsencode(self._paths[index])))
+
+    def _below_root(self, path: bytes) -> bytes:
+        below = path.removeprefix(os.fsencode(self.root)).lstrip(os.fsencode(os.sep))
+        return _SHARD.sub(b"", below, 1) if self.in_shards else below
 
     def folders(self) -> Counter[str]:
         """Numbers of images in each folder below the root, through its levels; "." is itself."""
@@ -125,7 +138,12 @@ class FileSource:
         numbers = np.asarray(indices, dtype=np.int64)
         sizes = None if self._sizes is None else self._sizes[numbers]
         paths = self._paths.take(numbers)
-        return type(self)(paths, self.kind, self.root, sizes, self.aside)
+        return type(self)(paths, self.kind, self.root, sizes, self.aside, self.in_shards)
+
+    def fetch(self, indices: Sequence[int]) -> None:
+        """Have images that are far away fetched at once, before they are read one by one."""
+        if self.is_far:
+            fetch(self._paths[index] for index in indices)
 
     def bytes_each(self) -> np.ndarray:
         """(n,), int64: the files' lengths, looked up once; -1 for what is no file."""
@@ -135,11 +153,10 @@ class FileSource:
 
     def digest(self) -> str:
         """Of the names below the root and the files' lengths in bytes."""
-        root, separator = os.fsencode(self.root), os.fsencode(os.sep)
         paths, sizes = self._paths.parts(), self.bytes_each().tolist()
         sum_ = hashlib.blake2b(digest_size=8)
         for path, size in zip(paths, sizes, strict=True):
-            sum_.update(b"%b\0%d\n" % (path.removeprefix(root).lstrip(separator), size))
+            sum_.update(b"%b\0%d\n" % (self._below_root(path), size))
         return sum_.hexdigest()
 
 

@@ -126,7 +126,7 @@ def _named(root: str, folders: Mapping[str, int]) -> str:
     """The place of images, with the folders that have the most of them."""
     most = sorted(folders, key=lambda folder: -folders[folder])
     if len(most) == 1:
-        return os.path.normpath(os.path.join(root, most[0]))
+        return root if most[0] == "." else os.path.join(root, most[0])
     listed = [f"{folders[folder]} in {folder}" for folder in most[:_FOLDERS_NAMED]]
     if rest := most[_FOLDERS_NAMED:]:
         listed.append(f"{sum(folders[folder] for folder in rest)} in {len(rest)} more")

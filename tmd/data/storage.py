@@ -22,7 +22,7 @@ from tmd.data.framing import Framing, Unusable
 from tmd.data.progress import progress
 from tmd.data.sampling import Draw, Sampler
 from tmd.data.sources import ImageSource
-from tmd.errors import UserError
+from tmd.errors import UnreachableError, UserError
 
 T = TypeVar("T")
 
@@ -61,6 +61,13 @@ class DiskStorage(_LoadsAndCuts):
         self.source = source
         self.framing = framing
         self.skipped = dict(skipped)
+        self._fetch = getattr(source, "fetch", None)
+
+    def batch(self, sampler: Sampler, index: int) -> torch.Tensor:
+        """Batch ``index``: (N, C, h, w), of this process's rows."""
+        if self._fetch is not None:
+            self._fetch(sampler.images(index))
+        return super().batch(sampler, index)
 
     def cut(self, loaded: list[np.ndarray], draw: Draw) -> torch.Tensor:
         """Crops of loaded images: (N, C, h, w)."""
@@ -77,6 +84,8 @@ class DiskStorage(_LoadsAndCuts):
             return None
         try:
             return self.framing.apply(self.source.read(image).numpy())
+        except UnreachableError:
+            raise
         except (UserError, Unusable) as problem:
             self.skipped[image] = str(problem)
             return None
@@ -118,6 +127,8 @@ class MemoryStorage(_LoadsAndCuts):
                         f"{pixels.shape[2]}×{pixels.shape[1]} is not what its header says"
                     )
                 view[:] = pixels
+            except UnreachableError:
+                raise
             except (UserError, Unusable) as problem:
                 return str(problem)
             return None

@@ -30,7 +30,7 @@ from tmd.data.storage import (
 )
 from tmd.data.trained_on import TrainedOn
 from tmd.distributed import ALONE, Share, processes_here
-from tmd.errors import UserError
+from tmd.errors import UnreachableError, UserError
 
 # Reading the headers of more images than this would delay the start; which are unusable is then
 # found when they are drawn, and the size of the set is estimated from a few.
@@ -242,6 +242,8 @@ def _common_framing(chosen: DatasetOptions, source: ImageSource, scale: int) -> 
     for index in range(len(source)):
         try:
             return chosen.framing(scale, *source.size(index))
+        except UnreachableError:
+            raise
         except UserError as bad_file:
             problem = problem or str(bad_file)
         except Unusable as bad_size:
@@ -265,6 +267,8 @@ def _read_validation(source: ImageSource, crop: tuple[int, int] | None, scale: i
     def read(index: int) -> torch.Tensor | str:
         try:
             image = source.read(index)
+        except UnreachableError:
+            raise
         except UserError as problem:
             return str(problem)
         pixels = image.numpy() if crop is None else centre(image.numpy(), crop)
@@ -288,7 +292,8 @@ def _prepare(
 ) -> Prepared:
     kind = chosen.storage
     surveyed: Sequence[int] = range(len(source))
-    if len(source) > _HEADERS_AT_START and kind in ("auto", "disk"):
+    most = _HEADERS_SAMPLED if getattr(source, "is_far", False) else _HEADERS_AT_START
+    if len(source) > most and kind in ("auto", "disk"):
         surveyed = np.linspace(0, len(source) - 1, _HEADERS_SAMPLED).astype(int).tolist()
     sizes, skipped = _survey(source, framing, surveyed)
     if kind == "auto":
@@ -320,6 +325,8 @@ def _survey(
     def size(index: int) -> tuple[int, int] | str:
         try:
             return framing.framed_size(*source.size(index))
+        except UnreachableError:
+            raise
         except (UserError, Unusable) as problem:
             return str(problem)
 

@@ -21,7 +21,7 @@ from tmd.data.options import DatasetOptions
 from tmd.data.sources import FileSource, ImageSource
 from tmd.data.training import TrainingData, create_dataset
 from tmd.distributed import ALONE, Share
-from tmd.errors import UserError, check_flag, check_number
+from tmd.errors import UnreachableError, UserError, check_flag, check_number
 from tmd.measurements import Measurement
 from tmd.seeding import derive_seed, generator
 
@@ -145,6 +145,8 @@ class UnpairedData:
                 break
             try:
                 pixels = source.read(index).numpy()
+            except UnreachableError:
+                raise
             except UserError:
                 continue  # counted among the skipped when a batch wants it
             image = torch.from_numpy(centre(pixels, (side, side)).copy())

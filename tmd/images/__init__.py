@@ -19,6 +19,7 @@ from tmd.images.listing import list_images, scan_images
 from tmd.images.native import Probe, probe, read_native
 from tmd.images.opening import set_max_pixels
 from tmd.images.reading import read_image, read_pixels, read_size
+from tmd.images.regular import open_file
 from tmd.images.stacks import images_in, split_name
 from tmd.images.writing import write_image
 
@@ -33,6 +34,7 @@ __all__ = [
     "images_in",
     "list_images",
     "nearest_levels",
+    "open_file",
     "probe",
     "read_image",
     "read_native",

@@ -73,7 +73,7 @@ def scan_images(
             continue
         with entries:
             for entry in entries:
-                if entry.name.startswith(".") or entry.name in _SYSTEM_FOLDERS:
+                if is_hidden(entry.name):
                     aside(entry.path, HIDDEN)
                 elif _is_folder(entry):
                     if not recursive:
@@ -90,6 +90,16 @@ def scan_images(
                     yield entry.path
 
 
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder of this name is left out, with all that is in it."""
+    return name.startswith(".") or name in _SYSTEM_FOLDERS
+
+
+def is_image(name: str) -> bool:
+    """Return whether a file is an image by the end of its name."""
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
@@ -99,7 +109,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _why_no_image(entry: os.DirEntry[str]) -> str:
     """Why an entry is left aside; empty for an image, and for a link to nothing: reading tells."""
-    if os.path.splitext(entry.name)[1].lower() not in IMAGE_SUFFIXES:
+    if not is_image(entry.name):
         return OTHER_FILES
     try:
         if entry.is_file():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ from PIL import Image
 from tmd.errors import UserError, check_number
 from tmd.images.formats import PathLike, pillows_formats
 from tmd.images.png import MAGIC, essential, exif
+from tmd.images.regular import open_file
 from tmd.images.stacks import split_name
 
 # Where Pillow would only warn, on every image of a set, `check_pixels` refuses; and to silence a
@@ -64,15 +63,8 @@ def opened(path: PathLike) -> Iterator[BinaryIO]:
     Raises:
         UserError: it is absent, no regular file (a pipe would never answer), or no sound image.
     """
-    with named_errors(path), open(split_name(path)[0], "rb", opener=_open_at_once) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise UserError(f"{path}: not a file")
+    with named_errors(path), open_file(split_name(path)[0]) as file:
         yield file
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open without waiting for a pipe's other end."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def is_tiff(file: BinaryIO) -> bool:

@@ -10,8 +10,10 @@ import re
 import struct
 from typing import BinaryIO
 
+from tmd.errors import UnreachableError
 from tmd.images.arrays import count_arrays
 from tmd.images.formats import PathLike
+from tmd.images.regular import open_file
 
 STACK_SUFFIXES = frozenset((".tif", ".tiff", ".npy", ".npz"))
 _NAME = re.compile(r"(?P<file>.+\.(?:tiff?|npy|npz))\[(?P<number>\d+)\]", re.IGNORECASE | re.DOTALL)
@@ -45,15 +47,13 @@ def images_in(path: PathLike) -> list[str]:
     if suffix not in STACK_SUFFIXES:
         return [path]
     try:
-        with open(path, "rb", buffering=0, opener=_open_at_once) as file:
+        with open_file(path) as file:
             numbers = tiff_pages(file) if suffix[1] == "t" else range(count_arrays(path, file))
+    except UnreachableError:
+        raise
     except Exception:  # whatever is broken: reading it says so in one line
         return [path]
     return [path] if len(numbers) <= 1 else [f"{path}[{number}]" for number in numbers]
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def tiff_pages(file: BinaryIO) -> list[int]:
