@@ -139,7 +139,8 @@ def test_a_shard_broken_in_the_middle_does_not_pass_for_a_shorter_one(
 ) -> None:
     shard = tmp_path / "x.tar"
     by_python(folder, shard)
-    place = tarfile.open(shard).getmember("b/512.bin").offset
+    with tarfile.open(shard) as tar:
+        place = tar.getmember("b/512.bin").offset
     with open(shard, "r+b") as file:
         file.seek(place)
         file.write(b"\xff" * 512)
