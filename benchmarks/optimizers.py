@@ -2,7 +2,7 @@
 
     python benchmarks/optimizers.py [--blocks 8] [--patch 96] [--batch 4] [--csv out.csv]
 
-The network is `compact` at ×4, as in the named config `bsds500`; the loss is L1, the images are
+The network is `subpixel` at ×4, as in the named config `bsds500`; the loss is L1, the images are
 random. "torch's Muon" is `torch.optim.Muon` on the kernels as matrices, one after the other, which
 is what there is in torch, with Adam for all else. Rounds alternate between the optimisers; printed
 are medians, and the median of the rounds' ratios.
@@ -61,7 +61,7 @@ def update(name: str, options: argparse.Namespace) -> Callable[[], float]:
     """Makes some updates, and tells the seconds that one took."""
     torch.manual_seed(0)
     network = create_generator(
-        "compact", scale=4, n_blocks=options.blocks, n_features=options.features
+        "subpixel", scale=4, n_blocks=options.blocks, n_features=options.features
     )
     step = OPTIMIZERS[name](network)
     lr = torch.rand(options.batch, 3, options.patch // 4, options.patch // 4)

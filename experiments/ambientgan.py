@@ -25,6 +25,7 @@ from torch import Tensor
 from experiments.support.beginning import begin, check_beginning, inherited_config, learnt_from
 from experiments.support.checks import check_experiment, check_training, resolved
 from experiments.support.experiment import Experiment
+from experiments.support.renamed import sizes_of_others
 from experiments.support.resume import (
     Resumed,
     check_same_networks,
@@ -152,6 +153,9 @@ ex.add_named_config(
     },
 )
 ex.add_named_config("bsds_x4", brief(4, 80, validation=5))
+
+
+ex.adapt(sizes_of_others)
 
 
 @ex.check

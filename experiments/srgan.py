@@ -21,6 +21,7 @@ from experiments.support.checks import (
     resolved,
 )
 from experiments.support.experiment import Experiment
+from experiments.support.renamed import sizes_of_others
 from experiments.support.resume import (
     Resumed,
     check_same_networks,
@@ -76,6 +77,9 @@ def config():
 for named_config in configs.NAMED_CONFIGS:
     ex.named_config(named_config)
 ex.named_configs["srgan_paper"] = ex.named_configs["paper"]
+
+
+ex.adapt(sizes_of_others)
 
 
 @ex.check

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from ingredients.base import Ingredient
 from ingredients.options import capture_options
 from tmd.models.options import GeneratorOptions
+from tmd.models.published.sizes import SIZES
 
 ingredient = Ingredient("generator")
 
 
 @ingredient.config
 def config():
-    name = "srresnet"  # srresnet, rrdb, compact
+    name = "srresnet"  # srresnet, subpixel, rrdb; of the field: compact, esrgan, span, dat, ...
     n_blocks = 8  # residual blocks
     n_features = 32  # channels between them
     norm = "none"  # batch, none
@@ -41,5 +44,11 @@ def rrdb():
     spectral_norm = False
     global_skip = False
 
+
+for _name, _size in SIZES.items():
+    # Sizes of our own networks say nothing of these: back to what nobody has given.
+    _entries = {**dataclasses.asdict(GeneratorOptions()), "name": _size.name}
+    ingredient.add_named_config(_name, {**_entries, "options": dict(_size.options)})
+    ingredient.named_configs[_name].__doc__ = f"{_size.said}."
 
 options = capture_options(ingredient, GeneratorOptions)

@@ -102,7 +102,7 @@ def bsds500():
     adv_weight = 1e-2
     # The photos at three sizes are more to learn from.
     dataset = {"batch_size": 4, "patch_size": 72, "shrink": [1, 1.25, 1.6], "validation": 10}
-    generator = {"name": "compact", "n_blocks": 16, "n_features": 64}
+    generator = {"name": "subpixel", "n_blocks": 16, "n_features": 64}
     schedule = {"pretrain": "36000it", "warmup": "200it", "adversarial": "2000it"}
     optimization = {"optimizer_g": "muon", "lr_g": 6e-4, "lr_rise": "1000it", **LONG_RUN}
     training = {"epoch_length": 500, "checkpoint_every": 2000, "log_interval": 50}

@@ -32,6 +32,7 @@ from sacred.utils import (
     print_filtered_stacktrace,
 )
 
+from experiments.support.renamed import with_todays_names
 from experiments.support.saying import (
     be_silent,
     full_disk,
@@ -64,6 +65,8 @@ NOT_INHERITED = ("resume", "__doc__")
 
 #: An ingredient, or the experiment, and a config of its entries.
 FoundConfig = tuple[sacred.Ingredient, Callable[..., Any]]
+#: Of a config and the entries that were typed, by path: the entries to replace.
+Adapter = Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
 
 
 class Experiment(sacred.Experiment):
@@ -113,6 +116,14 @@ class Experiment(sacred.Experiment):
         captured = self.capture(function)
         self.__dict__.setdefault("_checks", []).append(captured)
         return captured
+
+    def adapt(self, function: Adapter) -> Adapter:
+        """Decorator: a function that returns the config entries that nobody meant, by path.
+
+        It is given the config and the entries that were typed, by path, and runs before the checks.
+        """
+        self.__dict__.setdefault("_adapters", []).append(function)
+        return function
 
     def resolve(self, function: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
         """Decorator: a captured function that returns the config entries to replace, by path.
@@ -239,19 +250,26 @@ class Experiment(sacred.Experiment):
                     command_name, updates, names, info, meta_info, options
                 )
 
+            def changed(entries: Iterable[Mapping[str, Any]]) -> Run:
+                """The run, created anew where an entry is another than the config's."""
+                nonlocal updates
+                changes = {
+                    path: value
+                    for each in entries
+                    for path, value in each.items()
+                    if get_by_dotted_path(run.config, path) != value
+                }
+                if not changes:
+                    return run
+                updates = convert_to_nested_dict({**dict(iterate_flattened(updates)), **changes})
+                return create()
+
             run = create()
+            typed = dict(iterate_flattened(updates))
+            run = changed([f(run.config, typed) for f in self.__dict__.get("_adapters", ())])
             for check in self.__dict__.get("_checks", ()):
                 check()
-            resolved = [f() for f in self.__dict__.get("_resolvers", ())]
-            changes = {
-                path: value
-                for entries in resolved
-                for path, value in entries.items()
-                if get_by_dotted_path(run.config, path) != value
-            }
-            if changes:
-                updates = convert_to_nested_dict({**dict(iterate_flattened(updates)), **changes})
-                run = create()
+            run = changed([f() for f in self.__dict__.get("_resolvers", ())])
         run.meta_info["named_configs"] = list(named_configs)
         if not is_main_process():
             run.unobserved = True
@@ -286,7 +304,8 @@ class Experiment(sacred.Experiment):
     def _inherited_config(self, resume: Any) -> FoundConfig:
         """The parent's config, as far as it says what is trained."""
         parent = open_run(resume, store=self.store)
-        inherited = {k: v for k, v in parent.config.items() if k not in NOT_INHERITED}
+        config = with_todays_names(parent.config)
+        inherited = {k: v for k, v in config.items() if k not in NOT_INHERITED}
         return self, ConfigDict(plain_config(inherited, f"the config of run {parent.spec}"))
 
     def _find_config(self, name: str) -> FoundConfig:
@@ -303,7 +322,7 @@ class Experiment(sacred.Experiment):
         if name in known:
             return known[name]
         if name.endswith(CONFIG_SUFFIXES) or Path(name).exists():
-            return self, ConfigDict(read_config(name))
+            return self, ConfigDict(with_todays_names(read_config(name)))
         close = difflib.get_close_matches(name, known, n=1)
         listed = ", ".join(sorted(known)) or "none"
         hint = f"did you mean {close[0]}?" if close else f"named configs: {listed}"

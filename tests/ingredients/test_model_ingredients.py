@@ -104,7 +104,7 @@ def test_options_of_one_architecture_go_through_options():
         ({"generator.n_blocks": 0}, "generator.n_blocks=0: must be an integer at least 1"),
         ({"generator.norm": "layer"}, "generator.norm='layer': must be one of batch, none"),
         ({"scale": 5}, "scale=5: must be one of 1, 2, 3, 4, 8"),
-        ({"generator.name": "x"}, "generator.name='x': must be one of compact, rrdb, srresnet"),
+        ({"generator.name": "x"}, "generator.name='x': must be one of atd, compact, craft, dat, "),
         (
             {"generator.name": "rrdb", "generator.options.depth": 4},
             "generator.options.depth=4: rrdb takes growth_channels, residual_scaling",

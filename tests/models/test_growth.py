@@ -429,6 +429,6 @@ def test_three_and_eight_do_not_grow():
 
 
 def test_a_network_without_stages_can_not_grow():
-    parent = create_generator("compact", 2, n_blocks=1, n_features=8)
-    with pytest.raises(UserError, match=r"^generator\.name='compact': has no upsampling stages"):
+    parent = create_generator("subpixel", 2, n_blocks=1, n_features=8)
+    with pytest.raises(UserError, match=r"^generator\.name='subpixel': has no upsampling stages"):
         grow(parent)

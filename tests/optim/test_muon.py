@@ -13,7 +13,7 @@ from tmd.training.state import TrainingState
 
 def network() -> nn.Module:
     torch.manual_seed(0)
-    return create_generator("compact", scale=2, n_blocks=1, n_features=8)
+    return create_generator("subpixel", scale=2, n_blocks=1, n_features=8)
 
 
 def gradients(module: nn.Module, seed: int) -> None:

@@ -184,7 +184,7 @@ def run_elsewhere(engine: Engine, batches: Iterable, count: int) -> None:
 GENERATORS = {
     "srresnet": {"norm": "batch"},
     "rrdb": {},
-    "compact": {"spectral_norm": True},
+    "subpixel": {"spectral_norm": True},
 }
 DISCRIMINATORS = {
     "srgan": {"features": [8, 8], "strides": [1, 2], "spectral_norm": True, "grid": 5},
@@ -210,9 +210,9 @@ def vgg_loss() -> ContentLoss:
     [
         ("srresnet", "srgan", "bce"),
         ("rrdb", "patch", "relativistic"),
-        ("compact", "unet", "least-squares"),
+        ("subpixel", "unet", "least-squares"),
         ("srresnet", "patch", "hinge"),
-        ("compact", "srgan", "wgan-gp"),
+        ("subpixel", "srgan", "wgan-gp"),
     ],
 )
 def test_on_another_device_nothing_is_waited_for(meta, generator, discriminator, loss) -> None:

@@ -17,6 +17,7 @@ from tmd.checkpoints.safetensors import read_safetensors
 from tmd.errors import UserError
 from tmd.files import replacing
 from tmd.models import create_generator
+from tmd.models.generators import renamed_config
 from tmd.models.weights import load_weights
 
 
@@ -48,7 +49,7 @@ def load_checkpoint(
     if not path.is_file():
         raise UserError(f"checkpoint {path}: no such file")
     if path.suffix == ".safetensors":
-        return read_safetensors(path, device)
+        return _with_todays_names(read_safetensors(path, device))
     try:
         state = torch.load(path, map_location=device, weights_only=True)
     except Exception:  # bytes of another kind can raise anything in the unpickler
@@ -65,7 +66,14 @@ def load_checkpoint(
         raise UserError(
             f"checkpoint {path}: format version {version}, this code reads up to {VERSION}"
         )
-    return state
+    return _with_todays_names(state)
+
+
+def _with_todays_names(state: dict[str, Any]) -> dict[str, Any]:
+    config = state.get("generator_config")
+    if not isinstance(config, dict):
+        return state
+    return {**state, "generator_config": renamed_config(config)}
 
 
 def newest_checkpoint(names: Iterable[str], locate: Callable[[str], Path]) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from tmd.models.discriminators import create_discriminator
-from tmd.models.generators import create_generator
+from tmd.models.generators import SIZES, check_own_sizes, create_generator, has_own_sizes
 from tmd.models.registry import check_mapping
 
 
@@ -29,16 +29,12 @@ class GeneratorOptions:
     def create(self, scale: int, channels: int) -> nn.Module:
         """The generator for ``scale`` and images of ``channels``, freshly initialised."""
         check_mapping("generator.options", self.options)
+        sizes: dict[str, Any] = {key: getattr(self, key) for key in SIZES}
+        if has_own_sizes(self.name):
+            check_own_sizes(self.name, sizes, vars(GeneratorOptions()))
+            sizes = {}
         return create_generator(
-            name=self.name,
-            scale=scale,
-            channels=channels,
-            n_blocks=self.n_blocks,
-            n_features=self.n_features,
-            norm=self.norm,
-            spectral_norm=self.spectral_norm,
-            global_skip=self.global_skip,
-            **self.options,
+            name=self.name, scale=scale, channels=channels, **sizes, **self.options
         )
 
     def check(self, scale: int, channels: int) -> nn.Module:

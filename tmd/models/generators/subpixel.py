@@ -17,8 +17,8 @@ from tmd.models.upsampling import BicubicUpsampling
 BODY_FACTOR = 0.4
 
 
-@GENERATORS.register("compact")
-class Compact(nn.Module):
+@GENERATORS.register("subpixel")
+class SubPixel(nn.Module):
     """SRResNet's trunk between 3×3 convolutions, the last of which gives every sub-pixel.
 
     SRResNet spends most of a small network's time on features of HR size; here all of it goes into

@@ -1,0 +1,1 @@
+"""Networks of the field as spandrel has their classes: their options, sizes, reach, recognition."""
