@@ -23,7 +23,12 @@ import torch
 from torch import Tensor
 
 from experiments.support.beginning import begin, check_beginning, inherited_config, learnt_from
-from experiments.support.checks import check_experiment, check_training, resolved
+from experiments.support.checks import (
+    check_experiment,
+    check_training,
+    resolved,
+    settled_dataset,
+)
 from experiments.support.experiment import Experiment
 from experiments.support.renamed import sizes_of_others
 from experiments.support.resume import (
@@ -48,6 +53,7 @@ from ingredients import (
 )
 from tmd.data.unpaired import UnpairedData, create_unpaired_data
 from tmd.handlers.validation import SetMetric
+from tmd.images import ImageKind
 from tmd.measurements import Measurement
 from tmd.metrics import UnpairedSpectrum, psnr
 from tmd.metrics.functions import MetricFunction
@@ -171,11 +177,14 @@ def check(
     device = check_experiment(scale, adv_weight, seed, device, deterministic)
     images, model = dataset.options(), ambient.options()
     unpaired.options().check(vars(images), scale)
-    measurement.options().check(scale)
-    model.check(scale)
-    network = generator.options().check(scale, images.image_channels)
+    found = settled_dataset(images)
+    kind = found.image_kind
+    unpaired.options().check_numbers(vars(found))
+    measurement.options().check(scale, kind)
+    model.check(scale, kind)
+    network = generator.options().check(scale, kind.channels)
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        discriminators = model.discriminators(discriminator.options(), images.image_channels)
+        discriminators = model.discriminators(discriminator.options(), kind.channels)
     if images.mode == "patches":
         check_sizes(discriminators, scale, images.patch_side)
     total = check_training(adv_weight, device, GIVEN, scale)
@@ -216,11 +225,11 @@ def train(
     resumed = None if resume is None else resume_point(resume, ex.store)
     place = start(seed, device, deterministic)
     share, loss = place.share, losses.options()
-    model, other = ambient.options(), unpaired.options()
+    model, other, images = ambient.options(), unpaired.options(), dataset.options()
     data = create_unpaired_data(
-        vars(dataset.options()),
+        vars(images),
         other.own,
-        measurement.options().create(scale, seed),
+        measurement.options().create(scale, seed, kind=images.image_kind),
         scale,
         seed,
         place.device,
@@ -229,8 +238,8 @@ def train(
         learnt_from(resumed, start_from, ex.store),
     )
     # In this order: both draw their weights from one stream.
-    discriminators = model.discriminators(discriminator.options(), data.channels)
-    built = generator.options().create(scale, data.channels)
+    discriminators = model.discriminators(discriminator.options(), data.kind.channels)
+    built = generator.options().create(scale, data.kind.channels)
     networks = {"generator": built, "discriminator": discriminators}
     if resume is None:
         begun = begin(start_from, None, ex.store, networks)
@@ -246,7 +255,7 @@ def train(
         {name: place.trained(network) for name, network in discriminators.items()},
         updaters["g"],
         updaters["d"],
-        remeasurement(scale, seed, "training").of_share(share),
+        remeasurement(scale, seed, "training", data.kind).of_share(share),
         place.prepared(loss.create_content(data.kind)),
         loss.create_pixel(),
         loss.create_adversarial(),
@@ -276,15 +285,16 @@ def train(
             max_loss=model.max_consistency_loss,
         ),
         place=place,
-        measurement=measurement.options().create(scale, seed).spec,
+        measurement=measurement.options().create(scale, seed, kind=data.kind).spec,
         handlers={} if kept is None else {"history": kept},
         resumed=resumed,
     )
 
 
-def remeasurement(scale: int, seed: int, stream: str) -> Measurement:
+def remeasurement(scale: int, seed: int, stream: str, kind: ImageKind) -> Measurement:
     """The measurement of results, with draws of its own in each ``stream``."""
-    return ambient.options().measurement(measurement.options().operators, scale, seed, stream)
+    operators = measurement.options().operators
+    return ambient.options().measurement(operators, scale, seed, stream, kind)
 
 
 def metrics_to_look_at(
@@ -292,18 +302,19 @@ def metrics_to_look_at(
 ) -> dict[str, MetricFunction]:
     """Metrics that are only looked at."""
     options = schedule.options()
-    score = options.scoring_function(scale, device, data.lr.validation_sizes())
-    return {**metrics_with_hr(scale, device), options.score: score}
+    score = options.scoring_function(scale, device, data.lr.validation_sizes(), data.kind)
+    return {**metrics_with_hr(scale, device, data.kind), options.score: score}
 
 
 def metrics_without_hr(data: UnpairedData, scale: int, seed: int) -> dict[str, SetMetric]:
     """Metrics that decide which state is the best."""
-    measure = remeasurement(scale, seed, "validation")
-    spectrum = UnpairedSpectrum(data.reference_images(REFERENCES, seed), scale)
+    measure = remeasurement(scale, seed, "validation", data.kind)
+    channel = "y" if data.kind.is_rgb else "rgb"
+    spectrum = UnpairedSpectrum(data.reference_images(REFERENCES, seed), scale, channel)
 
     def consistency(results: Sequence[Tensor], inputs: Sequence[Tensor]) -> Tensor:
         values = [
-            psnr(measure(sr, index), lr).clamp(max=MOST_CONSISTENT)
+            psnr(measure(sr, index), lr, channel=channel).clamp(max=MOST_CONSISTENT)
             for index, (sr, lr) in enumerate(zip(results, inputs, strict=True))
         ]
         return torch.cat(values).double().mean()

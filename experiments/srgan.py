@@ -95,11 +95,11 @@ def check(
 ) -> None:
     device = check_experiment(scale, adv_weight, seed, device, deterministic)
     images = dataset.options()
-    check_dataset(images, scale)
-    measurement.options().check(scale)
+    kind = check_dataset(images, scale)
+    measurement.options().check(scale, kind)
     networks = {
-        "generator": generator.options().check(scale, images.image_channels),
-        "discriminator": discriminator.options().check(images.image_channels),
+        "generator": generator.options().check(scale, kind.channels),
+        "discriminator": discriminator.options().check(kind.channels),
     }
     total = check_training(adv_weight, device, scale=scale)
     losses.options().check_discriminator(networks["discriminator"])
@@ -147,10 +147,11 @@ def train(
         share=share,
         trained_on=learnt_from(resumed, start_from or grow_from, ex.store),
     )
-    data = MeasuredData(images, measurement.options().create(scale, seed), place.device, share)
+    measure = measurement.options().create(scale, seed, kind=images.kind)
+    data = MeasuredData(images, measure, place.device, share)
     networks = {
-        "generator": generator.options().create(scale, data.channels),
-        "discriminator": discriminator.options().create(data.channels),
+        "generator": generator.options().create(scale, data.kind.channels),
+        "discriminator": discriminator.options().create(data.kind.channels),
     }
     handlers: dict[str, Any] = {}
     trainable: list[str] = []
@@ -183,7 +184,9 @@ def train(
         autocast=place.speed.autocast,
         share=share,
     )
-    score = schedule.options().scoring_function(scale, place.device, images.validation_sizes())
+    score = schedule.options().scoring_function(
+        scale, place.device, images.validation_sizes(), data.kind
+    )
     return train_and_report(
         _run,
         str(ex.path),
@@ -194,7 +197,7 @@ def train(
         scale=scale,
         adv_weight=adv_weight,
         scoring=Scoring(
-            {**metrics_with_hr(scale, place.device), "score": score},
+            {**metrics_with_hr(scale, place.device, data.kind), "score": score},
             max_loss=schedule.options().max_psnr_loss,
         ),
         place=place,

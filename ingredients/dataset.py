@@ -14,13 +14,24 @@ def _default(name: str, attribute: str):
     return getattr(DATASETS[name], attribute) if name in DATASETS else None
 
 
+def _channels(name: str, bands: object):
+    """As many as there are bands; what is no list of them is left to the check."""
+    return len(bands) if isinstance(bands, (list, tuple)) else _default(name, "channels")
+
+
 @ingredient.config
 def config():
     # a folder, tar shards ("train-{000000..000099}.tar"), an address of either (s3://, gs://, hf://,
     # http://, https://), or a list of these
     root = None  # where the images are
     name = "demo" if root is None else "folder"  # demo, folder, celeba, flickr8k, mnist
-    channels = _default(name, "channels")  # of every image: 1 is grey, 3 is RGB
+    bands = None  # which bands of the files, in which order, from 1: [3, 2, 1, 7]; None: all
+    channels = _channels(name, bands)  # of every image: 1 is grey, 3 is RGB, 13 is 13 bands
+    dtype = None  # uint8, uint16, float32; None: as the files are
+    # [low, high], the numbers that are 0 and 1 for the networks; {percentiles: [0.1, 99.9]} of the
+    # images; None: all levels of the type, of floats [0, 1]
+    value_range = None
+    shown = None  # one or three bands for sheets, VGG and LPIPS: [4, 3, 2]; None: the first three
     mode = "patches"  # patches; whole: whole images of one size
     patch_size = _default(name, "patch_size")  # HR pixels
     # divide the sides of every image first, 2 to 4 for photos straight from a camera; of several,

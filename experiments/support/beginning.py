@@ -12,7 +12,7 @@ from torch import nn
 from experiments.support.resume import Resumed, different
 from experiments.support.trained import best_checkpoint, network_file
 from observers import open_run
-from tmd.checkpoints import is_checkpoint, load_checkpoint, load_generator, load_weights
+from tmd.checkpoints import image_kind, is_checkpoint, load_checkpoint, load_generator, load_weights
 from tmd.errors import UserError
 from tmd.models import create_discriminator
 from tmd.models.growth import (
@@ -92,13 +92,22 @@ def inherited_config(start_from: Any, store: str) -> dict[str, Any]:
     parent = open_parent(start_from, store)
     config: dict[str, Any] = {
         "scale": parent.generator["generator_config"]["scale"],
-        "dataset": {"channels": parent.generator["generator_config"]["channels"]},
+        "dataset": _kind_entries(parent.generator),
         "generator": _entries(parent.generator["generator_config"], GENERATOR_KEYS),
     }
     state = parent.discriminator
     if state is not None and "name" in (state.get("discriminator_config") or {}):
         config["discriminator"] = _entries(state["discriminator_config"], DISCRIMINATOR_KEYS)
     return config
+
+
+def _kind_entries(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The dataset's entries for the kind of image of a checkpoint, photos' bits apart."""
+    kind = image_kind(state)
+    if kind.is_photo and kind.is_eight_bit:
+        return {"channels": kind.channels}
+    lists = ("value_range", "bands", "shown")
+    return {key: list(v) if key in lists and v else v for key, v in kind.state_dict().items()}
 
 
 GENERATOR_KEYS = ("name", "n_blocks", "n_features", "norm", "spectral_norm", "global_skip")

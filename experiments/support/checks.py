@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -10,10 +12,11 @@ import torch
 from experiments.support.devices import available_device
 from ingredients import dataset, history, losses, optimization, schedule, training
 from tmd.acceleration.threads import AUTO, MOST, choose_threads
-from tmd.data import DatasetOptions, create_dataset
+from tmd.data import DatasetOptions, create_dataset, settled
 from tmd.distributed import started_share
 from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.evaluation import check_metrics
+from tmd.images import ImageKind
 from tmd.losses.extra import IMAGES
 from tmd.metrics import MetricSettings
 from tmd.models.generators import SCALES
@@ -30,14 +33,30 @@ def check_experiment(
     return available_device(device)
 
 
-def check_dataset(options: DatasetOptions, scale: int) -> None:
+def check_dataset(options: DatasetOptions, scale: int) -> ImageKind:
     """Raise `UserError` for what is wrong with the images, as far as it can be seen at a glance.
 
     With ``strict``, every image is decoded: what is wrong with one must be known before the run.
+
+    Returns:
+        The kind of every image.
     """
     options.check(scale)
+    found = settled_dataset(options)
+    found.check(scale)
     if options.strict:
-        create_dataset(**{**vars(options), "storage": "disk"}, scale=scale).close()
+        create_dataset(**{**vars(found), "storage": "disk"}, scale=scale).close()
+    return found.image_kind
+
+
+def settled_dataset(options: DatasetOptions) -> DatasetOptions:
+    """`tmd.data.settled`, for which the images are looked at once."""
+    return _settled(json.dumps(vars(options)))
+
+
+@lru_cache(maxsize=2)
+def _settled(options: str) -> DatasetOptions:
+    return settled(DatasetOptions(**json.loads(options)))
 
 
 def check_training(
@@ -101,11 +120,17 @@ def resolved(device: str, resumed: bool) -> dict[str, Any]:
     torch.set_num_threads(chosen.number)  # the fastest arithmetic depends on it
     if threads == AUTO and chosen.number < MOST:
         threads = chosen.number  # the bits depend on it: a run that goes on from this one keeps it
+    images = settled_dataset(dataset.options())
+    if not images.image_kind.is_photo:
+        print(f"images: {images.image_kind.described()}")
     content = losses.options().resolve_content(device)
     speed = training.options().resolved_speed(device)
     print(content.message)
     print(speed.message)
     return {
+        "dataset.channels": images.channels,
+        "dataset.dtype": images.dtype,
+        "dataset.value_range": images.value_range,
         "device": device,
         "losses.content": content.spec,
         "schedule.score": schedule.options().resolved_score(),

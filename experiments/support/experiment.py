@@ -33,6 +33,7 @@ from sacred.utils import (
 )
 
 from experiments.support.renamed import with_todays_names
+from experiments.support.earlier import with_what_went_without_saying
 from experiments.support.saying import (
     be_silent,
     full_disk,
@@ -261,7 +262,7 @@ class Experiment(sacred.Experiment):
                 }
                 if not changes:
                     return run
-                updates = convert_to_nested_dict({**dict(iterate_flattened(updates)), **changes})
+                updates = convert_to_nested_dict({**_others(updates, changes), **changes})
                 return create()
 
             run = create()
@@ -304,7 +305,7 @@ class Experiment(sacred.Experiment):
     def _inherited_config(self, resume: Any) -> FoundConfig:
         """The parent's config, as far as it says what is trained."""
         parent = open_run(resume, store=self.store)
-        config = with_todays_names(parent.config)
+        config = with_what_went_without_saying(with_todays_names(parent.config))
         inherited = {k: v for k, v in config.items() if k not in NOT_INHERITED}
         return self, ConfigDict(plain_config(inherited, f"the config of run {parent.spec}"))
 
@@ -342,6 +343,12 @@ class Experiment(sacred.Experiment):
                 stack.callback(part.named_configs.pop, name)
                 names.append(name if part is self else str(part.path) + "." + name)
             yield names
+
+
+def _others(updates: Mapping[str, Any], changed: Iterable[str]) -> dict[str, Any]:
+    """The entries of ``updates`` by their paths, without the changed ones and what is in them."""
+    inside = tuple(f"{path}." for path in changed)
+    return {k: v for k, v in iterate_flattened(updates) if not k.startswith(inside)}
 
 
 def _check_options(options: Mapping[str, Any]) -> None:

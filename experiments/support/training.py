@@ -19,6 +19,7 @@ from experiments.support.resume import Resumed, note_of_place
 from ingredients import optimization, schedule, training
 from observers import run_folder
 from tmd.acceleration.threads import AUTO, choose_threads
+from tmd.images import EIGHT_BITS, ImageKind
 from tmd.metrics.functions import MetricFunction
 from tmd.recorders import Recorder, create_recorder
 from tmd.session import Data, Scoring, SessionOptions, TrainingSession, validated_metrics
@@ -80,10 +81,12 @@ def train_and_report(
     return result
 
 
-def metrics_with_hr(scale: int, device: torch.device) -> dict[str, MetricFunction]:
+def metrics_with_hr(
+    scale: int, device: torch.device, kind: ImageKind = EIGHT_BITS
+) -> dict[str, MetricFunction]:
     """The config's metrics of the held-out images."""
     lpips_weights = schedule.options().lpips_weights
-    return validated_metrics(training.options().metrics, scale, device, lpips_weights)
+    return validated_metrics(training.options().metrics, scale, device, lpips_weights, kind)
 
 
 def recorders(run: Run, place: Place) -> list[Recorder]:

@@ -5,6 +5,7 @@ A new kind of dataset is a file in `tmd.data.kinds` with a class registered in `
 
 from tmd.data import kinds as _kinds  # noqa: F401  (registers them)
 from tmd.data.measured import MeasuredData, Pair, measured_batches
+from tmd.data.numbers import settled
 from tmd.data.options import DatasetOptions
 from tmd.data.registry import DATASETS, Dataset, Pools, Request
 from tmd.data.training import TrainingData, create_dataset
@@ -20,4 +21,5 @@ __all__ = [
     "TrainingData",
     "create_dataset",
     "measured_batches",
+    "settled",
 ]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tmd.data.files import check_roots
 from tmd.data.framing import Framing
+from tmd.data.ranges import FULL, check_bands, check_value_range
 from tmd.data.registry import DATASETS, Dataset, Request
 from tmd.data.sources import shrunk_size
 from tmd.errors import UserError, check_choice, check_flag, check_number
-from tmd.images import ImageKind, set_max_pixels
+from tmd.images import DTYPES, ImageKind, set_max_pixels
 from tmd.places import DEFAULT_GIGABYTES, set_cache_size
 
 STORAGES = ("auto", "disk", "memory", "device")
@@ -31,7 +32,15 @@ class DatasetOptions:
             separated by commas).
         batch_size: images in a batch.
         patch_size: side of the square patches in HR pixels; None for what fits the dataset.
-        channels: 3 for RGB, 1 for grey; None for what the dataset has.
+        channels: of every image: 3 for RGB, 1 for grey, or the number of bands; None for those of
+            ``bands``, else what the dataset has.
+        bands: which bands of the files, in which order, counted from 1; None: all.
+        dtype: ``uint8``, ``uint16`` or ``float32``; None for what the files hold. As ``uint8``,
+            with 1 or 3 channels, files of any bits are read as photos.
+        value_range: [low, high], the numbers that stand for 0 and 1; ``{"percentiles": [a, b]}``
+            for those of the set; None for all levels of the type, [0, 1] of floats.
+        shown: one or three of the bands, which sheets show, and VGG and LPIPS see; None for the
+            first three.
         mode: ``patches`` cuts them at random places; ``whole`` uses whole images, all of one size.
         shrink: what the sides of every image are divided by before all else, by MATLAB's bicubic:
             photos straight from a camera are blurred at their full size. Of several factors each
@@ -60,6 +69,10 @@ class DatasetOptions:
     batch_size: int = 16
     patch_size: int | None = None
     channels: int | None = None
+    bands: Sequence[int] | None = None
+    dtype: str | None = None
+    value_range: Any = None
+    shown: Sequence[int] | None = None
     mode: str = "patches"
     shrink: float | Sequence[float] = 1
     crop: int | Sequence[int] | None = None
@@ -84,9 +97,24 @@ class DatasetOptions:
         """Request for the images: where they are, and which."""
         return Request(
             folders(self.root),
-            ImageKind(self.kind.channels if self.channels is None else self.channels),
+            self.image_kind,
             None if self.list_file is None else os.path.expanduser(str(self.list_file)),
             self.download,
+        )
+
+    @property
+    def image_kind(self) -> ImageKind:
+        """Kind of every image, 8 bits and the type's whole range unless others are said."""
+        channels = len(self.bands) if self.bands else self.kind.channels
+        kind = ImageKind.of_dtype(
+            channels if self.channels is None else self.channels, self.dtype or "uint8"
+        )
+        given = isinstance(self.value_range, (list, tuple))
+        return replace(
+            kind,
+            value_range=tuple(self.value_range) if given else kind.value_range,
+            bands=None if self.bands is None else tuple(self.bands),
+            shown=None if self.shown is None else tuple(self.shown),
         )
 
     @property
@@ -108,8 +136,7 @@ class DatasetOptions:
         """Raise `UserError` for the first thing wrong that can be seen without decoding images."""
         check_choice("dataset.name", self.name, list(DATASETS))
         check_number("dataset.batch_size", self.batch_size, 1, integer=True)
-        if self.channels is not None:
-            check_choice("dataset.channels", self.channels, (1, 3))
+        self._check_numbers()
         check_choice("dataset.mode", self.mode, MODES)
         check_choice("dataset.storage", self.storage, STORAGES)
         if self.workers is not None:
@@ -138,6 +165,31 @@ class DatasetOptions:
             self.request,
             lambda *size: self.framing(scale, *shrunk_size(size, self.factors[0])),
         )
+
+    def _check_numbers(self) -> None:
+        if self.channels is not None:
+            check_number("dataset.channels", self.channels, 1, integer=True)
+        check_choice("dataset.dtype", self.dtype, (None, *DTYPES))
+        for key in ("bands", "shown"):
+            check_bands(f"dataset.{key}", getattr(self, key))
+        if self.bands is not None and self.channels not in (None, len(self.bands)):
+            raise UserError(
+                f"dataset.channels={self.channels}: dataset.bands={list(self.bands)} are "
+                f"{len(self.bands)}"
+            )
+        kind = self.image_kind
+        if self.shown is not None:
+            bands = list(kind.bands or range(1, kind.channels + 1))
+            if len(self.shown) not in (1, 3) or not set(self.shown) <= set(bands):
+                raise UserError(
+                    f"dataset.shown={list(self.shown)}: must be one or three of the bands {bands}"
+                )
+        check_value_range(self.value_range, self.dtype)
+        if not self.kind.of_any_numbers and (not kind.is_photo or self.value_range not in FULL):
+            raise UserError(
+                f"dataset.name={self.name}: its images are grey or RGB of 8 bits; channels, bands, "
+                "dtype and value_range are for files"
+            )
 
     def _check_sizes(self, scale: int) -> None:
         if self.patch_size is not None:

@@ -56,12 +56,14 @@ class Dataset:
         patch_size: a side that fits the images and every scale, unless the user says.
         needs_root: whether the user must say where the images are.
         downloads: whether `pools` can fetch them into the root.
+        of_any_numbers: whether they may have other bands and bits than photos of 8 bits.
     """
 
     channels = 3
     patch_size = 72
     needs_root = True
     downloads = False
+    of_any_numbers = True
 
     def check(self, request: Request, fit: Callable[[int, int], object]) -> None:
         """Raise `tmd.errors.UserError` for what can be seen to be wrong without decoding.

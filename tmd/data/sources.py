@@ -11,14 +11,14 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
 from tmd.data.aside import Aside
 from tmd.data.paths import PackedStrings, all_sizes
-from tmd.images import ImageKind, nearest_levels, read_native, read_size
+from tmd.images import ImageKind, Probe, nearest_levels, probe, read_native, read_size
 from tmd.places import fetch, is_address
 from tmd.resize import imresize
 
@@ -57,6 +57,17 @@ class ImageSource(Protocol):
 
     def digest(self) -> str:
         """A short fingerprint: another one whenever images were added, removed or replaced."""
+
+
+@runtime_checkable
+class ProbedSource(ImageSource, Protocol):
+    """Images whose files may have other bands and bits than they are to be read with."""
+
+    def probe(self, index: int) -> Probe:
+        """Bands, type and size of a file as it is, without decoding."""
+
+    def of_kind(self, kind: ImageKind) -> ProbedSource:
+        """The same files as images of another kind."""
 
 
 class FileSource:
@@ -132,6 +143,14 @@ class FileSource:
     def read(self, index: int) -> torch.Tensor:
         """(C, H, W) in the kind's dtype."""
         return read_native(self._paths[index], self.kind)
+
+    def probe(self, index: int) -> Probe:
+        """Bands, type and size of a file as it is, without decoding."""
+        return probe(self._paths[index])
+
+    def of_kind(self, kind: ImageKind) -> FileSource:
+        """The same files as images of another kind."""
+        return type(self)(self._paths, kind, self.root, self._sizes, self.aside)
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> FileSource:
         """The images of these numbers, in this order."""

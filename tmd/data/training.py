@@ -14,6 +14,7 @@ import torch
 
 from tmd.data.framing import Framing, Unusable, centre
 from tmd.data.loading import endless_batches
+from tmd.data.numbers import is_settled, settled
 from tmd.data.options import DatasetOptions
 from tmd.data.sampling import Sampler
 from tmd.data.sources import ImageSource, ShrunkSource
@@ -191,6 +192,8 @@ def create_dataset(
     """
     chosen = DatasetOptions(name, root, **options)
     chosen.check(scale)
+    if not is_settled(chosen):
+        chosen = settled(chosen)
     before = None if trained_on is None else TrainedOn.of_state(trained_on)
     apart = split(chosen, seed, before)
     train, held_out = apart.train, apart.validation

@@ -17,6 +17,7 @@ from torch import Tensor
 from tmd.data.files import without
 from tmd.data.framing import centre
 from tmd.data.measured import Pair, measured_pairs, on_device
+from tmd.data.numbers import settled
 from tmd.data.options import DatasetOptions
 from tmd.data.sources import FileSource, ImageSource
 from tmd.data.training import TrainingData, create_dataset
@@ -60,6 +61,18 @@ class UnpairedOptions:
         """
         check_flag("unpaired.lr_given", self.lr_given)
         check_unpaired_options(dataset, self.own, scale, self.lr_given)
+
+    def check_numbers(self, dataset: Mapping[str, Any]) -> None:
+        """Raise `UserError` unless the images of ``root`` are of the kind of the LR side's.
+
+        Args:
+            dataset: options of the LR side, settled.
+        """
+        if is_separate(self.own):
+            try:
+                settled(DatasetOptions(**_hr_options(dataset, self.own)))
+            except UserError as problem:
+                raise _said_of_unpaired(problem) from None
 
 
 class UnpairedBatch(NamedTuple):

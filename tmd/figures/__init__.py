@@ -17,6 +17,7 @@ from tmd.figures.sheets import (
     stretch,
     telling_regions,
 )
+from tmd.figures.views import views
 
 __all__ = [
     "ANIMATION_SUFFIXES",
@@ -33,4 +34,5 @@ __all__ = [
     "stretch",
     "telling_regions",
     "to_pil",
+    "views",
 ]

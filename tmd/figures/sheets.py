@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tmd.figures.drawing import CELL, Picture, Row, draw_rows, fitting_cell
-from tmd.images import as_8_bit
+from tmd.figures.views import views
+from tmd.images import EIGHT_BITS, ImageKind
 from tmd.metrics.fidelity import default_border, psnr
 from tmd.metrics.registry import metric
 from tmd.resize import baseline_name, imresize
@@ -75,6 +76,7 @@ def preview_sheet(
     notes: Sequence[Mapping[str, str]] | None = None,
     region: int = REGION,
     cell: int = CELL,
+    kind: ImageKind = EIGHT_BITS,
 ) -> Image.Image:
     """`picture_sheet` of what ``generator`` makes of ``lr`` and of the shown region of ``hr``.
 
@@ -84,17 +86,21 @@ def preview_sheet(
         lr, hr: where the generator is.
         sr: the results for ``lr`` where they have been computed already.
         notes: as for `picture_sheet`.
+        kind: of the images; those of other bands or bits than a photo's are shown by `views`.
     """
     lrs, hrs = _listed(lr), _listed(hr)
     srs = _listed(sr) if sr is not None else [_applied(generator, x) for x in lrs]
     if notes is None:
-        notes = [psnr_notes(x, y, z) for x, y, z in zip(lrs, srs, hrs, strict=True)]
+        notes = [psnr_notes(x, y, z, kind) for x, y, z in zip(lrs, srs, hrs, strict=True)]
     shown = [_central(x, y, z, None, region) for x, y, z in zip(lrs, srs, hrs, strict=True)]
+    pictures = [
+        views(kind, z, (x, y, z, _applied(generator, z))) for x, y, z, _ in shown if z is not None
+    ]
     return picture_sheet(
-        [x for x, _, _, _ in shown],
-        [y for _, y, _, _ in shown],
-        [z for _, _, z, _ in shown if z is not None],
-        [_applied(generator, z) for _, _, z, _ in shown if z is not None],
+        [x for x, _, _, _ in pictures],
+        [y for _, y, _, _ in pictures],
+        [z for _, _, z, _ in pictures],
+        [ur for _, _, _, ur in pictures],
         names=names,
         notes=notes,
         region=None,
@@ -102,7 +108,9 @@ def preview_sheet(
     )
 
 
-def psnr_notes(lr: Tensor, sr: Tensor, hr: Tensor | None) -> dict[str, str]:
+def psnr_notes(
+    lr: Tensor, sr: Tensor, hr: Tensor | None, kind: ImageKind = EIGHT_BITS
+) -> dict[str, str]:
     """PSNR of bicubic and of SR as words for a sheet; none without a reference or too small."""
     if hr is None:
         return {}
@@ -110,10 +118,9 @@ def psnr_notes(lr: Tensor, sr: Tensor, hr: Tensor | None) -> dict[str, str]:
     if min(hr.shape[-2:]) <= 2 * border:
         return {}
     results = {"bicubic": imresize(lr[None], (hr.shape[-2], hr.shape[-1])), "SR": sr[None]}
-    return {
-        name: metric("psnr").text(psnr(as_8_bit(x), hr[None], border=border).item(), unit=True)
-        for name, x in results.items()
-    }
+    channel = "y" if kind.is_rgb else "rgb"
+    values = {n: psnr(kind.rounded(x), hr[None], border, channel) for n, x in results.items()}
+    return {n: metric("psnr").text(value.item(), unit=True) for n, value in values.items()}
 
 
 def comparison_sheet(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from ignite.engine import Engine
 from PIL import Image
 
-from tmd.figures import picture_sheet, preview_sheet
+from tmd.figures import picture_sheet, preview_sheet, views
 from tmd.handlers.validation import Pair, Validation
 from tmd.training.events import TrainingEvents
 
@@ -36,12 +36,15 @@ class Preview:
         trainer.add_event_handler(TrainingEvents.VALIDATED, self)
 
     def __call__(self, trainer: Engine) -> None:
+        kind = self.validation.kind
         names = [pair.name for pair in self.pairs]
         lr = [pair.lr[0] for pair in self.pairs]
         hr = [pair.hr[0] for pair in self.pairs if pair.hr is not None]
         if len(hr) == len(lr):
-            sheet = preview_sheet(self.validation.super_resolve, lr, hr, names=names)
+            resolve = self.validation.super_resolve
+            sheet = preview_sheet(resolve, lr, hr, names=names, kind=kind)
         else:
             sr = [self.validation.super_resolve(pair.lr)[0] for pair in self.pairs]
-            sheet = picture_sheet(lr, sr, names=names)
+            seen = [views(kind, x, (x, y)) for x, y in zip(lr, sr, strict=True)]
+            sheet = picture_sheet([x for x, _ in seen], [y for _, y in seen], names=names)
         self.save(trainer.state.iteration, sheet)

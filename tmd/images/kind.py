@@ -57,6 +57,11 @@ class ImageKind:
         return self.dtype == "uint8" and self.value_range == (0, 255)
 
     @property
+    def is_photo(self) -> bool:
+        """Return whether files of any kind are read as a person sees them, in 8 bits."""
+        return self.dtype == "uint8" and self.channels in (1, 3) and self.bands is None
+
+    @property
     def is_rgb(self) -> bool:
         """Return whether the channels are the three of a file of colours, which have a luma."""
         return self.channels == 3 and self.bands is None
@@ -91,6 +96,18 @@ class ImageKind:
         """The number of steps from 0 to 1 that a file can tell apart; None for floats."""
         low, high = self.value_range
         return None if DTYPES[self.dtype] is None else high - low
+
+    def described(self) -> str:
+        """The kind in words.
+
+        Example:
+            >>> ImageKind(4, "uint16", (0, 10000), (3, 2, 1, 7)).described()
+            '4 bands [3, 2, 1, 7] of uint16, 0 to 10000'
+        """
+        low, high = self.value_range
+        bands = "1 band" if self.channels == 1 else f"{self.channels} bands"
+        chosen = "" if self.bands is None else f" {list(self.bands)}"
+        return f"{bands}{chosen} of {self.dtype}, {low:.6g} to {high:.6g}"
 
     def to_float(self, native: Tensor) -> Tensor:
         """Values as in a file -> float32, any shape; beyond [0, 1] where the range is exceeded."""

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from tmd.errors import UserError, check_choice, check_flag, check_number
+from tmd.images import EIGHT_BITS, ImageKind
 from tmd.measurements import Measurement, create_measurement
 from tmd.models.options import DiscriminatorOptions
 from tmd.training.ambientgan import Discriminators, Weights, detail
@@ -42,11 +43,11 @@ class AmbientOptions:
     measured_strides: list[int] = field(default_factory=lambda: [1, 2, 1])
     max_consistency_loss: float = 6.0
 
-    def check(self, scale: int) -> None:
+    def check(self, scale: int, kind: ImageKind = EIGHT_BITS) -> None:
         """Raise `UserError` for values that can't be."""
         if self.operators is not None:
             try:
-                create_measurement(self.operators, scale)
+                create_measurement(self.operators, scale, kind=kind)
             except UserError as problem:
                 text = str(problem).replace("measurement.operators", "ambient.operators")
                 raise UserError(text) from None
@@ -65,14 +66,20 @@ class AmbientOptions:
             )
 
     def measurement(
-        self, data_operators: Sequence[Any], scale: int, seed: int, stream: str
+        self,
+        data_operators: Sequence[Any],
+        scale: int,
+        seed: int,
+        stream: str,
+        kind: ImageKind = EIGHT_BITS,
     ) -> Measurement:
         """The measurement of results.
 
         Args:
             data_operators: those that make the LR images.
+            kind: of the images.
         """
-        return create_measurement(self.operators or data_operators, scale, seed, stream)
+        return create_measurement(self.operators or data_operators, scale, seed, stream, kind)
 
     def discriminators(self, options: DiscriminatorOptions, channels: int) -> Discriminators:
         """The discriminators whose weight is not 0.

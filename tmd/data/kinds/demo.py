@@ -57,6 +57,7 @@ class Demo(Dataset):
     """Ten photos to learn from; central squares of three others to validate on."""
 
     needs_root = False
+    of_any_numbers = False
 
     def check(self, request: Request, fit: Callable[[int, int], object]) -> None:
         """The images come with a package that is installed."""

@@ -33,6 +33,7 @@ class Mnist(Dataset):
     # The largest side below 28 that 2, 3, 4 and 8 divide.
     patch_size = 24
     downloads = True
+    of_any_numbers = False
 
     def check(self, request: Request, fit: Callable[[int, int], object]) -> None:
         """Raise `tmd.errors.UserError` unless digits are there, or will be downloaded."""
