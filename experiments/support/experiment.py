@@ -32,8 +32,8 @@ from sacred.utils import (
     print_filtered_stacktrace,
 )
 
-from experiments.support.renamed import with_todays_names
 from experiments.support.earlier import with_what_went_without_saying
+from experiments.support.renamed import with_todays_names
 from experiments.support.saying import (
     be_silent,
     full_disk,

@@ -32,7 +32,6 @@ def root(tmp_path):
             "dataset.patch_size=42: must be a multiple of scale=4, for .* 40",
         ),
         ({"patch_size": 0}, "dataset.patch_size=0: must be an integer .*at least 1"),
-        ({"channels": 4}, "dataset.channels=4: must be one of 1, 3"),
         ({"mode": "half"}, "dataset.mode='half': must be one of patches, whole"),
         ({"storage": "ram"}, "dataset.storage='ram': must be one of auto, disk, memory, device"),
         ({"max_pixels": 0}, "dataset.max_pixels=0: must be an integer .*at least 1"),

@@ -23,7 +23,9 @@ def scene(seed: int, bands: int = 5, dtype: str = "uint16", high: float = 60_000
 def write(root: Path, *images: np.ndarray) -> Path:
     root.mkdir(exist_ok=True)
     for number, image in enumerate(images):
-        tifffile.imwrite(root / f"{number}.tif", image, photometric="minisblack")
+        tifffile.imwrite(
+            root / f"{number}.tif", image, photometric="minisblack", planarconfig="contig"
+        )
     return root
 
 
@@ -159,7 +161,13 @@ def test_an_image_without_data_is_named(tmp_path) -> None:
     root = write(tmp_path / "set", *LEVELS)
     nothing = np.zeros_like(LEVELS[0])
     tag = (42113, "s", 0, "0", True)  # GDAL's nodata
-    tifffile.imwrite(root / "empty.tif", nothing, photometric="minisblack", extratags=[tag])
+    tifffile.imwrite(
+        root / "empty.tif",
+        nothing,
+        photometric="minisblack",
+        planarconfig="contig",
+        extratags=[tag],
+    )
 
     with pytest.raises(UserError, match=r"1 of 4 images looked at can't be used: .*empty.tif"):
         found(root, channels=5)
