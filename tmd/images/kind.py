@@ -20,7 +20,8 @@ class ImageKind:
     Attributes:
         channels: of an image in memory.
         dtype: ``uint8``, ``uint16`` or ``float32``, in memory and in files.
-        value_range: the values of ``dtype`` that stand for 0 and 1 in the library.
+        value_range: the values of ``dtype`` that stand for 0 and 1 in the library; unless they are
+            given, the lowest and the highest level, of floats 0 and 1.
         bands: which bands of a file are the channels, counted from 1; None: all, in order.
         shown: which of the file's bands a person sees, and networks that know photos; None: the
             first three channels, or the first where there are fewer.
@@ -32,14 +33,18 @@ class ImageKind:
 
     channels: int = 3
     dtype: str = "uint8"
-    value_range: tuple[float, float] = (0, 255)
+    value_range: tuple[float, float] = ()  # type: ignore[assignment]  # see __post_init__
     bands: tuple[int, ...] | None = None
     shown: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.value_range:
+            object.__setattr__(self, "value_range", (0, DTYPES[self.dtype] or 1))
 
     @classmethod
     def of_dtype(cls, channels: int, dtype: str, bands: tuple[int, ...] | None = None) -> ImageKind:
         """The kind whose range is all levels of the type; [0, 1] for floats."""
-        return cls(channels, dtype, (0, DTYPES[dtype] or 1), bands)
+        return cls(channels, dtype, bands=bands)
 
     @classmethod
     def of(cls, kind: ImageKind | int) -> ImageKind:
