@@ -2,13 +2,17 @@
 
     python experiments/upscale.py with input=photo.jpg
     python experiments/upscale.py with run=3 input=photo.jpg output=out/
+    python experiments/upscale.py with interpolation scale=2 input=scene.tif
 
 Without `run` or `checkpoint` by the network that comes with the package.
-`input` is an image, a folder, a glob or a list of these; results are `out/<name>.png`. What the
+`input` is a photo, or an image of any bands and bits, a folder, a glob or a list; results are `out/<name>.png`. What the
 file holds is kept: 16 bits, grey, transparency, colour profile, orientation, the camera's data; of
-an animation, the first image is taken. Tiles bound the memory and leave no seam. Results that are
-there are errors, unless `existing=skip` or `existing=replace` is given. A file that can't be read,
-or whose result its format can't hold, is reported, the rest goes on, and the exit code is 2.
+an animation, the first image is taken. A GeoTIFF stays one, with its CRS, its transform divided by
+the factor and its places without data; stacks stay stacks, NPY stays NPY. A network of some bands
+and bits takes files that have them; `bands` and `value_range` say of other files what is what.
+Tiles bound the memory and leave no seam. Results that are there are errors, unless `existing=skip`
+or `existing=replace` is given. A file that can't be read, or whose result its format can't hold, is
+reported, the rest goes on, and the exit code is 2.
 
 Upscaling leaves no record, unless `-F DIR` or `-m URL` asks for one.
 """
@@ -19,7 +23,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,30 +43,33 @@ from experiments.support.outputs import (
     replaces,
 )
 from experiments.support.trained import open_any, open_trained
+from experiments.support.upscaling import Settings, upscale_file
 from tmd.acceleration.speed import UPSCALING_ON_CPU
+from tmd.checkpoints import image_kind
 from tmd.errors import UserError, check_choice, check_flag, check_number, printable
-from tmd.hardware import is_out_of_memory
-from tmd.images import IMAGE_SUFFIXES, read_size, set_max_pixels
-from tmd.images.formats import check_size
+from tmd.images import (
+    IMAGE_SUFFIXES,
+    ImageKind,
+    images_in,
+    read_size,
+    set_max_pixels,
+)
 from tmd.models.interpolation import interpolate_generators
 from tmd.photos import (
     OUTPUT_SUFFIXES,
-    Photo,
-    PhotoGenerator,
-    check_output,
+    Upscaler,
+    check_meaning,
     check_suffix,
-    exists,
-    lost_in,
-    read_photo,
-    write_photo,
+    result_suffix,
 )
 from tmd.shipped import DEFAULT
-from tmd.upscale import upscale_bands
 
 ex = Experiment("upscale")
 ex.recorded = False
 
-FORMATS = tuple(suffix.lstrip(".") for suffix in OUTPUT_SUFFIXES)
+FORMATS = ("auto", *(suffix.lstrip(".") for suffix in OUTPUT_SUFFIXES))
+METHODS = ("bicubic",)
+DEFAULT_SCALE = 4
 
 
 @ex.config
@@ -73,7 +80,13 @@ def config():
     checkpoint = None
     input = None  # an image, a folder, a glob such as 'photos/**/*.jpg', or a list of these
     output = "out"  # a folder, or for a single image a file
-    format = "png"  # png, jpg, jpeg, webp (lossless): of the results in a folder
+    # of the results in a folder: png, jpg, jpeg, webp (lossless), tif, npy, npz; auto: png of
+    # photos, tif of GeoTIFF, of stacks and of what no photo has, npy and npz of these
+    format = "auto"
+    bands = None  # of each file, from 1, for the network's channels: [4, 3, 2]; None: as trained on
+    value_range = None  # a file's numbers for 0 and 1, [0, 10000] say; None: as trained on
+    method = None  # bicubic: without a network, images of any bands and bits
+    scale = None  # of method=bicubic; None: 4; 1 only writes anew
     existing = "error"  # skip, replace: what is done where a result is there
     overwrite = False  # the same as existing=replace
     max_pixels = None  # the most that an image may have to be read; None: 89 million
@@ -98,6 +111,13 @@ def check(
     amp: bool,
     alpha: float,
     device: str,
+    bands: Any,
+    value_range: Any,
+    method: str | None,
+    scale: int | None,
+    run: Any,
+    checkpoint: Any,
+    interpolate: Any,
 ) -> None:
     if not input:
         raise UserError("input=None: give an image, a folder or a glob, input=photo.jpg say")
@@ -113,35 +133,66 @@ def check(
     check_flag("self_ensemble", self_ensemble)
     check_flag("amp", amp)
     check_number("alpha", alpha, 0, 1)
+    check_meaning(bands, value_range)
+    if method is not None:
+        check_choice("method", method, METHODS)
+        for key, value in (("run", run), ("checkpoint", checkpoint), ("interpolate", interpolate)):
+            if value is not None:
+                raise UserError(f"method={method}, {key}={value}: give one of them")
+    if scale is not None:
+        check_number("scale", scale, 1, integer=True)
+        if method is None:
+            raise UserError(f"scale={scale}: a network has its own; it is for method=bicubic")
     available_device(device)
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Options that all images of a run share."""
-
-    overwrite: bool
-    tile: int | None
-    self_ensemble: bool
-    amp: bool
+@ex.named_config
+def interpolation():
+    """Without a network: bicubic, of images of any bands and bits."""
+    method = "bicubic"
 
 
 @ex.capture
-def build_generator(
+def build_upscaler(
+    run: Any,
+    checkpoint: Any,
+    interpolate: Any,
+    alpha: float,
+    device: str,
+    bands: Any,
+    value_range: Any,
+    method: str | None,
+    scale: int | None,
+) -> Upscaler:
+    """The network, with what is said of the files."""
+    said = (bands and tuple(bands), value_range and tuple(value_range))
+    if method is not None:
+        return Upscaler(None, scale or DEFAULT_SCALE, ImageKind(), *said)
+    generator, kind = _trained(run, checkpoint, interpolate, alpha, device)
+    return Upscaler(generator, int(generator.scale), kind, *said)  # type: ignore[arg-type]
+
+
+def _trained(
     run: Any, checkpoint: Any, interpolate: Any, alpha: float, device: str
-) -> nn.Module:
+) -> tuple[nn.Module, ImageKind]:
+    """The generator, and the kind of the images that it takes and gives.
+
+    Raises:
+        UserError: it can't be had, or what is mixed in is another architecture.
+    """
     place = available_device(device)
     if run is None and checkpoint is None:
         checkpoint = DEFAULT
     first = open_trained(run, checkpoint, ex.store, place)
+    kind = image_kind(first.state)
     if interpolate is None:
-        return first.generator
+        return first.generator, kind
     second = open_any(interpolate, ex.store, place)
     if second.generator.config != first.generator.config:
         raise UserError(
             f"interpolate={interpolate}: {second.name} is another architecture than {first.name}"
         )
-    return interpolate_generators(first.generator, second.generator, alpha)
+    return interpolate_generators(first.generator, second.generator, alpha), kind
 
 
 @ex.main
@@ -155,19 +206,21 @@ def upscale(
     self_ensemble: bool,
     amp: bool,
     device: str,
+    bands: Any,
+    method: str | None,
 ) -> dict[str, int]:
     """Upscale all images that the input names; the counts of what was done."""
-    planned = plan(input, Path(output), format)
+    planned = plan(input, Path(output), format, method is not None or bands is not None)
     jobs = left_to_do(planned, existing)
     there = len(planned) - len(jobs)
     counts = {"skipped": there} if existing == "skip" else {}
     if not jobs:
         print(f"0 of {there} upscaled, all were there: {printable(output)}")
         return {"upscaled": 0, **counts}
-    generator = build_generator()
+    upscaler = build_upscaler()
     place = torch.device(available_device(device))
-    if place.type == "cpu":
-        UPSCALING_ON_CPU.prepare(generator, place)
+    if place.type == "cpu" and upscaler.generator is not None:
+        UPSCALING_ON_CPU.prepare(upscaler.generator, place)
     settings = Settings(replaces(existing, overwrite), tile, self_ensemble, amp)
     started = time.monotonic()
     failed = 0
@@ -175,7 +228,7 @@ def upscale(
         for job in jobs:
             bar.set_postfix_str(printable(job.source.name))
             try:
-                note = upscale_file(generator, job, settings, bar)
+                note = upscale_file(upscaler, job, settings, bar)
             except UserError as problem:
                 failed += 1
                 note = f"error: {problem}"
@@ -186,58 +239,11 @@ def upscale(
     where = jobs[0].target if len(jobs) == 1 else output
     if done:
         skipped = f", {there} were there" if there else ""
-        took = f"×{generator.scale} in {seconds:.1f} s{skipped}"
+        took = f"×{upscaler.scale} in {seconds:.1f} s{skipped}"
         print(f"{done} of {len(planned)} upscaled {took}: {printable(where)}")
     if failed:
         raise UserError(f"{failed} of {len(planned)} images could not be upscaled")
     return {"upscaled": done, **counts}
-
-
-def upscale_file(generator: nn.Module, job: Job, settings: Settings, bar: tqdm) -> str:
-    """Upscale one image; what the user should know of it, mostly nothing.
-
-    Raises:
-        UserError: it can't be read, or the result can't be written.
-    """
-    before = bar.n
-    pixels = 0
-    try:
-        if job.target.exists() and not settings.overwrite:
-            raise exists(job.target)
-        scale = int(generator.scale)  # type: ignore[arg-type]
-        # The header tells what would be found out only when all is computed.
-        check_size(job.target, 1, *(scale * side for side in read_size(job.source)))
-        photo = read_photo(job.source)
-        pixels = photo.pixels[0].numel()
-        channels, height, width = photo.pixels.shape
-        size = (channels, scale * height, scale * width)
-        check_output(job.target, photo, size, settings.overwrite)
-        fitted = PhotoGenerator(generator, channels)
-        bands = upscale_bands(
-            fitted,
-            photo.pixels[None],
-            settings.tile,
-            dtype=photo.pixels.dtype,
-            self_ensemble=settings.self_ensemble,
-            amp=settings.amp,
-            on_tile=lambda done, total: bar.update(before + pixels * done // total - bar.n),
-        )
-        write_photo(job.target, bands, size, photo, settings.overwrite)
-    except OSError as problem:
-        raise UserError(f"{job.target}: {problem.strerror or problem}") from None
-    except (MemoryError, RuntimeError) as problem:
-        if not is_out_of_memory(problem):
-            raise
-        raise UserError(f"{job.source}: not enough memory; give a smaller tile, tile=64") from None
-    return said_of(job, photo)
-
-
-def said_of(job: Job, photo: Photo) -> str:
-    """A line of what is not in the result, empty where all is."""
-    left_out = [*photo.left_out, *lost_in(job.target, photo)]
-    notes = [f"the first of {photo.frames} images"] if photo.frames > 1 else []
-    notes += [f"without {', '.join(left_out)}"] if left_out else []
-    return f"{job.source}: {'; '.join(notes)}" if notes else ""
 
 
 @contextmanager
@@ -251,16 +257,19 @@ def progress(jobs: list[Job]) -> Iterator[tqdm]:
 
 
 def readable_pixels(path: Path) -> int:
-    """The pixels of an image, 0 of what can't be read."""
+    """The pixels of an image, or of a stack as if all were as large as its first; 0 of no image."""
     try:
         height, width = read_size(path)
     except UserError:
         return 0
-    return height * width
+    return height * width * len(images_in(path))
 
 
-def plan(inputs: Any, output: Path, format: str) -> list[Job]:
+def plan(inputs: Any, output: Path, format: str, all_bands: bool = False) -> list[Job]:
     """Pairs of an input and its result.
+
+    Args:
+        all_bands: see `tmd.photos.result_suffix`.
 
     Raises:
         UserError: nothing matches, one file is named for several results, or a result would
@@ -275,7 +284,8 @@ def plan(inputs: Any, output: Path, format: str) -> list[Job]:
             raise UserError(f"output={output}: is one file, for {len(found)} images; give a folder")
         jobs = [Job(found[0][0], output)]
     else:
-        jobs = named_apart(found, output, f".{format}")
+        suffix = partial(result_suffix, all_bands=all_bands)
+        jobs = named_apart(found, output, suffix if format == "auto" else f".{format}")
     check_no_input(jobs, output)
     return jobs
 

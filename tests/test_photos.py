@@ -119,7 +119,7 @@ def test_jpeg_keeps_profile_and_camera(tmp_path):
 def test_an_existing_file_is_never_replaced_unasked(tmp_path):
     path = tmp_path / "a.png"
     path.write_text("precious")
-    with pytest.raises(UserError, match=r"a\.png: exists; overwrite=True"):
+    with pytest.raises(UserError, match=r"a\.png: exists; existing=replace"):
         rewritten(path, photo())
     assert path.read_text() == "precious"
 

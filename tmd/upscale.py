@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from tmd.errors import UserError, check_number
-from tmd.images import HIGHEST_LEVEL, to_levels
+from tmd.images import HIGHEST_LEVEL, ImageKind, to_levels
 
 DEFAULT_CPU_BUDGET = 1 << 30
 DEFAULT_GPU_BUDGET = 8 << 30
@@ -169,10 +169,14 @@ def upscale_tiles(
     *,
     self_ensemble: bool = False,
     amp: bool | None = False,
+    kind: ImageKind | None = None,
 ) -> Iterator[Tile]:
     """The pieces of `upscale`'s result, left to right and top to bottom, on the generator's device.
 
     For results that no memory holds: write each row of tiles away before asking for the next.
+
+    Args:
+        kind: of ``lr``, whose numbers it makes into those of the library; None: see `upscale`.
     """
     height, width = lr.shape[-2:]
     scale = _scale(generator)
@@ -181,7 +185,7 @@ def upscale_tiles(
     for rows in windows(height, tile, overlap):
         for columns in windows(width, tile, overlap):
             window = lr[..., rows.first : rows.last, columns.first : columns.last]
-            sr = _forward(generator, window, self_ensemble, amp)
+            sr = _forward(generator, window, self_ensemble, amp, kind)
             top, left = scale * (rows.start - rows.first), scale * (columns.start - columns.first)
             kept = sr[
                 ...,
@@ -199,23 +203,27 @@ def upscale_bands(
     dtype: torch.dtype = torch.float32,
     self_ensemble: bool = False,
     amp: bool | None = False,
+    kind: ImageKind | None = None,
     on_tile: Callable[[int, int], Any] | None = None,
 ) -> Iterator[Tensor]:
     """`upscale`'s result from top to bottom as bands (N, C, rows, scale·W) on the CPU.
 
     Args:
         dtype: float32, or uint8 or uint16 for clamped and rounded values.
+        kind: of ``lr`` and of the result, in place of ``dtype``: the value range is undone.
     """
+    dtype = dtype if kind is None else kind.torch_dtype
     n, channels, height, width = lr.shape
     scale = _scale(generator)
     tile = tile_size(generator, lr, tile)
     per_band, total = math.ceil(width / tile), count_tiles(height, width, tile)
-    tiles = upscale_tiles(generator, lr, tile, self_ensemble=self_ensemble, amp=amp)
+    tiles = upscale_tiles(generator, lr, tile, self_ensemble=self_ensemble, amp=amp, kind=kind)
     band = torch.empty(0)
     for done, (_, left, sr) in enumerate(tiles, start=1):
         if left == 0:
             band = torch.empty((n, channels, sr.shape[-2], scale * width), dtype=dtype)
-        band[..., left : left + sr.shape[-1]] = to_levels(sr, dtype)
+        numbers = to_levels(sr, dtype) if kind is None else kind.to_native(sr)
+        band[..., left : left + sr.shape[-1]] = numbers
         if on_tile is not None:
             on_tile(done, total)
         if done % per_band == 0:
@@ -316,11 +324,18 @@ def _evaluating(generator: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _forward(generator: nn.Module, window: Tensor, self_ensemble: bool, amp: bool | None) -> Tensor:
+def _forward(
+    generator: nn.Module,
+    window: Tensor,
+    self_ensemble: bool,
+    amp: bool | None,
+    kind: ImageKind | None = None,
+) -> Tensor:
     device = _device(generator)
-    top = HIGHEST_LEVEL.get(window.dtype)
+    if kind is None and window.dtype in HIGHEST_LEVEL:
+        kind = ImageKind.of_dtype(window.shape[1], str(window.dtype).removeprefix("torch."))
     # float32 before the move: CUDA has no kernels for uint16.
-    x = window.float().to(device) if top is None else window.float().to(device).div(top)
+    x = window.float().to(device) if kind is None else kind.to_float(window).to(device)
     with _evaluating(generator), _precision(device, amp):
         if not self_ensemble:
             return generator(x).float()

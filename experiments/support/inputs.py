@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tmd.errors import UserError
-from tmd.images import list_images
+from tmd.images import list_images, split_name
 
 
 def several(value: Any) -> list[Any]:
@@ -77,7 +77,9 @@ def _matches(entry: str) -> tuple[Path | None, list[Path]]:
     path = Path(entry).expanduser()
     if path.is_dir():
         return path, list_images(path)
-    if os.path.lexists(path) or not glob.has_magic(entry):
+    file, number = split_name(path)
+    in_stack = number is not None and os.path.lexists(file)
+    if in_stack or os.path.lexists(path) or not glob.has_magic(entry):
         return None, [path]  # an absent file is reported when it is its turn
     base = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
     found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))

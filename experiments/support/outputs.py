@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,22 +39,28 @@ def left_to_do(jobs: Sequence[Job], existing: str) -> list[Job]:
     return [job for job in jobs if existing != "skip" or not job.target.exists()]
 
 
-def named_apart(found: Iterable[tuple[Path, Path]], output: Path, suffix: str) -> list[Job]:
+def named_apart(
+    found: Iterable[tuple[Path, Path]], output: Path, suffix: str | Callable[[Path], str]
+) -> list[Job]:
     """Results that keep the input's folders; a.jpg beside a.png becomes a.jpg.png.
 
     Args:
         found: (file, its place below the output folder), see `find_images`.
-        suffix: of the results, ".png" say.
+        suffix: of the results, ".png" say, or that of each file's.
 
     Raises:
         UserError: two inputs would become one file.
     """
     found = list(found)
-    targets = [output / place.with_suffix(suffix) for _, place in found]
+    suffixes = [suffix if isinstance(suffix, str) else suffix(source) for source, _ in found]
+    targets = [
+        output / place.with_suffix(ending)
+        for (_, place), ending in zip(found, suffixes, strict=True)
+    ]
     times = Counter(targets)
     jobs = [
-        Job(source, target if times[target] == 1 else output / f"{place}{suffix}")
-        for (source, place), target in zip(found, targets, strict=True)
+        Job(source, target if times[target] == 1 else output / f"{place}{ending}")
+        for (source, place), target, ending in zip(found, targets, suffixes, strict=True)
     ]
     by_target: dict[Path, Path] = {}
     for job in jobs:

@@ -111,7 +111,7 @@ BAD = {
     "empty.png": "not an image",
     "half.png": "broken image",
     "nowhere.png": "no such file",
-    "float.tif": "floating-point images have no range",
+    "float.tif": "holds float32, the network was trained on uint8; value_range=[LOW, HIGH]",
 }
 
 
@@ -215,7 +215,7 @@ def test_nothing_is_replaced_unasked_and_the_rest_goes_on(tmp_path, network, cap
         upscale(network, f"{tmp_path}/*.png", out)
     assert (out / "a.png").read_text() == "precious"
     assert Image.open(out / "b.png").size == (12, 12)
-    assert f"error: {out / 'a.png'}: exists; overwrite=True" in capsys.readouterr().err
+    assert f"error: {out / 'a.png'}: exists; existing=replace" in capsys.readouterr().err
     upscale(network, f"{tmp_path}/*.png", out, overwrite=True)
     assert Image.open(out / "a.png").size == (12, 12)
 
@@ -301,8 +301,8 @@ def test_what_is_left_out_is_said(tmp_path, network, capsys):
 
 def test_a_file_of_a_format_that_is_not_written_is_no_folder(tmp_path, network):
     small(6, 6).save(tmp_path / "a.png")
-    with pytest.raises(UserError, match=r"big\.tif: \.tif; must be \.png, "):
-        upscale(network, str(tmp_path / "a.png"), tmp_path / "big.tif")
+    with pytest.raises(UserError, match=r"big\.gif: \.gif; must be \.png, "):
+        upscale(network, str(tmp_path / "a.png"), tmp_path / "big.gif")
 
 
 def test_an_input_is_never_replaced(tmp_path, network):
@@ -416,7 +416,7 @@ def test_a_run_and_an_exported_file_are_as_good_as_a_checkpoint(tmp_path, networ
         ({"input": "nothing/*.png"}, "holds no images"),
         ({"tile": 0}, "tile=0: must be an integer at least 1"),
         ({"alpha": 2}, "alpha=2: must be a number"),
-        ({"format": "gif"}, "format='gif': must be one of png, jpg"),
+        ({"format": "gif"}, "format='gif': must be one of auto, png, jpg"),
         ({"existing": "ask"}, "existing='ask': must be one of error, skip, replace"),
         ({"existing": "skip", "overwrite": True}, "overwrite=True, existing=skip: give one"),
         ({"max_pixels": "many"}, "max_pixels='many': must be"),

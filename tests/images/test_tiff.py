@@ -71,11 +71,11 @@ def rounded(levels: np.ndarray, top: int) -> np.ndarray:
 
 def in_all_uses(path: Path, channels: int) -> dict[str, np.ndarray]:
     """(H, W, C) of 8 bits by those who take no more."""
-    benchmark = open_benchmark(path.parent, 1)
+    benchmark = open_benchmark(path.parent, 2)
     images = {
         "read": read_image(path, channels),
         "training": FileSource([str(path)], channels).read(0),
-        "evaluation": read_pair(benchmark.samples[0], 1, channels)[1],
+        "evaluation": read_pair(benchmark.samples[0], 2, channels)[1],
     }
     return {use: image.permute(1, 2, 0).numpy() for use, image in images.items()}
 

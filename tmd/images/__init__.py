@@ -21,7 +21,7 @@ from tmd.images.opening import set_max_pixels
 from tmd.images.reading import read_image, read_pixels, read_size
 from tmd.images.regular import open_file
 from tmd.images.stacks import images_in, split_name
-from tmd.images.writing import write_image
+from tmd.images.writing import write_image, write_native
 
 __all__ = [
     "DTYPES",
@@ -49,4 +49,5 @@ __all__ = [
     "to_levels",
     "to_uint8",
     "write_image",
+    "write_native",
 ]

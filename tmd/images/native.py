@@ -13,6 +13,7 @@ from torch import Tensor
 from tmd.errors import UserError
 from tmd.images import png
 from tmd.images.arrays import is_array, probe_array, read_array
+from tmd.images.encoding import Look
 from tmd.images.formats import PathLike
 from tmd.images.kind import ImageKind
 from tmd.images.nodata import nodata_mask, without_nodata
@@ -48,10 +49,19 @@ class Native(NamedTuple):
     Attributes:
         pixels: (H, W, bands), upright, of one of the types of `ImageKind.dtype`.
         nodata: the number that stands for no data, None where the file names none.
+        look: of a TIFF, what else is written again.
+        icc: of a TIFF, the colour profile.
+        axes, images: of an array, as in `tmd.images.arrays.Layout`.
+        type: of the file's numbers, as numpy calls it.
     """
 
     pixels: np.ndarray
     nodata: float | None = None
+    look: Look | None = None
+    icc: bytes | None = None
+    axes: str = ""
+    images: int | None = None
+    type: str = ""
 
 
 def probe(path: PathLike) -> Probe:
@@ -136,21 +146,24 @@ def decode_native(path: PathLike, file: BinaryIO) -> Native:
         UserError: the numbers are no image's, or float32 can't hold them.
     """
     if is_array(file):
-        probed = probe_file(path, file)  # before memory is taken
+        layout, type = probe_array(path, file, split_name(path)[1])
+        check_pixels(path, layout.size[1], layout.size[0])  # before memory is taken
         pixels = read_array(path, file, split_name(path)[1])
-        return Native(as_native(path, pixels, probed.dtype))
+        pixels = as_native(path, pixels, native_dtype(type))
+        return Native(pixels, axes=layout.axes, images=layout.images, type=type.name)
     if is_tiff(file):
-        pixels, orientation, nodata = read_tiff_bands(path, file)
-        pixels = upright(pixels, orientation)
+        pixels, orientation, nodata, look, icc = read_tiff_bands(path, file)
+        type, pixels = pixels.dtype, upright(pixels, orientation)
         if nodata is not None and abs(nodata) > _HIGHEST:
             # GDAL's own choice for float64, of which float32 holds all else.
             pixels, nodata = np.where(pixels == nodata, np.nan, pixels), math.nan
-        return Native(as_native(path, pixels, native_dtype(pixels.dtype)), nodata)
+        pixels = as_native(path, pixels, native_dtype(pixels.dtype))
+        return Native(pixels, nodata, look, icc, type=type.name)
     raster, image = decode(path, file)
     pixels = unassociated(raster)
     if image is not None and image.mode in _PALETTES and pixels.shape[-1] < 3:
         pixels = np.concatenate([pixels[..., :1]] * 2 + [pixels], -1)  # `probe` can't know
-    return Native(upright(pixels, raster.orientation))
+    return Native(upright(pixels, raster.orientation), type=pixels.dtype.name)
 
 
 def as_native(path: PathLike, pixels: np.ndarray, dtype: str) -> np.ndarray:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
+import torch
+from torch import Tensor
 
 from tmd.errors import UserError
 from tmd.images.formats import PathLike
@@ -19,6 +23,37 @@ def nodata_mask(pixels: np.ndarray, nodata: float | None) -> np.ndarray | None:
         return None
     mask = np.isnan(pixels) if np.isnan(nodata) else pixels == nodata
     return mask if mask.any() else None
+
+
+def with_nodata_again(
+    bands: Iterable[Tensor], empty: Tensor | None, nodata: float, scale: int
+) -> Iterator[Tensor]:
+    """An upscaled image's rows, without data where the image had none and nowhere else.
+
+    A pixel without data becomes ``scale`` × ``scale`` without; a result that happens to be the
+    number that stands for no data becomes the next number.
+
+    Args:
+        bands: (1, C, rows, scale·W) from top to bottom; overwritten.
+        empty: (C, H, W), bool, places without data before; None: there were none.
+        nodata: the number that stands for no data.
+    """
+    row = 0
+    for band in bands:
+        numbers = band[0].numpy()
+        if not np.isnan(nodata):
+            numbers[numbers == nodata] = _next_to(nodata, numbers.dtype)
+        if empty is not None:
+            rows = torch.arange(row, row + numbers.shape[1]) // scale
+            numbers[empty[:, rows].repeat_interleave(scale, 2).numpy()] = nodata
+        row += numbers.shape[1]
+        yield band
+
+
+def _next_to(nodata: float, dtype: np.dtype) -> np.number:
+    if dtype.kind == "f":
+        return np.nextafter(dtype.type(nodata), dtype.type(0 if nodata else 1))
+    return dtype.type(nodata + 1 if nodata < np.iinfo(dtype).max else nodata - 1)
 
 
 def without_nodata(path: PathLike, pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:

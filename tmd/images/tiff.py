@@ -17,9 +17,10 @@ from PIL import Image
 from tmd.errors import UserError
 from tmd.images.cmyk import cmyk_to_srgb
 from tmd.images.formats import PathLike
+from tmd.images.geo import GEO_TAGS, is_placed
 from tmd.images.opening import check_pixels
 from tmd.images.raster import Raster
-from tmd.images.stacks import split_name
+from tmd.images.stacks import split_name, tiff_pages
 
 _DESCRIPTION, _ORIENTATION, _EXTRA_SAMPLES, _INK_SET = 270, 274, 338, 332
 _COEFFICIENTS, _REFERENCE, _PROFILE = 529, 532, 34675
@@ -93,12 +94,12 @@ def read_beside(path: PathLike, file: BinaryIO) -> Beside:
     """Read the camera's data without the geometry of that file, and what else is in it."""
     with open_tiff(file) as tiff:
         page = page_of(path, tiff)
-        frames = sum(not getattr(other, "is_reduced", False) for other in tiff.pages)
+        frames = 1 if split_name(path)[1] is not None else len(tiff_pages(file))
         programs_own = page.is_shaped or page.is_imagej or page.is_ome
         private = [
             f"tag {tag.code} ({tag.valuebytecount} bytes)"
             for tag in page.tags
-            if tag.code >= _FIRST_PRIVATE and tag.code not in {*_DESCRIPTIVE, _PROFILE}
+            if tag.code >= _FIRST_PRIVATE and tag.code not in {*_DESCRIPTIVE, *GEO_TAGS, _PROFILE}
         ]
     exif = _exif(file)
     for tag in list(exif):
@@ -149,7 +150,9 @@ def page_of(path: PathLike, tiff: Any) -> Any:
 
 
 def orientation_of(page: Any) -> int:
-    """EXIF's 1 to 8; what is no such number is 1."""
+    """EXIF's 1 to 8; 1 for what is no such number, and where the page says its place on Earth."""
+    if is_placed(page):
+        return 1
     value = page.tags.valueof(_ORIENTATION, default=1)
     return int(value) if value in range(1, 9) else 1
 
@@ -308,7 +311,7 @@ def _meaning(path: PathLike, page: Any) -> Meaning:
     if colours == 1 and others > 1:
         raise UserError(
             f"{path}: nothing says which of its {page.samplesperpixel} bands are the colours; "
-            "convert it to RGB"
+            "bands=[1, 2, 3], say, does"
         )
     left_out = (_counted(others),) if others else ()
     if not alphas:
@@ -317,6 +320,31 @@ def _meaning(path: PathLike, page: Any) -> Meaning:
     if associated and name not in ("MINISBLACK", "RGB"):
         raise UserError(f"{path}: associated alpha beside {name} is not read; convert it to RGB")
     return Meaning(convert, colours + alphas[0], associated, left_out)
+
+
+class Traits(NamedTuple):
+    """Nature of a page.
+
+    Attributes:
+        photo: grey or colours of up to 16 bits, perhaps with alpha.
+        more: it has bands beside these.
+        placed: it says where on Earth its pixels lie.
+    """
+
+    photo: bool
+    more: bool = False
+    placed: bool = False
+
+
+def read_traits(path: PathLike, file: BinaryIO) -> Traits:
+    """Return the nature of a page by its tags."""
+    with open_tiff(file) as tiff:
+        page = page_of(path, tiff)
+        try:
+            check_integers(path, page)
+            return Traits(True, bool(_meaning(path, page).left_out), is_placed(page))
+        except UserError:
+            return Traits(False, True, is_placed(page))
 
 
 def _counted(bands: int) -> str:

@@ -8,7 +8,9 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from tmd.errors import UserError
+from tmd.images.encoding import Look
 from tmd.images.formats import PathLike
+from tmd.images.geo import Tag, read_geo
 from tmd.images.tiff import (
     check_flat,
     check_segments,
@@ -20,7 +22,9 @@ from tmd.images.tiff import (
     stored_bands,
 )
 
-_NODATA, _EXTRA_SAMPLES = 42113, 338
+_NODATA, _EXTRA_SAMPLES, _PROFILE, _DESCRIPTION = 42113, 338, 34675, 270
+# Description, maker, model, program, date, artist, rights
+_WORDS = (_DESCRIPTION, 271, 272, 305, 306, 315, 33432)
 # Interpretations whose numbers are no colours yet, with how many colours they become.
 _CONVERTED = {"PALETTE": 3, "YCBCR": 3, "SEPARATED": 3}
 _AS_STORED = ("MINISBLACK", "MINISWHITE", "RGB")
@@ -35,11 +39,15 @@ class Stored(NamedTuple):
         pixels: (H, W, bands), not turned; unsigned integers of up to 16 bits fill uint8 or uint16.
         orientation: by EXIF, 1 to 8.
         nodata: the number that stands for no data, as GDAL writes it.
+        look: as it is written again: georeference, words, the bands' meaning.
+        icc: the colour profile of what is RGB or grey.
     """
 
     pixels: np.ndarray
     orientation: int
     nodata: float | None
+    look: Look
+    icc: bytes | None
 
 
 def probe_tiff(path: PathLike, file: BinaryIO) -> tuple[int, np.dtype[Any], tuple[int, int], int]:
@@ -68,12 +76,41 @@ def read_tiff_bands(path: PathLike, file: BinaryIO) -> Stored:
     with open_tiff(file) as tiff:
         page = page_of(path, tiff)
         _check(path, page)
-        nodata = _nodata(page)
-        orientation = orientation_of(page)
+        orientation, tags = orientation_of(page), (*read_geo(page), *_words(page))
         if _photometric(page) not in _CONVERTED:
             check_segments(page, file)
-            return Stored(_stored(path, page), orientation, nodata)
-    return Stored(read_tiff(path, file).pixels, orientation, None)
+            icc = page.tags.valueof(_PROFILE)
+            look = Look(_photometric(page) == "RGB", _extrasamples(page), tags)
+            pixels = _stored(path, page)
+            return Stored(pixels, orientation, _nodata(page), look, bytes(icc) if icc else None)
+    raster = read_tiff(path, file)
+    look = Look(True, (2,) if raster.has_alpha else (), tags)
+    return Stored(raster.pixels, orientation, None, look, raster.icc)
+
+
+def read_look(path: PathLike, file: BinaryIO) -> tuple[Look, float | None]:
+    """Tags that are written again with a photo, and the number that stands for no data."""
+    with open_tiff(file) as tiff:
+        page = page_of(path, tiff)
+        nodata = _nodata(page) if _photometric(page) in _AS_STORED else None
+        return Look(tags=(*read_geo(page), *_words(page))), nodata
+
+
+def _words(page: Any) -> tuple[Tag, ...]:
+    """Tags that people wrote, of the camera, the date, the rights."""
+    programs_own = page.is_shaped or page.is_imagej or page.is_ome
+    found = []
+    for code in _WORDS:
+        value = page.tags.valueof(code)
+        if isinstance(value, str) and value and not (code == _DESCRIPTION and programs_own):
+            found.append(Tag(code, "s", value))
+    return tuple(found)
+
+
+def _extrasamples(page: Any) -> tuple[int, ...]:
+    extra = page.samplesperpixel - (3 if _photometric(page) == "RGB" else 1)
+    stated = np.atleast_1d(page.tags.valueof(_EXTRA_SAMPLES, default=())).tolist()
+    return tuple([*map(int, stated), *[0] * extra][:extra])
 
 
 def _photometric(page: Any) -> str:

@@ -1,4 +1,4 @@
-"""Generators for what photos have: grey, colour and transparency."""
+"""Generators for what photos have: grey, colour, transparency; and one that learns nothing."""
 
 from __future__ import annotations
 
@@ -50,3 +50,23 @@ class PhotoGenerator(nn.Module):
             return (self.generator(lr.expand(-1, 3, -1, -1)) * self.luma).sum(1, keepdim=True)
         luma = (lr * self.luma).sum(1, keepdim=True)
         return self.generator(luma) + self.bicubic(lr - luma)
+
+
+class Bicubic(nn.Module):
+    """Bicubic upscaling of each band, as a generator; by a factor of 1 the image itself.
+
+    Args:
+        scale: the factor.
+        channels: of the images.
+    """
+
+    def __init__(self, scale: int, channels: int) -> None:
+        super().__init__()
+        self.scale = scale
+        self.channels = channels
+        self.upsampling = nn.Identity() if scale == 1 else BicubicUpsampling(scale)
+        self.receptive_field = 0 if scale == 1 else BicubicUpsampling.radius
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, scale·H, scale·W)."""
+        return self.upsampling(lr)

@@ -1,13 +1,16 @@
-"""Photos written row by row, with all that they had, whole or not at all."""
+"""Images written row by row with all that their files had, whole or not at all."""
 
 from __future__ import annotations
 
+import io
 import os
 import struct
-import zlib
+import zipfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -16,13 +19,35 @@ from torch import Tensor
 
 from tmd.errors import UserError
 from tmd.files import replacing
+from tmd.images.encoding import (
+    few_at_once,
+    tiff_writer,
+    write_npy_header,
+    write_npy_rows,
+    write_page,
+    write_png,
+)
 from tmd.images.formats import BY_SUFFIX, check_size
-from tmd.images.png import MAGIC
-from tmd.photos.reading import Photo
+from tmd.photos.photo import Photo
 
-OUTPUT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+OUTPUT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".npy", ".npz")
+#: Formats that hold any bands and numbers, and several images.
+STACKS = (".tif", ".tiff", ".npy", ".npz")
 JPEG_QUALITY = 95
-ROWS_AT_ONCE = 64
+
+
+class Picture(NamedTuple):
+    """An image to be written.
+
+    Attributes:
+        photo: its profile, camera's data, georeference and type.
+        size: (C, H, W).
+        bands: (1, C, rows, W) or (C, rows, W) from top to bottom, of the photo's type.
+    """
+
+    photo: Photo
+    size: tuple[int, int, int]
+    bands: Iterable[Tensor]
 
 
 def write_photo(
@@ -32,26 +57,43 @@ def write_photo(
     photo: Photo,
     overwrite: bool = False,
 ) -> None:
-    """Write rows as they come, with the profile and camera's data of ``photo``; all or nothing.
+    """Write rows as they come, with all that ``photo`` has beside its pixels; all or nothing.
 
     Args:
-        path: ``.png`` is written band by band; ``.jpg`` and ``.webp`` are collected first.
-        bands: (1, C, rows, W) or (C, rows, W) from top to bottom, uint8 or uint16.
-        size: (C, H, W) of the whole.
+        path: ``.jpg`` and ``.webp`` are collected first; other formats are written as rows come.
+        bands, size: see `Picture`.
         overwrite: replace an existing file instead of refusing.
 
     Raises:
         UserError: the file exists, or its format can't hold what is to be written.
     """
+    check_output(Path(path), photo, size, overwrite)
+    write_photos(path, [Picture(photo, size, bands)], [size], overwrite)
+
+
+def write_photos(
+    path: str | os.PathLike[str],
+    pictures: Iterable[Picture],
+    sizes: list[tuple[int, int, int]],
+    overwrite: bool = False,
+) -> None:
+    """Write one image, or several into a stack, as they come; all or nothing.
+
+    Args:
+        pictures: each is asked for when the one before has been written.
+        sizes: of all of them.
+
+    Raises:
+        UserError: the file exists.
+    """
     path = Path(path)
-    check_output(path, photo, size, overwrite)
+    pictures = iter(pictures)
+    first = next(pictures)  # what can't be read leaves no folder behind
+    pictures = chain([first], pictures)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with replacing(path, overwrite=overwrite) as file:
-            if path.suffix.lower() == ".png":
-                _write_png(file, bands, size, photo)
-            else:
-                _write_collected(file, path.suffix.lower(), bands, photo)
+            _WRITERS[path.suffix.lower()](file, pictures, sizes)
     except FileExistsError:
         raise exists(path) from None
 
@@ -68,7 +110,15 @@ def check_output(
     check_suffix(path)
     if path.exists() and not overwrite:
         raise exists(path)
+    if suffix in STACKS:
+        return
     format = BY_SUFFIX[suffix]
+    if photo.pixels.dtype == torch.float32:
+        raise UserError(f"{path}: {format.name} holds no float32; use .tif or .npy")
+    if len(photo.pixels) > 4 or (photo.bands and len(photo.pixels) not in (1, 3)):
+        raise UserError(
+            f"{path}: {format.name} holds no image of {len(photo.pixels)} bands; use .tif or .npy"
+        )
     check_size(path, *size)
     if photo.has_alpha and not format.alpha:
         raise UserError(f"{path}: {format.name} holds no transparency; use .png or .webp")
@@ -94,93 +144,109 @@ def check_suffix(path: Path) -> None:
 
 def exists(path: Path) -> UserError:
     """The error of a result that is there already."""
-    return UserError(f"{path}: exists; overwrite=True replaces it, existing=skip leaves it")
+    return UserError(f"{path}: exists; existing=replace replaces it, existing=skip leaves it")
 
 
 def lost_in(path: Path, photo: Photo) -> list[str]:
     """Parts of a photo for which the format of ``path`` has no place, in words."""
-    if path.suffix.lower() == ".png" or not photo.chunks:
-        return []
-    kinds = ", ".join(kind.decode() for kind, _ in photo.chunks)
-    return [f"{kinds}, which only PNG holds"]
+    suffix = path.suffix.lower()
+    lost = []
+    if suffix != ".png" and photo.chunks:
+        kinds = ", ".join(kind.decode() for kind, _ in photo.chunks)
+        lost.append(f"{kinds}, which only PNG holds")
+    if suffix not in (".tif", ".tiff") and photo.is_placed:
+        lost.append("its place on Earth (CRS, transform), which only TIFF holds")
+    if suffix in STACKS and photo.exif:
+        lost.append("the camera's data (EXIF), which photos' formats hold")
+    if suffix in (".npy", ".npz") and photo.icc:
+        lost.append("the colour profile, which arrays have not")
+    return lost
+
+
+# Formats -----------------------------------------------------------------------------------------
 
 
 def _rows(bands: Iterable[Tensor]) -> Iterator[np.ndarray]:
-    """(rows, W, C) arrays of few rows each."""
+    """(rows, W, C) arrays."""
     for band in bands:
-        for piece in band.reshape(band.shape[-3:]).split(ROWS_AT_ONCE, dim=1):
-            yield piece.permute(1, 2, 0).contiguous().numpy()
+        yield band.reshape(band.shape[-3:]).permute(1, 2, 0).numpy()
 
 
-def _write_collected(file: BinaryIO, suffix: str, bands: Iterable[Tensor], photo: Photo) -> None:
-    levels = np.concatenate(list(_rows(bands)))
-    image = Image.fromarray(levels[..., 0] if levels.shape[-1] == 1 else levels)
-    options: dict[str, Any] = {"quality": JPEG_QUALITY}
+def _write_png(file: BinaryIO, pictures: Iterable[Picture], sizes: Any) -> None:
+    for photo, size, bands in pictures:
+        dtype = np.dtype(photo.dtype)
+        write_png(file, _rows(bands), size, dtype, photo.icc, photo.chunks, photo.exif)
+
+
+def _write_jpeg(file: BinaryIO, pictures: Iterable[Picture], sizes: Any) -> None:
+    for photo, _, bands in pictures:
+        _save(file, _collected(bands), "JPEG", photo, {"quality": JPEG_QUALITY})
+
+
+def _write_webp(file: BinaryIO, pictures: Iterable[Picture], sizes: Any) -> None:
+    for photo, _, bands in pictures:
+        image = _collected(bands)
+        if image.mode in ("L", "LA"):
+            image = image.convert("RGBA" if image.mode == "LA" else "RGB")
+        _save(file, image, "WEBP", photo, {"lossless": True, "quality": 50})
+
+
+def _collected(bands: Iterable[Tensor]) -> Image.Image:
+    levels = np.concatenate(list(few_at_once(_rows(bands))))
+    return Image.fromarray(levels[..., 0] if levels.shape[-1] == 1 else levels)
+
+
+def _save(
+    file: BinaryIO, image: Image.Image, format: str, photo: Photo, options: dict[str, Any]
+) -> None:
     if photo.icc:
         options["icc_profile"] = photo.icc
     if photo.exif:
         options["exif"] = b"Exif\0\0" + photo.exif
-    if suffix == ".webp":
-        options |= {"lossless": True, "quality": 50}
-        if image.mode in ("L", "LA"):
-            image = image.convert("RGBA" if image.mode == "LA" else "RGB")
     try:
-        image.save(file, BY_SUFFIX[suffix].name, **options)
+        image.save(file, format, **options)
     except (ValueError, struct.error) as problem:  # a limit that `check_output` does not know
-        raise OSError(f"{BY_SUFFIX[suffix].name} can't hold it ({problem})") from None
+        raise OSError(f"{format} can't hold it ({problem})") from None
 
 
-def _write_png(
-    file: BinaryIO, bands: Iterable[Tensor], size: tuple[int, int, int], photo: Photo
+def _write_tiff(
+    file: BinaryIO, pictures: Iterable[Picture], sizes: list[tuple[int, int, int]]
 ) -> None:
-    """PNG (ISO 15948) row by row; Pillow's writer wants the whole image first."""
-    channels, height, width = size
-    depth = 16 if photo.pixels.dtype == torch.uint16 else 8
-    colour = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
-
-    def chunk(kind: bytes, data: bytes) -> None:
-        file.write(struct.pack(">I", len(data)) + kind + data)
-        file.write(struct.pack(">I", zlib.crc32(kind + data)))
-
-    file.write(MAGIC)
-    chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
-    if photo.icc:
-        chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(photo.icc))
-    for kind, data in photo.chunks:
-        if not (kind == b"sRGB" and photo.icc):  # it is one of them that may be there
-            chunk(kind, data)
-    if photo.exif:
-        chunk(b"eXIf", photo.exif)
-    compressor = zlib.compressobj(6)
-    step = channels * depth // 8
-    above = np.zeros(width * step, np.uint8)
-    for rows in _rows(bands):
-        levels = rows.astype(">u2") if depth == 16 else rows
-        raw = levels.reshape(len(levels), -1).view(np.uint8)
-        if data := compressor.compress(_filtered(raw, above, step).tobytes()):
-            chunk(b"IDAT", data)
-        above = raw[-1]
-    chunk(b"IDAT", compressor.flush())
-    chunk(b"IEND", b"")
+    numbers = sum(channels * height * width for channels, height, width in sizes)
+    with tiff_writer(file, 4 * numbers) as writer:
+        for photo, size, bands in pictures:
+            write_page(writer, _rows(bands), size, photo.dtype, photo.look, photo.icc)
 
 
-def _filtered(raw: np.ndarray, above: np.ndarray, step: int) -> np.ndarray:
-    """Rows of bytes as differences, by the filter that leaves the least, its number first."""
-    up = np.vstack([above[None], raw[:-1]])
-    left, corner = (np.pad(rows, ((0, 0), (step, 0)))[:, :-step] for rows in (raw, up))
-    candidates = {1: left, 2: up, 4: _paeth(left, up, corner)}
-    differences = np.stack([raw - prediction for prediction in candidates.values()])
-    # Bytes are differences modulo 256: 255 is as near to 0 as 1 is.
-    cost = np.abs(differences.view(np.int8).astype(np.int16)).sum(-1, dtype=np.int64)
-    best = cost.argmin(0)
-    result = np.empty((len(raw), raw.shape[1] + 1), np.uint8)
-    result[:, 0] = np.array(list(candidates))[best]
-    result[:, 1:] = differences[best, np.arange(len(raw))]
-    return result
+def _write_npy(
+    file: BinaryIO, pictures: Iterable[Picture], sizes: list[tuple[int, int, int]]
+) -> None:
+    for number, (photo, size, bands) in enumerate(pictures):
+        axes = photo.axes or ("HW" if size[0] == 1 else "HWC")
+        if number == 0:
+            shape = tuple(size["CHW".index(axis)] for axis in axes)
+            write_npy_header(file, (len(sizes), *shape) if photo.stack else shape, photo.dtype)
+        write_npy_rows(file, _rows(bands), size, axes)
 
 
-def _paeth(left: np.ndarray, up: np.ndarray, corner: np.ndarray) -> np.ndarray:
-    a, b, c = (rows.astype(np.int16) for rows in (left, up, corner))
-    to_a, to_b, to_c = np.abs(b - c), np.abs(a - c), np.abs(a + b - 2 * c)
-    nearest_b = np.where(to_b <= to_c, up, corner)
-    return np.where((to_a <= to_b) & (to_a <= to_c), left, nearest_b)
+def _write_npz(
+    file: BinaryIO, pictures: Iterable[Picture], sizes: list[tuple[int, int, int]]
+) -> None:
+    with zipfile.ZipFile(file, "w") as archive:
+        for number, (photo, size, bands) in enumerate(pictures):
+            whole = io.BytesIO()  # an archive's files are written without going back
+            alone = Picture(replace(photo, stack=False), size, bands)
+            _write_npy(whole, [alone], [size])
+            archive.writestr(f"arr_{number}.npy", whole.getbuffer())
+
+
+_WRITERS = {
+    ".png": _write_png,
+    ".jpg": _write_jpeg,
+    ".jpeg": _write_jpeg,
+    ".webp": _write_webp,
+    ".tif": _write_tiff,
+    ".tiff": _write_tiff,
+    ".npy": _write_npy,
+    ".npz": _write_npz,
+}
