@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from kinds import KINDS, Kind
+from kinds import KINDS, LATER, Kind
 from kinds import TOTAL as SMALL_TOTAL
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -270,19 +270,20 @@ def begin_parent(kind: Kind, folder: Path, root: Path = ROOT) -> None:
 
 
 def main() -> int:
+    kinds = {**KINDS, **LATER}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--script", default="srgan", help="without --settings")
     parser.add_argument("--kills", type=int, default=30, help="of all settings together")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--settings", help=f"small runs: all, or of {','.join(KINDS)}")
+    parser.add_argument("--settings", help=f"small runs: all, or of {','.join(kinds)}")
     parser.add_argument("updates", nargs="*", help="like optimization.optimizer_g=muon")
     arguments = parser.parse_args()
     if arguments.settings is None:
         chosen, total = {arguments.script: Kind(tuple(SETTINGS), arguments.script)}, TOTAL
     elif arguments.settings == "all":
-        chosen, total = KINDS, SMALL_TOTAL
+        chosen, total = kinds, SMALL_TOTAL
     else:
-        chosen = {name: KINDS[name] for name in arguments.settings.split(",")}
+        chosen = {name: kinds[name] for name in arguments.settings.split(",")}
         total = SMALL_TOTAL
     draw = random.Random(arguments.seed)
     identical = 0

@@ -7,6 +7,7 @@ scikit-image, or on 48 × 48 images that `Kind.prepare` draws, so that a run goe
 
 from __future__ import annotations
 
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,7 @@ SMALL = (
     "training.speed=float32",
 )
 DRAWN = ("dataset.root=images", "dataset.validation=2")
+SHARDS = ("dataset.root=train-{000000..000001}.tar", "dataset.validation=2")
 SRGAN = (
     *SMALL,
     "losses.content=pixel",
@@ -74,11 +76,18 @@ class Kind:
     parent: tuple[str, ...] | None = None
 
     def prepare(self, folder: Path) -> Path:
-        """Write the images that the run trains on into ``folder``, and return that."""
+        """Write the images that the run trains on into ``folder``, and return that.
+
+        The same are in its two shards.
+        """
         for name, first in (("images", 0), ("others", 6)):
             (folder / name).mkdir(parents=True, exist_ok=True)
             for number in range(first, first + 6):
                 draw(number).save(folder / name / f"{number:02}.png")
+        for number in range(2):
+            with tarfile.open(folder / f"train-{number:06}.tar", "w") as shard:
+                for image in sorted((folder / "images").iterdir())[number::2]:
+                    shard.add(image, arcname=image.name)
         return folder
 
 
@@ -144,4 +153,9 @@ KINDS: dict[str, Kind] = {
         script="ambientgan",
         phase="warmup",
     ),
+}
+
+#: Kinds that earlier builds had not.
+LATER: dict[str, Kind] = {
+    "shards": Kind((*SRGAN, *SHARDS, "dataset.storage=disk", "schedule.adv=linear")),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +19,21 @@ from tmd.data.progress import progress
 from tmd.data.sources import FileSource
 from tmd.errors import UnreachableError, UserError
 from tmd.images import ImageKind, open_file, read_size, split_name
-from tmd.places import check_address, ending_elsewhere, is_address, is_elsewhere, open_elsewhere
+from tmd.places import (
+    check_address,
+    ending_elsewhere,
+    in_shard,
+    is_address,
+    is_elsewhere,
+    open_elsewhere,
+)
 
 _THREADS = 16
 _ENDING = 1024
+# More comparisons than this, each of which asks a server, would delay the start.
+_MOST_FETCHED = 2_000
+
+_log = logging.getLogger("tmd.data")
 
 
 def check_folders(roots: Sequence[str], key: str = "dataset.root") -> None:
@@ -83,7 +95,9 @@ def find_files(
     places = [root_of(root, key) for root in roots]
     common = common_folder(places)
     if list_file is not None:
-        return FileSource(_paths_of_list(places, list_file), kind, common)
+        listed = _paths_of_list(places, list_file)
+        in_shards = any(in_shard(path) for path in listed)
+        return FileSource(listed, kind, common, in_shards=in_shards)
     listings = list_roots(_distinct(places))
     paths = PackedStrings.concatenated([listing.paths for listing in listings])
     if not len(paths):
@@ -107,18 +121,26 @@ def without(train: FileSource, validation: FileSource) -> FileSource:
     Files of equal length and ending are compared by their bytes, so that a copy under another name
     is found.
     """
-    copies: dict[tuple[int, bytes], list[str]] = {}
     lengths = validation.bytes_each()
-    for path, length in zip(validation.names(), lengths.tolist(), strict=True):
-        copies.setdefault((length, file_ending(path)), []).append(path)
+    # Most files are told apart by their length, and only the rest is opened.
+    suspects = np.flatnonzero(np.isin(train.bytes_each(), lengths[lengths >= 0])).tolist()
+    if train.is_far and len(suspects) > _MOST_FETCHED:
+        _log.warning(
+            "%s: %d images are as long as one held out; they are not compared with it",
+            train.root,
+            len(suspects),
+        )
+        return train
+    copies: dict[tuple[int, bytes], list[str]] = {}
+    for index in np.flatnonzero(np.isin(lengths, train.bytes_each()[suspects])).tolist():
+        path = validation.name(index)
+        copies.setdefault((int(lengths[index]), file_ending(path)), []).append(path)
 
     def is_held_out(index: int) -> bool:
         path = train.name(index)
         alike = copies.get((int(train.bytes_each()[index]), file_ending(path)), ())
         return any(_are_equal(path, other) for other in alike)
 
-    # Most files are told apart by their length, and only the rest is opened.
-    suspects = np.flatnonzero(np.isin(train.bytes_each(), lengths[lengths >= 0])).tolist()
     suspects = progress(suspects, len(suspects), "Comparing with validation")
     held_out = [index for index in suspects if is_held_out(index)]
     return train.subset(np.delete(np.arange(len(train)), held_out)) if held_out else train

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -93,9 +94,7 @@ def scan_root(root: Root) -> Iterator[str]:
     elif root.shards is None:
         yield from entries(root.path).images
     for shard in _shards(root):
-        yield from (
-            f"{shard}/{name}" for name in index_of(shard).names if _why_no_image(name) == ""
-        )
+        yield from (f"{shard}/{name}" for name in _index(shard).names if _why_no_image(name) == "")
 
 
 def finder(root: Root) -> Callable[[str], str | None]:
@@ -195,22 +194,30 @@ def _list_shards(shards: Sequence[str], root: str) -> Listing:
 
 def _indexed(shards: Sequence[str]) -> Iterator[ShardIndex]:
     """The indexes of shards, those far away found by several threads."""
-    for shard in shards:
-        if not is_address(shard) and not os.path.isfile(shard):
-            raise UserError(f"{shard}: no such file")
     far = [shard for shard in shards if is_address(shard)]
     if not far:
-        yield from map(index_of, shards)
+        yield from map(_index, shards)
         return
     with ThreadPoolExecutor(_THREADS) as pool:
         # Shards of which all fit the cache are fetched whole: it takes fewer requests.
         whole = sum(pool.map(_size, far)) <= cache_size() / 2
-        yield from pool.map(lambda shard: index_of(shard, whole), shards)
+        yield from pool.map(lambda shard: _index(shard, whole), shards)
+
+
+def _index(shard: str, whole: bool = False) -> ShardIndex:
+    with _absence_told(shard):
+        return index_of(shard, whole)
 
 
 def _size(shard: str) -> int:
-    try:
+    with _absence_told(shard):
         return size_elsewhere(shard)
+
+
+@contextmanager
+def _absence_told(shard: str) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise UserError(f"{shard}: no such file") from None
 

@@ -15,12 +15,15 @@ from tmd.data.aside import Aside
 from tmd.data.files import find_files, without
 from tmd.data.options import DatasetOptions, folders
 from tmd.data.sources import FileSource, ImageSource
+from tmd.data.storage import is_far
 from tmd.data.trained_on import TrainedOn, identities
 from tmd.errors import UserError
 from tmd.seeding import generator
 
 # Of more images than this no byte is read at the start: they are known by name and length.
 _READ_AT_START = 20_000
+# The same of images at an address.
+_ASKED_AT_START = 2_000
 _FOLDERS_NAMED = 4
 
 _log = logging.getLogger("tmd.data")
@@ -67,7 +70,8 @@ class Split:
     def trained_on(self) -> TrainedOn:
         """For a run that goes on from this one; it takes a look at each image."""
         before = self.before
-        by_content = len(self.train) <= _READ_AT_START if before is None else before.by_content
+        most = _ASKED_AT_START if is_far(self.train) else _READ_AT_START
+        by_content = len(self.train) <= most if before is None else before.by_content
         images = np.unique(identities(self.train, by_content))
         record = TrainedOn(
             by_content,

@@ -26,6 +26,8 @@ from tmd.errors import UnreachableError, UserError
 
 T = TypeVar("T")
 
+_THREADS = 16
+
 Skips = dict[int, str]
 """Numbers of the images that can't be used, with the reasons."""
 
@@ -134,7 +136,7 @@ class MemoryStorage(_LoadsAndCuts):
             return None
 
         usable = np.flatnonzero(lengths).tolist()
-        problems = in_threads(decode, usable, "Decoding images")
+        problems = in_threads(decode, usable, "Decoding images", is_far(source))
         for image, problem in zip(usable, problems, strict=True):
             if problem is not None:
                 self.skipped[image] = problem
@@ -268,13 +270,22 @@ def _cut(images: list[np.ndarray], draw: Draw, framing: Framing) -> torch.Tensor
     return torch.from_numpy(batch)
 
 
-def in_threads(function: Callable[[int], T], items: Sequence[int], description: str) -> Iterator[T]:
-    """``map`` in threads (decoders release the interpreter), with a bar if it takes a while."""
-    return iter(progress(_in_threads(function, items), len(items), description))
+def in_threads(
+    function: Callable[[int], T], items: Sequence[int], description: str, far: bool = False
+) -> Iterator[T]:
+    """``map`` in threads (decoders release the interpreter), with a bar if it takes a while.
+
+    Args:
+        function: called with each item.
+        items: numbers of images, mostly.
+        description: the bar's.
+        far: whether a call mostly waits for an answer.
+    """
+    threads = _THREADS if far else min(_THREADS, available_cpus())
+    return iter(progress(_in_threads(function, items, threads), len(items), description))
 
 
-def _in_threads(function: Callable[[int], T], items: Sequence[int]) -> Iterator[T]:
-    threads = min(16, available_cpus())
+def _in_threads(function: Callable[[int], T], items: Sequence[int], threads: int) -> Iterator[T]:
     # Handing over one by one costs more than to read a small image.
     chunk = max(1, min(64, len(items) // (8 * threads)))
 
@@ -287,6 +298,11 @@ def _in_threads(function: Callable[[int], T], items: Sequence[int]) -> Iterator[
         for some in range(0, len(starts), 64):
             for results in pool.map(several, starts[some : some + 64]):
                 yield from results
+
+
+def is_far(source: ImageSource) -> bool:
+    """Return whether each look at an image of the source takes a while."""
+    return getattr(source, "is_far", False)
 
 
 def available_cpus() -> int:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tmd.data.files import file_ending
 from tmd.data.sources import ArraySource, FileSource, ImageSource
-from tmd.data.storage import in_threads
+from tmd.data.storage import in_threads, is_far
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,9 @@ def identities(source: ImageSource, by_content: bool) -> np.ndarray:
         return _hash(b"%d\0%b" % (lengths[index], told))
 
     if by_content:
-        return np.fromiter(in_threads(identity, range(len(source)), "Images before"), "i8")
+        return np.fromiter(
+            in_threads(identity, range(len(source)), "Images before", is_far(source)), "i8"
+        )
     return np.fromiter(map(identity, range(len(source))), "i8", len(source))
 
 

@@ -28,6 +28,7 @@ from tmd.data.storage import (
     available_cpus,
     available_memory,
     in_threads,
+    is_far,
 )
 from tmd.data.trained_on import TrainedOn
 from tmd.distributed import ALONE, Share, processes_here
@@ -280,7 +281,9 @@ def _read_validation(source: ImageSource, crop: tuple[int, int] | None, scale: i
             return f"{image.shape[2]}×{image.shape[1]} is smaller than the scale"
         return torch.from_numpy(pixels[:, :height, :width].copy())
 
-    for index, result in enumerate(in_threads(read, range(len(source)), "Validation images")):
+    for index, result in enumerate(
+        in_threads(read, range(len(source)), "Validation images", is_far(source))
+    ):
         if isinstance(result, str):
             skipped[index] = result
         else:
@@ -295,7 +298,7 @@ def _prepare(
 ) -> Prepared:
     kind = chosen.storage
     surveyed: Sequence[int] = range(len(source))
-    most = _HEADERS_SAMPLED if getattr(source, "is_far", False) else _HEADERS_AT_START
+    most = _HEADERS_SAMPLED if is_far(source) else _HEADERS_AT_START
     if len(source) > most and kind in ("auto", "disk"):
         surveyed = np.linspace(0, len(source) - 1, _HEADERS_SAMPLED).astype(int).tolist()
     sizes, skipped = _survey(source, framing, surveyed)
@@ -335,7 +338,7 @@ def _survey(
 
     sizes = np.zeros((len(indices), 2), dtype=np.int32)
     skipped: Skips = {}
-    for row, result in enumerate(in_threads(size, indices, "Image sizes")):
+    for row, result in enumerate(in_threads(size, indices, "Image sizes", is_far(source))):
         if isinstance(result, str):
             skipped[indices[row]] = result
         else:

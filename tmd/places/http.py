@@ -54,8 +54,9 @@ class HttpStore(Store):
             url = self.located(page) + "/"
             for link in reached(page, lambda: self.system().ls(url, detail=False)):  # noqa: B023
                 below = unquote(link.removeprefix(url))
-                if not link.startswith(url) or not below or {"?", "#"} & {*below}:
-                    continue  # to other places, or the same in another order
+                # To other places, to the same in another order, and names that no path can have.
+                if not link.startswith(url) or not below or {"?", "#"} & {*link} or "?" in below:
+                    continue
                 path = f"{page}/{below.rstrip('/')}"
                 if not below.endswith("/"):
                     yield Object(path, -1, "")

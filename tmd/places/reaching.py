@@ -93,7 +93,7 @@ def _reason(problem: BaseException, address: str) -> str:
 
 def _status(problem: BaseException) -> int:
     """The HTTP status of an answer, 0 where there was none."""
-    for owner in (problem, getattr(problem, "response", None), problem.__cause__):
+    for owner in (problem, getattr(problem, "response", None)):
         if isinstance(owner, dict):
             return int(owner.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         for name in ("status", "status_code", "code"):

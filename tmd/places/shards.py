@@ -5,6 +5,7 @@ A shard is searched again when its size or the time of its last change is anothe
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import tarfile
@@ -166,7 +167,8 @@ def _searched(shard: str, size: int, version: str, whole: bool) -> ShardIndex:
             return _members(shard, file, size, version)
     if not whole:
         store = store_of(shard)
-        far = RangeReader(lambda *part: store.read(shard, *part), size, _AHEAD)
+        parts = RangeReader(lambda *part: store.read(shard, *part), size, _AHEAD)
+        far = io.BufferedReader(parts)  # which asks again where a part ends
         try:
             return _members(shard, cast(BinaryIO, far), size, version)
         except NoPartsError:
