@@ -203,6 +203,11 @@ def config_entries(name: str, parsed: Words, named: Sequence[str]) -> dict[str, 
     entries: dict[str, Any] = {}
     for word in parsed.plain:
         is_setting = re.fullmatch(r"[A-Za-z_][\w.]*=.*", word) or word in named
+        if word.startswith("with=") and not Path(word).exists():
+            raise UsageError(
+                f"{word}: `with` is a word of its own, and settings follow it: "
+                f"tmd {command} with KEY=VALUE"
+            )
         if is_setting and not Path(word).exists():
             raise UsageError(f"{word}: settings come after `with`: tmd {command} with {word}")
     if parsed.plain:
@@ -295,8 +300,31 @@ def usage(name: str) -> str:
 
 
 def as_typed(docstring: str) -> str:
-    """A script's docstring, its examples as they are typed here."""
-    return re.sub(r"python experiments/(\w+)\.py", r"tmd \1", docstring)
+    """A script's docstring, its examples as they are typed here: files and folders as plain words.
+
+    Example:
+        >>> as_typed("python experiments/upscale.py with run=3 input=a.jpg output=out/")
+        'tmd upscale a.jpg -o out/ with run=3'
+    """
+    return re.sub(r"python experiments/(\w+)\.py([^\n`]*)", _typed, docstring)
+
+
+def _typed(example: re.Match[str]) -> str:
+    name, rest = example.groups()
+    before, has_settings, settings = rest.partition(" with ")
+    plain = PLAIN.get(f"{name}{before}")
+    if plain is None or not has_settings or "," in settings:
+        return f"tmd {name}{rest}"
+    words, left, output = "", [], ""
+    for setting in settings.split():
+        key, _, value = setting.partition("=")
+        if key in (plain.key, plain.numbers):
+            words += f" {value}"
+        elif key == plain.output:
+            output = f" -o {value}"
+        else:
+            left.append(setting)
+    return f"tmd {name}{before}{words}{output}" + (f" with {' '.join(left)}" if left else "")
 
 
 def form(command: str) -> str:

@@ -5,11 +5,11 @@
     python experiments/upscale.py with interpolation scale=2 input=scene.tif
 
 Without `run` or `checkpoint` by the network that comes with the package.
-`input` is a photo, or an image of any bands and bits, a folder, a glob or a list; results are `out/<name>.png`. What the
+`input` is an image, a folder, a glob or a list of these; results are `out/<name>.png`. What the
 file holds is kept: 16 bits, grey, transparency, colour profile, orientation, the camera's data; of
-an animation, the first image is taken. A GeoTIFF stays one, with its CRS, its transform divided by
-the factor and its places without data; stacks stay stacks, NPY stays NPY. A network of some bands
-and bits takes files that have them; `bands` and `value_range` say of other files what is what.
+an animation, the first image is taken. Images of any bands and bits are taken too, by networks that
+were trained on such or as `bands` and `value_range` say: a GeoTIFF stays one, with its CRS, its
+transform divided by the factor and its places without data; stacks stay stacks, NPY stays NPY.
 Tiles bound the memory and leave no seam. Results that are there are errors, unless `existing=skip`
 or `existing=replace` is given. A file that can't be read, or whose result its format can't hold, is
 reported, the rest goes on, and the exit code is 2.

@@ -35,7 +35,10 @@ def root(tmp_path):
         ({"mode": "half"}, "dataset.mode='half': must be one of patches, whole"),
         ({"storage": "ram"}, "dataset.storage='ram': must be one of auto, disk, memory, device"),
         ({"max_pixels": 0}, "dataset.max_pixels=0: must be an integer .*at least 1"),
-        ({"max_pixels": 100}, "none of its 1 images.*more than 100 pixels.*larger max_pixels"),
+        (
+            {"max_pixels": 100},
+            "none of its 1 images.*more than 100 pixels.*larger dataset.max_pixels",
+        ),
         ({"workers": -1}, "dataset.workers=-1: must be an integer .*at least 0"),
         ({"augment": 1}, "dataset.augment=1: must be True or False"),
         ({"strict": "no"}, "dataset.strict='no': must be True or False"),

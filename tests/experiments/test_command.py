@@ -83,7 +83,8 @@ def test_the_version_is_said(tmp_path: Path) -> None:
 def test_a_scripts_use_is_shown_as_it_is_typed_here(tmp_path: Path) -> None:
     said = tmd("compare", "-h", folder=tmp_path).stdout
     assert "usage: tmd compare [PHOTO...] [-o OUT]" in said
-    assert "tmd compare curves with run=3 output=run3.png" in said
+    assert "tmd compare curves 3 -o run3.png" in said
+    assert "tmd upscale photo.jpg\n" in tmd("upscale", "-h", folder=tmp_path).stdout
     assert "python experiments" not in said
 
 
@@ -202,6 +203,7 @@ def test_a_recorded_run_says_what_was_given(tmp_path: Path) -> None:
         ("foo", "error: foo: no such command; `tmd` lists them"),
         ("srgan scale=4", "error: scale=4: settings come after `with`: tmd srgan with scale=4"),
         ("srgan smoke", "error: smoke: settings come after `with`: tmd srgan with smoke"),
+        ("upscale with=3", "error: with=3: `with` is a word of its own, and settings follow it: "),
         ("upscale a.jpg -o", "error: -o: lacks its value"),
         ("srgan -o out", "error: -o: tmd srgan writes to no file of your choice"),
         ("runs one two", "error: two: tmd runs takes one STORE"),

@@ -15,6 +15,7 @@ from tmd.data.registry import DATASETS, Dataset, Request
 from tmd.data.sources import shrunk_size
 from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.images import DTYPES, ImageKind, set_max_pixels
+from tmd.images.opening import name_max_pixels
 from tmd.places import DEFAULT_GIGABYTES, set_cache_size
 
 STORAGES = ("auto", "disk", "memory", "device")
@@ -145,9 +146,9 @@ class DatasetOptions:
             raise UserError("dataset.shrink=[]: must be a number, or a list of some")
         for factor in self.factors:
             check_number("dataset.shrink", factor, 1)
+        name_max_pixels("dataset.max_pixels")
         if self.max_pixels is not None:
-            check_number("dataset.max_pixels", self.max_pixels, 1, integer=True)
-            set_max_pixels(self.max_pixels)
+            set_max_pixels(self.max_pixels, "dataset.max_pixels")
         check_number("dataset.cache", self.cache, 0)
         set_cache_size(self.cache)
         for flag in ("augment", "strict", "download"):

@@ -20,10 +20,11 @@ from tmd.images.stacks import split_name
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 DEFAULT_MAX_PIXELS = Image.MAX_IMAGE_PIXELS
+_max_pixels_key = "max_pixels"
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def set_max_pixels(limit: int | None) -> None:
+def set_max_pixels(limit: int | None, key: str = "max_pixels") -> None:
     """Set the most pixels that an image may have to be read, in this process and its forks.
 
     A small file may claim so many that they fill the memory. The default is Pillow's, about 89
@@ -31,13 +32,21 @@ def set_max_pixels(limit: int | None) -> None:
 
     Args:
         limit: None for the default.
+        key: of the config that sets it, which messages name.
 
     Raises:
         UserError: it is not a positive integer.
     """
     if limit is not None:
-        check_number("max_pixels", limit, minimum=1, integer=True)
+        check_number(key, limit, minimum=1, integer=True)
+    name_max_pixels(key)
     Image.MAX_IMAGE_PIXELS = DEFAULT_MAX_PIXELS if limit is None else limit
+
+
+def name_max_pixels(key: str) -> None:
+    """Have messages on too many pixels name ``key``, in this process and its forks."""
+    global _max_pixels_key
+    _max_pixels_key = key
 
 
 def check_pixels(path: PathLike, width: int, height: int) -> None:
@@ -49,7 +58,8 @@ def check_pixels(path: PathLike, width: int, height: int) -> None:
 
 def _too_large(path: PathLike, size: str = "") -> UserError:
     return UserError(
-        f"{path}: more than {Image.MAX_IMAGE_PIXELS} pixels{size}; a larger max_pixels reads it"
+        f"{path}: more than {Image.MAX_IMAGE_PIXELS} pixels{size}; a larger {_max_pixels_key} "
+        "reads it"
     )
 
 

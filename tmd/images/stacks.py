@@ -11,7 +11,7 @@ import struct
 from typing import BinaryIO
 
 from tmd.errors import UnreachableError
-from tmd.images.arrays import count_arrays
+from tmd.images.arrays import NPY_MAGIC, count_arrays
 from tmd.images.formats import PathLike
 from tmd.images.regular import open_file
 
@@ -48,12 +48,20 @@ def images_in(path: PathLike) -> list[str]:
         return [path]
     try:
         with open_file(path) as file:
+            if suffix == ".npy" and _is_one_array(file.read(128)):
+                return [path]
             numbers = tiff_pages(file) if suffix[1] == "t" else range(count_arrays(path, file))
     except UnreachableError:
         raise
     except Exception:  # whatever is broken: reading it says so in one line
         return [path]
     return [path] if len(numbers) <= 1 else [f"{path}[{number}]" for number in numbers]
+
+
+def _is_one_array(start: bytes) -> bool:
+    """Return whether an NPY of this beginning has fewer axes than a stack; a look, no parsing."""
+    shape = start.partition(b"'shape': (")[2].partition(b")")[0]
+    return start.startswith(NPY_MAGIC) and bool(shape) and shape.count(b",") < 3
 
 
 def tiff_pages(file: BinaryIO) -> list[int]:
