@@ -60,6 +60,7 @@ PLAIN = {
     "compare curves": Plain("RUN", "run", several=True, output="output"),
     "compare animate": Plain("RUN", "run", output="output"),
     "export": Plain("RUN|FILE", "checkpoint", numbers="run", output="output"),
+    "prepare": Plain("FOLDER", "input", several=True, output="output"),
     "runs": Plain("STORE", "store", output="output"),
 }
 

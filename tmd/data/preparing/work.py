@@ -1,0 +1,373 @@
+"""The work of a preparation: photos in parts, of which each is done or not."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import itertools
+import json
+import os
+import shutil
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from tmd import __version__
+from tmd.data.files import find_files
+from tmd.data.prepared import FORMAT, IMAGES, JOURNAL, MANIFEST, read_manifest
+from tmd.data.preparing.cutting import luma, places, sharpness
+from tmd.data.preparing.duplicates import equal_files, look_alikes
+from tmd.data.preparing.encoding import check_format, encoded
+from tmd.data.preparing.journal import WAYS_OUT, Journal, Part, Photo
+from tmd.data.preparing.options import PrepareOptions
+from tmd.data.preparing.writing import write_files, write_shard
+from tmd.data.sources import FileSource
+from tmd.data.storage import available_cpus, in_threads
+from tmd.data.tiles import tile_name
+from tmd.errors import UserError
+from tmd.files import sweep_leftovers, write_bytes, write_json
+from tmd.images import ImageKind, probe
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+PHOTOS = "photos.csv"
+HASHES = "hashes.bin"
+UNREADABLE, TOO_SMALL, EQUAL = "can't be read", "too small", "equal files"
+ALIKE, BLURRED, FLAT = "look like a larger one", "blurred", "without detail"
+# Tiles in files of their own are noted as done in parts of so many bytes.
+_PART = 256 << 20
+
+
+@dataclass
+class Report:
+    """Outcome of a preparation.
+
+    Attributes:
+        photos: how many tiles come of.
+        tiles, bytes: that were written.
+        left_out: photos by the reason, with the first one's name.
+        flat: tiles that were left out.
+        was_there: nothing was left to do.
+    """
+
+    photos: int = 0
+    tiles: int = 0
+    bytes: int = 0
+    left_out: dict[str, tuple[int, str]] = field(default_factory=dict)
+    flat: int = 0
+    was_there: bool = False
+
+
+def prepare(
+    roots: Sequence[str],
+    output: str | os.PathLike[str],
+    options: PrepareOptions,
+    *,
+    command: str = "",
+    overwrite: bool = False,
+) -> Report:
+    """Write the photos below ``roots`` as tiles into a folder that `dataset.root` takes.
+
+    Stopped at any time, it goes on where it was when it is called again.
+
+    Args:
+        roots: folders.
+        output: the folder; absent, empty, or of the same preparation.
+        options: see `PrepareOptions`.
+        command: what was typed, for the manifest.
+        overwrite: remove another preparation that is there.
+
+    Raises:
+        UserError: nothing to prepare, a value that can't be, or ``output`` holds something else.
+    """
+    options.check()
+    output = Path(output)
+    kind = common_kind(roots, options)
+    check_format(options.format, kind)
+    source = find_files(roots, kind, key="input")
+    head = {
+        "format": FORMAT,
+        "source": {
+            "roots": [os.path.abspath(root) for root in roots],
+            "images": len(source),
+            "digest": source.digest(),
+        },
+        "options": vars(options),
+        "kind": kind.state_dict(),
+    }
+    if (done := _claim(output, head, overwrite)) is not None:
+        return done
+    with _unless_full(output):
+        journal = Journal(output / JOURNAL, head)
+        sweep_leftovers(output)
+        work = _Work(source, output, options, journal)
+        work.run()
+        report = work.report()
+        if not report.tiles:
+            raise UserError(f"input={', '.join(roots)}: {_none_left(report)}")
+        write_bytes(output / PHOTOS, work.table().encode("utf-8", "surrogateescape"))
+        write_json(output / MANIFEST, {**head, **_counts(report), **_made_by(command)})
+        for name in (JOURNAL, HASHES):
+            (output / name).unlink(missing_ok=True)
+    return report
+
+
+def common_kind(roots: Sequence[str], options: PrepareOptions) -> ImageKind:
+    """The kind of the first image that can be read; up to four bands of 8 bits are a photo."""
+    source = find_files(roots, 3, key="input")
+    problem = ""
+    for index in range(len(source)):
+        try:
+            found = probe(source.name(index))
+        except UserError as bad_file:
+            problem = problem or str(bad_file)
+            continue
+        bands = None if options.bands is None else tuple(options.bands)
+        if options.channels or (found.dtype == "uint8" and found.bands <= 4 and bands is None):
+            return ImageKind(options.channels or 3)
+        return ImageKind.of_dtype(len(bands) if bands else found.bands, found.dtype, bands)
+    raise UserError(
+        f"input={', '.join(roots)}: none of {len(source)} images can be read: {problem}"
+    )
+
+
+class _Work:
+    def __init__(
+        self, source: FileSource, output: Path, options: PrepareOptions, journal: Journal
+    ) -> None:
+        self.source = source
+        self.output = output
+        self.options = options
+        self.journal = journal
+        self.problems: dict[int, Photo] = {}
+        self.sizes = self._sizes()
+        self.names = _names(source)
+
+    def run(self) -> None:
+        """Do the parts that are not done."""
+        self._leave_out_duplicates()
+        parts = list(self._parts())
+        done = sum(len(part.photos) for part in self.journal.parts.values())
+        with bar_of(len(self.source), done) as bar:
+            for number, numbers in enumerate(parts):
+                if numbers.start not in self.journal.parts:
+                    self.journal.add(self._part(number, numbers, bar.update))
+
+    def _sizes(self) -> list[tuple[int, int]]:
+        """(H, W) of each photo; zeros where it is left out, which is noted."""
+
+        def size(index: int) -> tuple[int, int] | str:
+            try:
+                return self.source.size(index)
+            except UserError as problem:
+                return str(problem)
+
+        sizes: list[tuple[int, int]] = []
+        found = in_threads(size, range(len(self.source)), "Image sizes")
+        for index, result in enumerate(found):
+            if isinstance(result, str):
+                self.problems[index] = Photo(0, 0, UNREADABLE, result)
+            elif min(result) < self.options.min_side:
+                self.problems[index] = Photo(0, 0, TOO_SMALL, f"{result[1]}×{result[0]}")
+            sizes.append((0, 0) if isinstance(result, str) or index in self.problems else result)
+        return sizes
+
+    def _leave_out_duplicates(self) -> None:
+        twins: dict[str, dict[int, int]] = {}
+        if self.options.duplicates != "keep":
+            twins[EQUAL] = equal_files(self.source)
+        if self.options.duplicates == "near":
+            twins[ALIKE] = look_alikes(self.source, self.sizes, self.output / HASHES)
+        for reason, found in twins.items():
+            for index, other in found.items():
+                self.problems.setdefault(index, Photo(0, 0, reason, self.source.label(other)))
+
+    def _parts(self) -> Iterator[range]:
+        """Photos that are written together, as large as a shard is to be."""
+        options = self.options
+        most = options.shard_size * 1e6 if options.shards else _PART
+        first, total = 0, 0
+        for index, size in enumerate(self.sizes):
+            if index not in self.problems:
+                count = sum(1 for _ in places(size, options.tile, options.overlap))
+                sides = (min(side, options.tile) for side in size)
+                tile = next(sides) * next(sides) * self.source.channels
+                total += count * tile * self.source.kind.itemsize
+            if total >= most:
+                yield range(first, index + 1)
+                first, total = index + 1, 0
+        if first < len(self.sizes):
+            yield range(first, len(self.sizes))
+
+    def _part(self, number: int, numbers: range, advance: Callable[[], object]) -> Part:
+        photos: list[Photo] = []
+
+        def files() -> Iterator[tuple[str, bytes]]:
+            for photo, tiles in a_few_ahead(self._photo, numbers):
+                photos.append(photo)
+                yield from tiles
+                advance()
+
+        folder = self.output / IMAGES
+        folder.mkdir(exist_ok=True)
+        if self.options.shards:
+            size = write_shard(folder / f"{self.output.name}-{number:06d}.tar", files())
+        else:  # no folder of a million files
+            size = write_files(folder / f"{number:06d}", files())
+        return Part(numbers.start, photos, size)
+
+    def _photo(self, index: int) -> tuple[Photo, list[tuple[str, bytes]]]:
+        """Fate of a photo, and its tiles as files."""
+        if index in self.problems:
+            return self.problems[index], []
+        try:
+            pixels = self.source.read(index)
+        except UserError as problem:
+            return Photo(0, 0, UNREADABLE, str(problem)), []
+        options, kind = self.options, self.source.kind
+        judged = options.min_sharpness or options.min_detail
+        grey = luma(pixels, kind) if judged else None
+        if grey is not None and (value := sharpness(grey)) < options.min_sharpness:
+            return Photo(0, 0, BLURRED, f"sharpness {value:.1f}"), []
+        levels = pixels.permute(1, 2, 0).numpy()
+        files, flat, side = [], 0, options.tile
+        for top, left in places(levels.shape[:2], options.tile, options.overlap):
+            area = slice(top, top + side), slice(left, left + side)
+            if options.min_detail and grey is not None and grey[area].std() < options.min_detail:
+                flat += 1
+                continue
+            name = tile_name(self.names[index], top, left, f".{options.format}")
+            files.append((name, encoded(levels[area], options.format)))
+        return Photo(len(files), flat, "" if files else FLAT), files
+
+    def report(self) -> Report:
+        """Counts of what was done."""
+        report = Report()
+        counts: Counter[str] = Counter()
+        examples: dict[str, str] = {}
+        for part in self.journal.parts.values():
+            report.bytes += part.bytes
+            for index, photo in enumerate(part.photos, part.first):
+                report.photos += bool(photo.tiles)
+                report.tiles += photo.tiles
+                report.flat += photo.flat
+                if photo.reason:
+                    counts[photo.reason] += 1
+                    examples.setdefault(photo.reason, self.source.label(index))
+        report.left_out = {key: (counts[key], examples[key]) for key in counts}
+        return report
+
+    def table(self) -> str:
+        """Fate of each photo as CSV."""
+        text = io.StringIO()
+        table = csv.writer(text)
+        table.writerow(["photo", "tiles", "flat tiles", "left out", "note"])
+        for first in sorted(self.journal.parts):
+            for index, photo in enumerate(self.journal.parts[first].photos, first):
+                table.writerow([self.source.label(index), *photo])
+        return text.getvalue()
+
+
+def _claim(output: Path, head: Mapping[str, Any], overwrite: bool) -> Report | None:
+    """Make the folder ours; the report of the same preparation, if that has ended there.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    try:
+        manifest = read_manifest(output)
+    except UserError:  # the journal tells whether it may go on
+        manifest = None
+    if manifest is not None and not overwrite:
+        if all(manifest[key] == _plain(value) for key, value in head.items()):
+            counts = manifest["prepared"]
+            left_out = {key: tuple(value) for key, value in counts.pop("left_out").items()}
+            return Report(**counts, left_out=left_out, was_there=True)
+        raise UserError(f"output={output}: holds another set; {WAYS_OUT}")
+    ours = manifest is not None or (output / JOURNAL).is_file()
+    if ours and overwrite:
+        # First what says that it is whole.
+        for name in (MANIFEST, JOURNAL, HASHES, PHOTOS):
+            (output / name).unlink(missing_ok=True)
+        shutil.rmtree(output / IMAGES, ignore_errors=True)
+    elif not ours and output.is_dir() and any(output.iterdir()):
+        raise UserError(f"output={output}: is no empty folder, and no prepared one")
+    with _unless_full(output):
+        output.mkdir(parents=True, exist_ok=True)
+    return None
+
+
+def _names(source: FileSource) -> list[str]:
+    """A name for each photo's tiles: its path below the root, without what ends names in tars."""
+    plain = []
+    for index in range(len(source)):
+        folder, name = os.path.split(source.label(index))
+        stem = os.path.splitext(name)[0] if not name.endswith("]") else name
+        for letter in ".[]":
+            stem = stem.replace(letter, "_")
+        plain.append(os.path.join(folder, stem.strip("_") or "_"))
+    times = Counter(plain)
+    seen: Counter[str] = Counter()
+    names = []
+    for name in plain:
+        seen[name] += 1
+        names.append(name if times[name] == 1 else f"{name}_{seen[name]}of{times[name]}")
+    return names
+
+
+def a_few_ahead(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """``map`` in threads, of which no more than a few results wait at a time."""
+    threads = min(16, available_cpus())
+    iterator = iter(items)
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = deque(
+            pool.submit(function, item) for item in itertools.islice(iterator, threads + 1)
+        )
+        while waiting:
+            result = waiting.popleft().result()
+            for item in itertools.islice(iterator, 1):
+                waiting.append(pool.submit(function, item))
+            yield result
+
+
+def bar_of(total: int, done: int) -> tqdm:
+    """Bar of photos on standard error, of which some were done before."""
+    seldom = 0.2 if sys.stderr.isatty() else 10
+    return tqdm(
+        total=total, initial=done, desc="prepare", unit="photo", leave=False, mininterval=seldom
+    )
+
+
+@contextlib.contextmanager
+def _unless_full(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise UserError(f"{problem.filename or output}: {problem.strerror or problem}") from None
+
+
+def _none_left(report: Report) -> str:
+    reasons = [f"{count} {reason} ({name})" for reason, (count, name) in report.left_out.items()]
+    return f"nothing is left to write: {', '.join(reasons)}"
+
+
+def _counts(report: Report) -> dict[str, Any]:
+    counts = dict(vars(report))
+    counts.pop("was_there")
+    return {"prepared": counts, "pairs": False}
+
+
+def _made_by(command: str) -> dict[str, Any]:
+    return {"command": command, "version": __version__}
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value))
