@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
+from tmd.data.windows import Window
+
 Size = tuple[int, int]
+Image = TypeVar("Image", np.ndarray, Window)
 
 
 class Unusable(Exception):
@@ -56,7 +60,7 @@ class Framing:
             raise Unusable(f"{given} is smaller than a patch, {self.shape[1]}×{self.shape[0]}")
         return height, width
 
-    def apply(self, image: np.ndarray) -> np.ndarray:
+    def apply(self, image: Image) -> Image:
         """Frame (C, H, W); a view. Raises `Unusable`."""
         height, width = self.framed_size(*image.shape[1:])
         if self.crop is not None:
@@ -64,7 +68,7 @@ class Framing:
         return image[:, :height, :width]
 
 
-def centre(image: np.ndarray, size: Size) -> np.ndarray:
+def centre(image: Image, size: Size) -> Image:
     """The central (C, h, w) of (C, H, W), or all of an axis that is shorter."""
     top, left = (max(0, n - m) // 2 for n, m in zip(image.shape[1:], size, strict=True))
     return image[:, top : top + size[0], left : left + size[1]]

@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from tmd.data.progress import progress
+from tmd.data.tiles import is_tile
 from tmd.images import images_in, split_name
 from tmd.images.stacks import STACK_SUFFIXES
 from tmd.packed import PackedStrings as PackedStrings
@@ -74,7 +75,11 @@ def with_stacks_images(paths: PackedStrings) -> PackedStrings:
 
 def may_be_stacks(paths: PackedStrings) -> list[int]:
     """Numbers of the files that hold several images, as far as their names tell."""
-    return [i for i, part in enumerate(paths.parts()) if _suffix(part) in _STACK_SUFFIXES]
+    return [
+        i
+        for i, part in enumerate(paths.parts())
+        if _suffix(part) in _STACK_SUFFIXES and not is_tile(part)
+    ]
 
 
 def _suffix(path: bytes) -> bytes:

@@ -20,6 +20,7 @@ from tmd.data.aside import Aside
 from tmd.data.copies import smaller_copies
 from tmd.data.index import Listing, list_folder
 from tmd.data.paths import PackedStrings, may_be_stacks, with_stacks_images
+from tmd.data.prepared import images_folder
 from tmd.data.progress import progress
 from tmd.errors import UnreachableError, UserError
 from tmd.images import scan_images
@@ -70,7 +71,7 @@ def root_of(name: str, key: str = "dataset.root") -> Root:
     if is_packed(path) and (far or os.path.isfile(path)):
         raise UserError(f"{key}={name}: a compressed tar has no random access; unpack it to .tar")
     if not far and os.path.isdir(path):
-        return Root(path)
+        return Root(images_folder(path, key))
     if is_shard(path):
         shards = tuple(expanded(path)) if names_several(path) else (path,)
         for shard in shards:

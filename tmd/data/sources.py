@@ -18,6 +18,8 @@ import torch
 
 from tmd.data.aside import Aside
 from tmd.data.paths import PackedStrings, all_sizes
+from tmd.data.tiles import photo_of, photos_of
+from tmd.data.windows import Window, open_window
 from tmd.images import ImageKind, Probe, nearest_levels, probe, read_native, read_size
 from tmd.places import fetch, is_address
 from tmd.resize import imresize
@@ -158,6 +160,31 @@ class FileSource:
         sizes = None if self._sizes is None else self._sizes[numbers]
         paths = self._paths.take(numbers)
         return type(self)(paths, self.kind, self.root, sizes, self.aside, self.in_shards)
+
+    def window(self, index: int) -> Window | None:
+        """The image as a window, of which parts are read alone; None where that can't be."""
+        return open_window(self._paths[index], self.kind)
+
+    def read_window(self, index: int, top: int, left: int, height: int, width: int) -> torch.Tensor:
+        """A part of an image, (C, height, width) in the kind's dtype.
+
+        Raises:
+            UserError: for a bad file.
+        """
+        area = slice(None), slice(top, top + height), slice(left, left + width)
+        window = self.window(index)
+        return (
+            self.read(index)[area] if window is None else torch.from_numpy(np.array(window[area]))
+        )
+
+    def scene(self, index: int) -> str:
+        """The photo that an image is a tile of, or its own name."""
+        name = self._paths[index]
+        return photo_of(name) or name
+
+    def photos(self) -> np.ndarray | None:
+        """(n,), int64: numbers that tiles of one photo share; None where no image is a tile."""
+        return photos_of(self._paths)
 
     def fetch(self, indices: Sequence[int]) -> None:
         """Have images that are far away fetched at once, before they are read one by one."""

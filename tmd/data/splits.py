@@ -57,6 +57,8 @@ class Split:
         line = f"{count} image{'' if count == 1 else 's'} to learn from"
         root = ""
         if isinstance(self.train, FileSource):
+            if (photos := self.train.photos()) is not None:
+                line = f"{count} tiles of {len(np.unique(photos))} photos to learn from"
             root = self.train.root
             line += f", in {_named(root, self.train.folders())}"
         line += f"; {len(self.validation)} held out"
@@ -109,6 +111,10 @@ def split(chosen: DatasetOptions, seed: int, before: TrainedOn | None = None) ->
         chosen_by = "of dataset.val_root"
         aside += [files.aside, again]
     pool = train if held_out is None else held_out
+    photos = train.photos() if isinstance(train, FileSource) else None
+    if splits and photos is not None:
+        tiles = _middles(photos)
+        pool = train.subset(tiles)
     count = _validation_count(chosen, len(pool), count, splits)
     if not count and chosen.validation is None:
         _log.warning("A set of one image leaves none to validate on")
@@ -117,13 +123,26 @@ def split(chosen: DatasetOptions, seed: int, before: TrainedOn | None = None) ->
         order, count = _never_trained_on(chosen, pool, order, count, before)
     places = np.sort(order[:count])
     picked = pool.subset(places) if count < len(pool) else pool
-    if splits:
+    if splits and photos is not None:
+        train = train.subset(np.flatnonzero(~np.isin(photos, photos[tiles[places]])))
+    elif splits:
         train = train.subset(np.sort(order[count:]))
     others, again = _without(train, picked)
     if len(others):  # else all images are equal, and there is nothing to keep apart
         train = others
         aside.append(again)
     return Split(train, picked, pool, places, before, chosen_by, Aside.joined(aside))
+
+
+def _middles(photos: np.ndarray) -> np.ndarray:
+    """(m,), ascending: of each photo, the number of the tile that stands for it when held out.
+
+    Args:
+        photos: (n,): of which photo each tile is.
+    """
+    order = np.argsort(photos, kind="stable")
+    _, first, count = np.unique(photos[order], return_index=True, return_counts=True)
+    return np.sort(order[first + count // 2])
 
 
 def _named(root: str, folders: Mapping[str, int]) -> str:

@@ -3,7 +3,8 @@
 All three give the same batches. `DiskStorage` decodes on demand and holds nothing, so that a set
 may be larger than memory; `MemoryStorage` decodes once into one block that worker processes share;
 `DeviceStorage` holds that block on the device and cuts there. A batch is made in two steps: its
-images are loaded, which finds those that can't be used, and cut where the draw says. `PairStorage`
+images are loaded, which finds those that can't be used, and cut where the draw says; of images that
+lie uncompressed in their files, only what is cut is read. `PairStorage`
 takes both steps on both sides.
 """
 
@@ -22,6 +23,7 @@ from tmd.data.framing import Framing, Unusable
 from tmd.data.progress import progress
 from tmd.data.sampling import Draw, Sampler
 from tmd.data.sources import ImageSource
+from tmd.data.windows import Window
 from tmd.errors import UnreachableError, UserError
 
 T = TypeVar("T")
@@ -64,6 +66,7 @@ class DiskStorage(_LoadsAndCuts):
         self.framing = framing
         self.skipped = dict(skipped)
         self._fetch = getattr(source, "fetch", None)
+        self._window = getattr(source, "window", None)
 
     def batch(self, sampler: Sampler, index: int) -> torch.Tensor:
         """Batch ``index``: (N, C, h, w), of this process's rows."""
@@ -71,7 +74,7 @@ class DiskStorage(_LoadsAndCuts):
             self._fetch(sampler.images(index))
         return super().batch(sampler, index)
 
-    def cut(self, loaded: list[np.ndarray], draw: Draw) -> torch.Tensor:
+    def cut(self, loaded: list[np.ndarray | Window], draw: Draw) -> torch.Tensor:
         """Crops of loaded images: (N, C, h, w)."""
         return _cut(loaded, draw, self.framing)
 
@@ -80,12 +83,14 @@ class DiskStorage(_LoadsAndCuts):
         for _ in in_threads(self.load, range(len(self.source)), "Checking images"):
             pass
 
-    def load(self, image: int) -> np.ndarray | None:
-        """The image, framed, (C, H, W); None for one that can't be used."""
+    def load(self, image: int) -> np.ndarray | Window | None:
+        """The image, framed, (C, H, W), read now or in part; None for one that can't be used."""
         if image in self.skipped:
             return None
         try:
-            return self.framing.apply(self.source.read(image).numpy())
+            window = None if self._window is None else self._window(image)
+            whole = self.source.read(image).numpy() if window is None else window
+            return self.framing.apply(whole)
         except UnreachableError:
             raise
         except (UserError, Unusable) as problem:
@@ -253,7 +258,7 @@ def _corners(
     return top, left
 
 
-def _cut(images: list[np.ndarray], draw: Draw, framing: Framing) -> torch.Tensor:
+def _cut(images: Sequence[np.ndarray | Window], draw: Draw, framing: Framing) -> torch.Tensor:
     heights, widths = (np.array([image.shape[axis] for image in images]) for axis in (1, 2))
     height, width = framing.shape
     batch = np.empty((len(images), images[0].shape[0], height, width), dtype=images[0].dtype)
@@ -261,7 +266,7 @@ def _cut(images: list[np.ndarray], draw: Draw, framing: Framing) -> torch.Tensor
     for slot, (image, top, left, turn) in enumerate(
         zip(images, tops, lefts, draw.turns, strict=True)
     ):
-        patch = image[:, top : top + height, left : left + width]
+        patch = np.asarray(image[:, top : top + height, left : left + width])
         if turn & 1:
             patch = patch[:, :, ::-1]
         if turn & 2:

@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 
-from tmd.data.paths import PackedStrings
+from tmd.packed import PackedStrings
 
 _MARK = b"@y"
 _TILE = re.compile(rb"(?P<photo>.+)@y\d{5,}x\d{5,}\.(?:npy|png)", re.DOTALL)
@@ -36,6 +36,11 @@ def photo_of(path: str) -> str | None:
     """
     found = _TILE.fullmatch(os.fsencode(path))
     return None if found is None else os.fsdecode(found["photo"])
+
+
+def is_tile(path: bytes) -> bool:
+    """Return whether a coded path is that of a tile."""
+    return _MARK in path and _TILE.fullmatch(path) is not None
 
 
 def photos_of(paths: PackedStrings) -> np.ndarray | None:

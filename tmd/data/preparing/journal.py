@@ -47,7 +47,7 @@ class Part(NamedTuple):
 
 
 class Journal:
-    """What is done, in a file.
+    """Parts that are done, kept in a file.
 
     Args:
         path: of the file.

@@ -53,7 +53,7 @@ class Report:
     Attributes:
         photos: how many tiles come of.
         tiles, bytes: that were written.
-        left_out: photos by the reason, with the first one's name.
+        left_out: photos by the reason, with the first of them.
         flat: tiles that were left out.
         was_there: nothing was left to do.
     """
@@ -219,9 +219,12 @@ class _Work:
         folder = self.output / IMAGES
         folder.mkdir(exist_ok=True)
         if self.options.shards:
+            sweep_leftovers(folder)
             size = write_shard(folder / f"{self.output.name}-{number:06d}.tar", files())
         else:  # no folder of a million files
-            size = write_files(folder / f"{number:06d}", files())
+            folder = folder / f"{number:06d}"
+            shutil.rmtree(folder, ignore_errors=True)  # begun, but not done
+            size = write_files(folder, files())
         return Part(numbers.start, photos, size)
 
     def _photo(self, index: int) -> tuple[Photo, list[tuple[str, bytes]]]:
@@ -261,9 +264,15 @@ class _Work:
                 report.flat += photo.flat
                 if photo.reason:
                     counts[photo.reason] += 1
-                    examples.setdefault(photo.reason, self.source.label(index))
+                    examples.setdefault(photo.reason, self._example(index, photo))
         report.left_out = {key: (counts[key], examples[key]) for key in counts}
         return report
+
+    def _example(self, index: int, photo: Photo) -> str:
+        """A photo that was left out, with what the reason is about."""
+        if photo.reason == UNREADABLE:  # which names it
+            return photo.note
+        return self.source.label(index) + (f" ({photo.note})" if photo.note else "")
 
     def table(self) -> str:
         """Fate of each photo as CSV."""
@@ -355,7 +364,7 @@ def _unless_full(output: Path) -> Iterator[None]:
 
 
 def _none_left(report: Report) -> str:
-    reasons = [f"{count} {reason} ({name})" for reason, (count, name) in report.left_out.items()]
+    reasons = [f"{count} {reason}: {name}" for reason, (count, name) in report.left_out.items()]
     return f"nothing is left to write: {', '.join(reasons)}"
 
 
