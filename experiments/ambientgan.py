@@ -38,6 +38,7 @@ from experiments.support.resume import (
     find_resume_point,
 )
 from experiments.support.training import metrics_with_hr, start, train_and_report
+from experiments.support.weights import weights_config
 from ingredients import (
     ambient,
     dataset,
@@ -77,7 +78,7 @@ PARTS = (
 
 ex = Experiment("ambientgan", ingredients=[part.ingredient for part in PARTS])
 ex.starting_point = "unsupervised"
-ex.bases = {"start_from": inherited_config}
+ex.bases = {"start_from": inherited_config, "generator.weights": weights_config}
 
 #: What a loss can be a function of here: nobody has HR of what LR shows.
 GIVEN = ("sr", "lr")
@@ -191,13 +192,22 @@ def check(
     for each in discriminators.values():
         losses.options().check_discriminator(each)
     optimization.options().check_parts({"g": network, "d": discriminators})
-    configs: Any = {"generator": network.config, "discriminator": discriminators.config}
+    networks = {"generator": network, "discriminator": discriminators}
+    configs: Any = {name: each.config for name, each in networks.items()}
     if resume is not None:
         _, state = resume_point(resume, ex.store)
         check_same_networks(resume, state, configs)
         check_unfinished(resume, state, total)
     else:
-        check_beginning(start_from, None, ex.store, configs["generator"])
+        check_beginning(start_from, None, ex.store, networks, given_weights())
+
+
+def given_weights() -> dict[str, Any]:
+    """What the networks begin with, by their names."""
+    return {
+        "generator": generator.options().weights,
+        "discriminator": discriminator.options().weights,
+    }
 
 
 @lru_cache(maxsize=1)
@@ -235,14 +245,14 @@ def train(
         place.device,
         other.lr_given,
         share,
-        learnt_from(resumed, start_from, ex.store),
+        learnt_from(resumed, start_from or given_weights()["generator"], ex.store),
     )
     # In this order: both draw their weights from one stream.
     discriminators = model.discriminators(discriminator.options(), data.kind.channels)
     built = generator.options().create(scale, data.kind.channels)
     networks = {"generator": built, "discriminator": discriminators}
     if resume is None:
-        begun = begin(start_from, None, ex.store, networks)
+        begun = begin(start_from, None, ex.store, networks, given_weights())
         networks = begun.networks
         _run.info.update(begun.info)
     networks = {name: place.prepared(network) for name, network in networks.items()}

@@ -29,6 +29,7 @@ from experiments.support.resume import (
     find_resume_point,
 )
 from experiments.support.training import metrics_with_hr, start, train_and_report
+from experiments.support.weights import weights_config
 from ingredients import (
     dataset,
     discriminator,
@@ -59,7 +60,7 @@ PARTS = (
 
 ex = Experiment("srgan", ingredients=[part.ingredient for part in PARTS])
 
-ex.bases = {"start_from": inherited_config}
+ex.bases = {"start_from": inherited_config, "generator.weights": weights_config}
 
 
 @ex.config
@@ -110,7 +111,15 @@ def check(
         check_same_networks(resume, state, wanted)
         check_unfinished(resume, state, total)
     else:
-        check_beginning(start_from, grow_from, ex.store, wanted["generator"])
+        check_beginning(start_from, grow_from, ex.store, networks, given_weights())
+
+
+def given_weights() -> dict[str, Any]:
+    """What the networks begin with, by their names."""
+    return {
+        "generator": generator.options().weights,
+        "discriminator": discriminator.options().weights,
+    }
 
 
 @lru_cache(maxsize=1)
@@ -145,7 +154,9 @@ def train(
         seed=seed,
         device=place.device,
         share=share,
-        trained_on=learnt_from(resumed, start_from or grow_from, ex.store),
+        trained_on=learnt_from(
+            resumed, start_from or grow_from or given_weights()["generator"], ex.store
+        ),
     )
     measure = measurement.options().create(scale, seed, kind=images.kind)
     data = MeasuredData(images, measure, place.device, share)
@@ -156,7 +167,7 @@ def train(
     handlers: dict[str, Any] = {}
     trainable: list[str] = []
     if resume is None:  # else the checkpoint has the weights, and says which are trained
-        begun = begin(start_from, grow_from, ex.store, networks)
+        begun = begin(start_from, grow_from, ex.store, networks, given_weights())
         _run.info.update(begun.info)
         networks = begun.networks
         trainable = begun.trainable(schedule.options().freeze_output)

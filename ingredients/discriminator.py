@@ -18,6 +18,7 @@ def config():
     spectral_norm = False  # spectral normalisation of its layers
     # What only this architecture takes; the defaults suit patches of 72 pixels.
     options = {"grid": 4, "hidden": 128} if name == "srgan" else {}
+    weights = None  # begin with what fits of a file's weights, or of a run's
 
 
 @ingredient.named_config

@@ -21,6 +21,9 @@ def config():
     spectral_norm = False  # spectral normalisation of every convolution but the last
     global_skip = True  # add to the bicubic upscaling, beginning with nothing
     options = {}  # what only this architecture takes
+    # Begin with a file's weights, ours or other people's, or a run's: what fits is taken over, and
+    # where no name is given, the architecture is the file's.
+    weights = None
 
 
 @ingredient.named_config

@@ -78,14 +78,14 @@ class Experiment(sacred.Experiment):
         store: where the run being made looks for others by their number.
         starting_point: a named config that every run begins with, for what this experiment has
             other defaults of than its ingredients.
-        bases: by key, (its value, store) -> config entries that the run then begins with, where it
-            doesn't resume another.
+        bases: by key, (its value, store, given entries) -> config entries that the run then begins
+            with, where it doesn't resume another.
     """
 
     recorded = True
     store = DEFAULT_STORE
     starting_point: str | None = None
-    bases: Mapping[str, Callable[[Any, str], Mapping[str, Any]]] = {}
+    bases: Mapping[str, Callable[[Any, str, Mapping[str, Any]], Mapping[str, Any]]] = {}
 
     _from_command_line = False
     _given: Mapping[str, Any] = {}
@@ -238,8 +238,9 @@ class Experiment(sacred.Experiment):
             configs.insert(0, self._inherited_config(resume))
         else:
             for key, base in self.bases.items():
-                if (value := updates.get(key)) is not None:
-                    entries = plain_config(dict(base(value, self.store)), f"{key}={value}")
+                if (value := get_by_dotted_path(updates, key)) is not None:
+                    found = base(value, self.store, updates)
+                    entries = plain_config(dict(found), f"{key}={value}")
                     configs.insert(0, (self, ConfigDict(entries)))
         if self.starting_point is not None:
             configs.insert(0, self._find_config(self.starting_point))

@@ -9,7 +9,8 @@ from typing import Any
 from torch import nn
 
 from observers import RunRecord, open_run
-from tmd.checkpoints import BEST, checkpoints_in, load_checkpoint, load_generator
+from tmd.checkpoints import BEST, checkpoints_in, load_generator
+from tmd.checkpoints.foreign import load_any
 from tmd.errors import UserError
 from tmd.shipped import shipped_networks
 
@@ -90,5 +91,7 @@ def _checkpoint_file(spec: str) -> tuple[Path, str]:
 
 
 def _opened(path: Path, name: str, device: str) -> Trained:
-    state = load_checkpoint(path)
+    state = load_any(path)
+    if state["generator_config"] is None:
+        raise UserError(f"weights {path}: {state['problem']}")
     return Trained(load_generator(state, device), name, state)

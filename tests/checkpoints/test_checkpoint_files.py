@@ -120,7 +120,10 @@ class _Calls:
         ({"format": "tmd-checkpoint", "version": 99}, "format version 99, this code reads up to 1"),
         ({"format": "tmd-checkpoint"}, "says no version of its format"),
         ({"format": "tmd-checkpoint", "version": "1"}, "says no version of its format"),
-        ({"format": "tmd-checkpoint", "version": 1, "x": _Calls()}, "truncated, or not"),
+        (
+            {"format": "tmd-checkpoint", "version": 1, "x": _Calls()},
+            r"would run code \(io\.open\), so ",
+        ),
     ],
 )
 def test_what_is_no_checkpoint_of_ours_is_told_in_one_line(tmp_path, monkeypatch, content, message):

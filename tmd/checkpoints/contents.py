@@ -13,10 +13,15 @@ from typing import Any
 
 from torch import Tensor
 
+from tmd.errors import UserError
 from tmd.images import ImageKind
 
 FORMAT = "tmd-checkpoint"
 VERSION = 1
+
+
+class NotOursError(UserError):
+    """A file that could be read, and that another program wrote."""
 
 
 def image_kind(checkpoint: Mapping[str, Any]) -> ImageKind:

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from tmd.checkpoints.contents import FORMAT, VERSION
+from tmd.checkpoints.contents import FORMAT, VERSION, NotOursError
 from tmd.checkpoints.names import checkpoints_in
+from tmd.checkpoints.reading import read_torch_file
 from tmd.checkpoints.safetensors import read_safetensors
 from tmd.errors import UserError
 from tmd.files import replacing
@@ -43,19 +44,15 @@ def load_checkpoint(
     """The contents of a checkpoint of ours, or of weights that `tmd.export` wrote as safetensors.
 
     Raises:
-        UserError: the file is absent, truncated, not a checkpoint, or not one of ours.
+        UserError: the file is absent, truncated, not a checkpoint, not one of ours, or would run
+            code.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"checkpoint {path}: no such file")
     if path.suffix == ".safetensors":
         return _with_todays_names(read_safetensors(path, device))
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-    except Exception:  # bytes of another kind can raise anything in the unpickler
-        raise UserError(f"checkpoint {path}: truncated, or not a PyTorch checkpoint") from None
+    state = read_torch_file(path, device)
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise UserError(
+        raise NotOursError(
             f"checkpoint {path}: not written by this framework (tmd.checkpoints.load_weights "
             "puts plain weights into a network)"
         )

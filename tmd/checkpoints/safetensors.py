@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from tmd.checkpoints.contents import FORMAT, VERSION
+from tmd.checkpoints.contents import FORMAT, VERSION, NotOursError
 from tmd.errors import UserError
 from tmd.files import write_bytes
 
@@ -27,6 +27,33 @@ def write_safetensors(generator: nn.Module, described: Mapping[str, Any], path: 
     write_bytes(path, save(weights, {"tmd": text}))
 
 
+def read_tensors(
+    path: str | os.PathLike[str], device: str | torch.device = "cpu", kind: str = "checkpoint"
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a safetensors file by name, and its metadata.
+
+    Args:
+        kind: what to call the file in messages.
+
+    Raises:
+        UserError: it is absent, or no safetensors file.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{kind} {path}: no such file")
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError:
+        raise UserError(
+            f"{kind} {path}: needs safetensors; pip install -e '.[export]' brings it"
+        ) from None
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, dict(file.metadata() or {})
+    except (SafetensorError, OSError):
+        raise UserError(f"{kind} {path}: truncated, or not a safetensors file") from None
+
+
 def read_safetensors(
     path: str | os.PathLike[str], device: str | torch.device = "cpu"
 ) -> dict[str, Any]:
@@ -35,20 +62,10 @@ def read_safetensors(
     Raises:
         UserError: it is no safetensors file, or none of ours.
     """
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError:
-        raise UserError(
-            f"checkpoint {path}: needs safetensors; pip install -e '.[export]' brings it"
-        ) from None
-    try:
-        with safe_open(path, framework="pt", device=str(device)) as file:
-            text = (file.metadata() or {}).get("tmd")
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError):
-        raise UserError(f"checkpoint {path}: truncated, or not a safetensors file") from None
+    weights, metadata = read_tensors(path, device)
+    text = metadata.get("tmd")
     if text is None:
-        raise UserError(
+        raise NotOursError(
             f"checkpoint {path}: says nothing of its architecture (tmd.checkpoints."
             "load_weights puts plain weights into a network)"
         )

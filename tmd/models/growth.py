@@ -1,13 +1,12 @@
 """Growing a ×2 network into a ×4 one and that into a ×8 one, with nothing lost on the way.
 
 Every layer is carried over, a new upsampling stage follows the last one, and what comes after the
-stages is kept. Nothing is loaded loosely: a `GrowthReport` names what was carried and what is new.
+stages is kept. Nothing is loaded loosely: a `FitReport` names what was carried and what is new.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -18,56 +17,13 @@ from tmd.errors import UserError
 from tmd.models.discriminators import create_discriminator
 from tmd.models.generators import COMMON, SCALES, create_generator
 from tmd.models.upsampling import BicubicUpsampling, UpsamplingStage
+from tmd.models.weights import FitReport, fit_weights
 
 # The new stage gives the parent's output upsampled the more closely the smaller RIDGE is, and stays
 # the closer to a plain interpolation the larger it is. FLAT is how much more than fine detail the
 # flat parts of an image count: features have a mean, and an error on it would be a colour cast.
 RIDGE = 0.01
 FLAT = 10.0
-
-
-@dataclass
-class GrowthReport:
-    """Fate of the entries of a state dict when its network grew.
-
-    Attributes:
-        carried: names whose values are the parent's.
-        new: names the parent does not have.
-        reinitialised: names the parent has in another shape.
-        dropped: names only the parent has.
-        carried_parameters: how many of the grown network's parameters are the parent's.
-        new_parameters: how many are not.
-    """
-
-    carried: list[str] = field(default_factory=list)
-    new: list[str] = field(default_factory=list)
-    reinitialised: list[str] = field(default_factory=list)
-    dropped: list[str] = field(default_factory=list)
-    carried_parameters: int = 0
-    new_parameters: int = 0
-
-    @property
-    def carried_share(self) -> float:
-        """The share of the grown network's parameters that are the parent's, in [0, 1]."""
-        return self.carried_parameters / (self.carried_parameters + self.new_parameters)
-
-    def summary(self) -> str:
-        """One to three lines for people."""
-        total = self.carried_parameters + self.new_parameters
-        lines = [
-            f"carried over {self.carried_parameters:,} of {total:,} parameters "
-            f"({self.carried_share:.0%})" + (f"; new: {_layers(self.new)}" if self.new else "")
-        ]
-        if self.reinitialised:
-            lines.append(f"initialised afresh, of another shape: {_layers(self.reinitialised)}")
-        if self.dropped:
-            lines.append(f"not needed any more: {_layers(self.dropped)}")
-        return "\n".join(lines)
-
-
-def _layers(names: Collection[str]) -> str:
-    layers = list(dict.fromkeys(".".join(name.split(".")[:2]) for name in names))
-    return ", ".join(layers[:6]) + (f" and {len(layers) - 6} more" if len(layers) > 6 else "")
 
 
 def grown_config(parent: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,9 +72,7 @@ def _ways_on(old: int, new: int) -> str:
     return "cannot grow, only 1 -> 2 -> 4 -> 8" + (f"; {' or '.join(ways)}" if ways else "")
 
 
-def grow(
-    parent: nn.Module, wanted: Mapping[str, Any] | None = None
-) -> tuple[nn.Module, GrowthReport]:
+def grow(parent: nn.Module, wanted: Mapping[str, Any] | None = None) -> tuple[nn.Module, FitReport]:
     """A generator of twice the scale that begins as ``parent`` followed by an upsampling.
 
     The new stage is linear at first: it interpolates, corrected (by least squares) for the kept
@@ -146,7 +100,7 @@ def grow(
     if not hasattr(parent, "after_stages"):
         raise UserError(f"generator.name={config['name']!r}: has no upsampling stages to add to")
     generator = create_generator(**grown_config(config))
-    report = _carry(parent, generator)
+    report = fit_weights(generator, parent.state_dict())
     generator.eval()  # looking at a spectrally normalised weight would move its estimate
     _start_as_upsampling(
         generator.get_submodule("stages")[-1],  # type: ignore[index]
@@ -157,7 +111,7 @@ def grow(
 
 def grow_discriminator(
     parent: nn.Module, wanted: Mapping[str, Any] | None = None
-) -> tuple[nn.Module, GrowthReport]:
+) -> tuple[nn.Module, FitReport]:
     """A discriminator of the config ``wanted`` with all of ``parent``'s weights that fit it.
 
     A discriminator sees HR images of any size, so with the same config all of it is carried over.
@@ -173,29 +127,8 @@ def grow_discriminator(
     discriminator = create_discriminator(**(wanted or config))
     # Names that two architectures happen to share do not mean the same layer.
     same = discriminator.config["name"] == config["name"]  # type: ignore[index]
-    report = _carry(parent if same else nn.Module(), discriminator)
+    report = fit_weights(discriminator, parent.state_dict() if same else {})
     return discriminator.to(next(parent.parameters()).device), report
-
-
-def _carry(parent: nn.Module, child: nn.Module) -> GrowthReport:
-    """Copy every entry of ``parent``'s state dict whose name and shape ``child`` has."""
-    old, own = parent.state_dict(), child.state_dict()
-    report = GrowthReport(dropped=[name for name in old if name not in own])
-    for name, value in own.items():
-        if name not in old:
-            report.new.append(name)
-        elif old[name].shape != value.shape:
-            report.reinitialised.append(name)
-        else:
-            report.carried.append(name)
-            own[name] = old[name]
-    child.load_state_dict(own, strict=True)
-    for name, parameter in child.named_parameters():
-        if name in report.carried:
-            report.carried_parameters += parameter.numel()
-        else:
-            report.new_parameters += parameter.numel()
-    return report
 
 
 @torch.no_grad()
@@ -264,7 +197,7 @@ def _ridge_regression(matrix: Tensor, target: Tensor, ridge: Tensor) -> Tensor:
 
 
 def trained_after_growth(
-    network: nn.Module, report: GrowthReport, freeze_output: bool = True
+    network: nn.Module, report: FitReport, freeze_output: bool = True
 ) -> list[str]:
     """Names of the parameters that learn while what is carried is frozen.
 

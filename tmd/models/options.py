@@ -16,7 +16,10 @@ from tmd.models.registry import check_mapping
 
 @dataclass(frozen=True)
 class GeneratorOptions:
-    """Arguments of `create_generator`; ``options`` are what only this architecture takes."""
+    """Arguments of `create_generator`; ``options`` are what only this architecture takes.
+
+    ``weights`` names what it begins with: that is whose who opens files.
+    """
 
     name: str = "srresnet"
     n_blocks: int = 8
@@ -25,6 +28,7 @@ class GeneratorOptions:
     spectral_norm: bool = False
     global_skip: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
+    weights: Any = None
 
     def create(self, scale: int, channels: int) -> nn.Module:
         """The generator for ``scale`` and images of ``channels``, freshly initialised."""
@@ -49,7 +53,10 @@ class GeneratorOptions:
 
 @dataclass(frozen=True)
 class DiscriminatorOptions:
-    """Arguments of `create_discriminator`; ``options`` are what only this architecture takes."""
+    """Arguments of `create_discriminator`; ``options`` are what only this architecture takes.
+
+    ``weights`` names what it begins with: that is whose who opens files.
+    """
 
     name: str = "srgan"
     features: list[int] = field(default_factory=lambda: [32, 64, 64, 128, 128, 256])
@@ -57,6 +64,7 @@ class DiscriminatorOptions:
     norm: str = "auto"
     spectral_norm: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    weights: Any = None
 
     def create(self, channels: int, **changes: Any) -> nn.Module:
         """The discriminator for images of ``channels``, freshly initialised.

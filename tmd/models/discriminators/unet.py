@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -34,7 +34,18 @@ class UNetDiscriminator(nn.Module):
     (on all but the first and last convolution): 4.38 M parameters.
 
     Args: see `tmd.models.create_discriminator`; ``norm="auto"`` is none.
+
+    Attributes:
+        names_elsewhere: layers of it by their names in Real-ESRGAN, with its number of features.
     """
+
+    names_elsewhere: Mapping[str, str] = {
+        "conv0": "head.conv",
+        **{f"conv{i + 1}": f"encoder.{i}.conv" for i in range(3)},
+        **{f"conv{i + 4}": f"decoder.{i}.conv" for i in range(3)},
+        **{f"conv{i + 7}": f"tail.{i}.conv" for i in range(2)},
+        "conv9": "output",
+    }
 
     def __init__(
         self,
