@@ -236,6 +236,7 @@ def train(
     place = start(seed, device, deterministic)
     share, loss = place.share, losses.options()
     model, other, images = ambient.options(), unpaired.options(), dataset.options()
+    begun_with = given_weights()["generator"]
     data = create_unpaired_data(
         vars(images),
         other.own,
@@ -245,7 +246,7 @@ def train(
         place.device,
         other.lr_given,
         share,
-        learnt_from(resumed, start_from or given_weights()["generator"], ex.store),
+        learnt_from(resumed, start_from or begun_with, ex.store),
     )
     # In this order: both draw their weights from one stream.
     discriminators = model.discriminators(discriminator.options(), data.kind.channels)
@@ -298,6 +299,7 @@ def train(
         measurement=measurement.options().create(scale, seed, kind=data.kind).spec,
         handlers={} if kept is None else {"history": kept},
         resumed=resumed,
+        validate_first=resumed is None and begun_with is not None,
     )
 
 

@@ -148,15 +148,14 @@ def train(
     resumed = None if resume is None else resume_point(resume, ex.store)
     place = start(seed, device, deterministic)
     share, loss = place.share, losses.options()
+    begun_with = given_weights()["generator"]
     images = create_dataset(
         **vars(dataset.options()),
         scale=scale,
         seed=seed,
         device=place.device,
         share=share,
-        trained_on=learnt_from(
-            resumed, start_from or grow_from or given_weights()["generator"], ex.store
-        ),
+        trained_on=learnt_from(resumed, start_from or grow_from or begun_with, ex.store),
     )
     measure = measurement.options().create(scale, seed, kind=images.kind)
     data = MeasuredData(images, measure, place.device, share)
@@ -215,6 +214,7 @@ def train(
         measurement=data.measure.spec,
         handlers=handlers if kept is None else {**handlers, "history": kept},
         resumed=resumed,
+        validate_first=resumed is None and begun_with is not None,
     )
 
 

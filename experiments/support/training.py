@@ -50,6 +50,7 @@ def train_and_report(
     measurement: list[Any],
     handlers: Mapping[str, Any],
     resumed: Resumed | None,
+    validate_first: bool = False,
 ) -> dict[str, float]:
     """Train to the end with everything recorded, print the report, return the best's metrics.
 
@@ -58,6 +59,7 @@ def train_and_report(
         script: the experiment's name, which a checkpoint remembers.
         measurement: how LR is made, for the checkpoint.
         resumed: the run that this one continues, and its checkpoint.
+        validate_first: before the first update, as what the run begins with may stay the best.
         The rest: see `TrainingSession`.
     """
     session = TrainingSession(
@@ -74,6 +76,7 @@ def train_and_report(
         handlers=handlers,
         frame={"experiment": script, "measurement": measurement},
     )
+    session.validation.at_start = validate_first
     if resumed is not None:
         go_on(session, run, resumed, place)
     result = session.train()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -68,15 +68,14 @@ def _fitting(
     weights, origin = (_of_generator if name == "generator" else _of_discriminator)(
         spec, store, network
     )
-    report = compare_weights(network.state_dict(), weights)
-    taken = set(report.carried)
+    taken = set(compare_weights(network.state_dict(), weights).carried)
     if not any(p.ndim > 1 for n, p in network.named_parameters() if n in taken):
         config: Any = network.config
         architecture = origin.get("architecture")
-        told = f", it is of {architecture}" if architecture not in (None, config["name"]) else ""
+        told = f"they are of {architecture}" if architecture else f"it has {_some(weights)}"
         raise UserError(
-            f"{name}.weights={spec}: nothing in it fits {name}.name={config['name']}{told}; it "
-            f"has {', '.join(list(weights)[:3])}, the network {', '.join(network.state_dict())[:80]}"
+            f"{name}.weights={spec}: nothing fits {name}.name={config['name']}; {told}"
+            + (f" ({origin['problem']})" if origin.get("problem") else "")
         )
     return weights, origin
 
@@ -89,6 +88,8 @@ def _of_generator(
     config = state.get("generator_config")
     origin = {"from": parent.name, "architecture": config and config["name"]}
     origin |= state.get("weights_file") or {}
+    if config is None:
+        origin["problem"] = state["problem"]
     if config is None:  # of no known architecture: names and shapes alone can tell
         return best_fitting(read_weights(network_file(spec)), network), origin  # type: ignore[arg-type]
     return state["ema"] if state.get("ema") is not None else state["generator"], origin
@@ -106,6 +107,10 @@ def _of_discriminator(
     state = parent.discriminator
     architecture = (state.get("discriminator_config") or {}).get("name")
     return state["discriminator"], {"from": parent.name, "architecture": architecture}
+
+
+def _some(names: Iterable[str]) -> str:
+    return ", ".join([*names][:3]) + ", …"
 
 
 def recorded(report: FitReport) -> dict[str, Any]:

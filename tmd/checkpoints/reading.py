@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickletools
 import re
+import warnings
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -29,7 +30,9 @@ def read_torch_file(
     if not path.is_file():
         raise UserError(f"{kind} {path}: no such file")
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is told below, is told there in paragraphs
+            return torch.load(path, map_location=device, weights_only=True)
     except UnpicklingError as problem:
         if wanted := _code_in(path, str(problem)):
             raise UserError(
