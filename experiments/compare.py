@@ -64,7 +64,7 @@ ex.recorded = False
 
 @ex.config
 def config():
-    run = None  # 3, runs/3, mongodb://host/db#3, a checkpoint's file, or a list of these
+    run = None  # 3, runs/3, mongodb://host/db#3, a file of anyone's weights, or a list of these
     input = None  # HR images: a file, a folder, a glob, or a list of these
     output = None  # None: the folder out, animation.gif or curves.png
     existing = "error"  # skip, replace: what is done where a result is there
@@ -90,6 +90,7 @@ def check(
     zooms: int,
     zoom_size: int,
     lpips: Any,
+    weights: Any,
     width: int,
     fps: float,
     metrics: Any,
@@ -105,6 +106,8 @@ def check(
     check_number("zoom_size", zoom_size, 8, integer=True)
     if lpips not in ("auto", True, False):
         raise UserError(f"lpips={lpips!r}: must be one of auto, True, False")
+    if weights is not None and Path(str(weights)).is_file():
+        raise UserError(f"weights={weights}: is LPIPS's folder; run={weights} compares the network")
     check_number("width", width, 160, 3840, integer=True)
     check_number("fps", fps, above=0, maximum=60)
     if not all(isinstance(word, str) for word in several(metrics)):

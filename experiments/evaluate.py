@@ -28,7 +28,7 @@ from experiments.support.devices import available_device
 from experiments.support.evaluation_record import EvaluationRecord, distinct, plain
 from experiments.support.experiment import Experiment
 from experiments.support.inputs import check_folder, several
-from experiments.support.trained import Trained, open_trained
+from experiments.support.trained import Trained, named_file, open_trained
 from observers import without_credentials
 from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.evaluation import (
@@ -59,6 +59,7 @@ DEFAULT_SCALE = 4
 def config():
     run = None  # whose best generator: 3, runs/3, mongodb://host/db#3, or several: 3,4
     checkpoint = None  # or files: best.pt; or a network that comes with the package: photos_x4
+    weights = None  # the same as checkpoint; other people's files too: .pth, .safetensors
     method = None  # bicubic, nearest, lanczos, folder
     sr_root = None  # method=folder: where another program's results are
     benchmark = None  # folder of HR images, or with HR/ and LR_bicubic/X4 in it
@@ -81,6 +82,7 @@ def config():
 def check(
     run: Any,
     checkpoint: Any,
+    weights: Any,
     method: Any,
     sr_root: Any,
     benchmark: Any,
@@ -103,7 +105,7 @@ def check(
         check_choice("method", name, [*METHODS, FOLDER])
     if (FOLDER in methods) != (sr_root is not None):
         raise UserError("method=folder and sr_root=FOLDER: give both or none")
-    if not (several(run) or several(checkpoint) or methods):
+    if not (several(run) or several(named_file(checkpoint, weights)) or methods):
         raise UserError("nothing to evaluate: give run=3, checkpoint=best.pt or method=bicubic")
     if not several(benchmark):
         raise UserError("benchmark=None: give a folder of HR images, benchmark=Set5 say")
@@ -151,12 +153,12 @@ def resolve(metrics: Any, lpips_weights: Any, border: int | None, device: str) -
 
 
 @ex.capture
-def trained_generators(run: Any, checkpoint: Any, device: str) -> list[Trained]:
+def trained_generators(run: Any, checkpoint: Any, weights: Any, device: str) -> list[Trained]:
     """Trained generators of the runs and files that are evaluated."""
-    place = available_device(device)
+    place, files = available_device(device), several(named_file(checkpoint, weights))
     return [
         *(_open_trained(str(spec), None, ex.store, place) for spec in several(run)),
-        *(_open_trained(None, str(path), ex.store, place) for path in several(checkpoint)),
+        *(_open_trained(None, str(path), ex.store, place) for path in files),
     ]
 
 
@@ -312,12 +314,12 @@ def describe(benchmarks: list[Benchmark]) -> dict[str, Any]:
 
 @ex.capture
 def describe_systems(
-    run: Any, checkpoint: Any, method: Any, sr_root: Any
+    run: Any, checkpoint: Any, weights: Any, method: Any, sr_root: Any
 ) -> dict[str, dict[str, Any]]:
     """Systems for the record; trained generators with their iteration."""
     sources = [
         *(f"run {without_credentials(str(spec))}" for spec in several(run)),
-        *(f"checkpoint {path}" for path in several(checkpoint)),
+        *(f"checkpoint {path}" for path in several(named_file(checkpoint, weights))),
     ]
     trained = trained_generators()
     entries = [

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.support.experiment import Experiment
-from experiments.support.trained import open_trained
+from experiments.support.trained import named_file, open_trained
 from tmd.errors import UserError, check_choice, check_flag
 from tmd.export import FORMATS, check_installed, describe, export_generator
 
@@ -27,6 +27,7 @@ ex.recorded = False
 def config():
     run = None  # whose best generator: 3, runs/3, mongodb://host/db#3
     checkpoint = None  # or a file, or a network that comes with the package: photos_x4
+    weights = None  # the same as checkpoint; other people's files too: .pth, .safetensors
     format = "onnx"  # onnx, torchscript, safetensors, half
     output = None  # a file; None: generator_x4.onnx, say, in the current folder
     overwrite = False  # replace it where it is there
@@ -55,8 +56,10 @@ def _check_ending(ending: str, format: str) -> None:
 
 
 @ex.main
-def export(run: Any, checkpoint: Any, format: str, output: str | None, overwrite: bool) -> None:
-    trained = open_trained(run, checkpoint, ex.store, "cpu")
+def export(
+    run: Any, checkpoint: Any, weights: Any, format: str, output: str | None, overwrite: bool
+) -> None:
+    trained = open_trained(run, named_file(checkpoint, weights), ex.store, "cpu")
     generator = trained.generator
     path = Path(output or f"generator_x{generator.scale}{FORMATS[format].suffix}")
     exported = export_generator(generator, format, path, describe(trained.state), overwrite)

@@ -42,7 +42,7 @@ from experiments.support.outputs import (
     named_apart,
     replaces,
 )
-from experiments.support.trained import open_any, open_trained
+from experiments.support.trained import named_file, open_any, open_trained
 from experiments.support.upscaling import Settings, upscale_file
 from tmd.acceleration.speed import UPSCALING_ON_CPU
 from tmd.checkpoints import image_kind
@@ -78,6 +78,7 @@ def config():
     # or a file: best.pt, what export.py made with format=half or safetensors; or a network that
     # comes with the package: photos_x4, which is also taken when neither is given
     checkpoint = None
+    weights = None  # the same as checkpoint; other people's files too: .pth, .safetensors
     input = None  # an image, a folder, a glob such as 'photos/**/*.jpg', or a list of these
     output = "out"  # a folder, or for a single image a file
     # of the results in a folder: png, jpg, jpeg, webp (lossless), tif, npy, npz; auto: png of
@@ -117,6 +118,7 @@ def check(
     scale: int | None,
     run: Any,
     checkpoint: Any,
+    weights: Any,
     interpolate: Any,
 ) -> None:
     if not input:
@@ -136,7 +138,8 @@ def check(
     check_meaning(bands, value_range)
     if method is not None:
         check_choice("method", method, METHODS)
-        for key, value in (("run", run), ("checkpoint", checkpoint), ("interpolate", interpolate)):
+        file = named_file(checkpoint, weights)
+        for key, value in (("run", run), ("checkpoint", file), ("interpolate", interpolate)):
             if value is not None:
                 raise UserError(f"method={method}, {key}={value}: give one of them")
     if scale is not None:
@@ -156,6 +159,7 @@ def interpolation():
 def build_upscaler(
     run: Any,
     checkpoint: Any,
+    weights: Any,
     interpolate: Any,
     alpha: float,
     device: str,
@@ -168,7 +172,8 @@ def build_upscaler(
     said = (bands and tuple(bands), value_range and tuple(value_range))
     if method is not None:
         return Upscaler(None, scale or DEFAULT_SCALE, ImageKind(), *said)
-    generator, kind = _trained(run, checkpoint, interpolate, alpha, device)
+    file = named_file(checkpoint, weights)
+    generator, kind = _trained(run, file, interpolate, alpha, device)
     return Upscaler(generator, int(generator.scale), kind, *said)  # type: ignore[arg-type]
 
 

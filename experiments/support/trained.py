@@ -41,6 +41,17 @@ def open_trained(run: Any, checkpoint: Any, store: str, device: str) -> Trained:
     return _opened(best_checkpoint(record), f"run {record.id}", device)
 
 
+def named_file(checkpoint: Any, weights: Any) -> Any:
+    """The one file, or those, that ``checkpoint=`` or ``weights=`` names; both mean the same.
+
+    Raises:
+        UserError: both are given.
+    """
+    if checkpoint is not None and weights is not None:
+        raise UserError("checkpoint, weights: two words for one thing; give one of them")
+    return checkpoint if weights is None else weights
+
+
 def _open_run(run: Any, store: str) -> RunRecord:
     try:
         return open_run(run, store=store)
