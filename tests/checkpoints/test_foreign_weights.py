@@ -143,7 +143,7 @@ def test_old_style_keys_of_esrgan_are_todays_network(tmp_path):
     with torch.no_grad():
         theirs = spandrel.ModelLoader().load_from_file(tmp_path / "old.pth").model.eval()(lr)
         assert torch.equal(again(lr), ours(lr))
-        assert (ours(lr) - theirs).abs().max() < 1e-6
+        assert (ours(lr) - theirs).abs().max() < 1e-5
 
 
 def test_of_another_scale_the_body_is_taken_and_the_upsampling_is_new():
