@@ -115,7 +115,7 @@ def check(
 
 
 def given_weights() -> dict[str, Any]:
-    """What the networks begin with, by their names."""
+    """Files or runs whose weights the networks begin with, by the networks' names."""
     return {
         "generator": generator.options().weights,
         "discriminator": discriminator.options().weights,
