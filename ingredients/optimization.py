@@ -11,7 +11,12 @@ ingredient = Ingredient("optimization")
 
 @ingredient.config
 def config():
-    optimizer_g = "adam"  # adam, muon (for the kernels; at the same rates it learns faster)
+    # adam, muon (for the kernels; at the same rates it learns faster), or a library's class:
+    # torch.AdamW, pytorch_optimizer.Adan, schedulefree.AdamWScheduleFree, ...
+    optimizer_g = "adam"
+    optimizer_d = "adam"  # likewise
+    options_g = {}  # what only this optimiser takes; a library's has its own defaults
+    options_d = {}  # likewise
     lr_g = 1e-3  # learning rate of G
     lr_d = 1e-4  # learning rate of D
     adversarial_lr = 0.2  # factor of lr_g in the adversarial phase
@@ -24,6 +29,7 @@ def config():
     clip = None  # limit of the gradients; None: no limit
     clip_by = "norm"  # norm, value, normalize (to exactly `clip`)
     d_steps = 1  # updates of D, each on a batch of its own, for one of G
+    accumulate = 1  # batches that an update is of, as if one held them all
     ema = 0.995  # decay of the average of G's weights; 0: off; 0.999 for runs of 10^5 updates
     freeze_g = []  # parts of G that don't learn: layers' names, or patterns like body.*
     freeze_d = []  # the same of D

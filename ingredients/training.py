@@ -22,8 +22,8 @@ def config():
     tensorboard = True  # also write events for TensorBoard
     trackers = []  # further ones: mlflow, wandb
     sync_batch_norm = False  # batch statistics over all GPUs; False: over each one's images
-    # float32 or bfloat16, then any of +channels_last +compile +keep_memory +rows +tf32 +winograd;
-    # auto: what is the fastest on this machine, which is timed once
+    # float32, bfloat16 or float16 (losses are scaled), then any of +channels_last +compile
+    # +keep_memory +rows +tf32 +winograd; auto: what is the fastest here, which is timed once
     speed = "auto"
     # of a CPU: a number; auto: all, fewer where others keep the machine busy at the start;
     # adaptive: following the load, which gives up the same bits

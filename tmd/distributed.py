@@ -52,6 +52,15 @@ class Share:
         mine = total // self.count
         return slice(self.rank * mine, (self.rank + 1) * mine)
 
+    def within(self, part: int, parts: int) -> Share:
+        """Rows of this process where each batch is one of ``parts`` that stand for one.
+
+        Example:
+            >>> Share(1, 2).within(2, 4).rows(32)
+            slice(20, 24, None)
+        """
+        return Share(part * self.count + self.rank, parts * self.count) if parts > 1 else self
+
     def mean(self, values: Tensor) -> Tensor:
         """The mean of the processes' ``values``."""
         return self.total(values) / self.count if self.count > 1 else values

@@ -158,4 +158,26 @@ KINDS: dict[str, Kind] = {
 #: Kinds that earlier builds had not.
 LATER: dict[str, Kind] = {
     "shards": Kind((*SRGAN, *SHARDS, "dataset.storage=disk", "schedule.adv=linear")),
+    "accumulate": Kind(
+        (
+            *SRGAN,
+            *DRAWN,
+            "optimization.accumulate=3",
+            "optimization.d_steps=2",
+            "losses.adversarial=relativistic",
+            "discriminator.spectral_norm=True",
+        ),
+    ),
+    "float16": Kind(
+        (*SRGAN, *DRAWN, "training.speed=float16", "optimization.clip=1", "losses.extra.ldl=0.1"),
+    ),
+    "schedule-free": Kind(
+        (
+            *SRGAN,
+            *DRAWN,
+            "optimization.optimizer_g=schedulefree.AdamWScheduleFree",
+            "optimization.optimizer_d=pytorch_optimizer.AdamP",
+            "optimization.options_g.warmup_steps=4",
+        ),
+    ),
 }

@@ -51,7 +51,7 @@ def test_a_new_optimiser_and_a_new_rule_are_a_registry_line_each(monkeypatch):
     for registry, old in ((optimizers, OPTIMIZERS), (rules, GRADIENT_RULES)):
         for name in old:
             registry.register(name)(old[name])
-    monkeypatch.setattr("tmd.session.optimization.OPTIMIZERS", optimizers)
+    monkeypatch.setattr("tmd.optim.creation.OPTIMIZERS", optimizers)
     monkeypatch.setattr("tmd.session.optimization.GRADIENT_RULES", rules)
 
     @optimizers.register("sgd")
@@ -89,7 +89,11 @@ def test_the_learning_rates_follow_the_options():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"optimizer_g": "adamw"}, "optimization.optimizer_g='adamw': must be one of adam, muon"),
+        (
+            {"optimizer_g": "adamw"},
+            "optimization.optimizer_g='adamw': must be one of adam, muon, torch.CLASS, "
+            "pytorch_optimizer.CLASS, schedulefree.CLASS",
+        ),
         ({"lr_g": 0}, "optimization.lr_g=0: must be a number above 0"),
         ({"lr_d": -1}, "optimization.lr_d=-1: must be a number above 0"),
         ({"adversarial_lr": "x"}, "optimization.adversarial_lr='x': must be a number above 0"),

@@ -13,7 +13,11 @@ from tmd.acceleration.winograd import leave_uncompiled, use_winograd
 from tmd.errors import UserError
 
 #: name -> what `torch.autocast` is given; None: float32 throughout.
-PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
+PRECISIONS: dict[str, torch.dtype | None] = {
+    "float32": None,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,  # whose losses are scaled
+}
 #: What can be added to a precision.
 OPTIONS = ("channels_last", "compile", "keep_memory", "rows", "tf32", "winograd")
 

@@ -8,12 +8,13 @@ from tmd.handlers.adversarial_weight import (
 from tmd.handlers.background import Background
 from tmd.handlers.best import Best
 from tmd.handlers.checkpoint import Checkpoints
-from tmd.handlers.ema import WeightAverage, average_weights
+from tmd.handlers.ema import OptimizersAverage, WeightAverage, average_weights
 from tmd.handlers.follow_load import FollowLoad
 from tmd.handlers.freezing import Freezing
 from tmd.handlers.image_history import ImageHistory
 from tmd.handlers.interruption import Interrupted, Interruption
 from tmd.handlers.learning_rate import LearningRate
+from tmd.handlers.loss_scale import LossScale
 from tmd.handlers.preview import Preview
 from tmd.handlers.progress import Progress
 from tmd.handlers.recording import Recording
@@ -35,7 +36,9 @@ __all__ = [
     "Interrupted",
     "Interruption",
     "LearningRate",
+    "LossScale",
     "NonFiniteError",
+    "OptimizersAverage",
     "Preview",
     "Progress",
     "Recording",

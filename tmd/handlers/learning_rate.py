@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import torch
 from ignite.engine import Engine, Events
@@ -55,6 +55,7 @@ class LearningRate:
         adversarial: factors, by the optimisers' names, of their rates in the adversarial phase.
         rise: the run's first iterations, over which the rates rise linearly to where the decay has
             them: Adam's first steps are as long as its rate, whatever the gradient.
+        undecayed: names of optimisers whose rates do not decay.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class LearningRate:
         steps: list[int] | None = None,
         adversarial: dict[str, float] | None = None,
         rise: int = 0,
+        undecayed: Collection[str] = (),
     ) -> None:
         self.optimizers = optimizers
         self.initial = {
@@ -79,11 +81,15 @@ class LearningRate:
         self.adversarial = adversarial or {}
         self.ratio = ratio
         self.rise = rise
+        self.undecayed = undecayed
         self.decay = DECAYS[decay](ratio) if decay != "steps" else None
 
     def factor(self, iteration: int) -> float:
         """Factor of the initial rates for update ``iteration`` (the first is 1)."""
-        return min(1.0, iteration / (self.rise + 1)) * self._decayed(iteration)
+        return self._risen(iteration) * self._decayed(iteration)
+
+    def _risen(self, iteration: int) -> float:
+        return min(1.0, iteration / (self.rise + 1))
 
     def _decayed(self, iteration: int) -> float:
         if self.over == "run":
@@ -103,7 +109,8 @@ class LearningRate:
         iteration = trainer.state.iteration
         adversarial = self.phases.at(iteration) == "adversarial"
         for name, optimizer in self.optimizers.items():
-            factor = self.factor(iteration)
+            undecayed = name in self.undecayed
+            factor = self._risen(iteration) if undecayed else self.factor(iteration)
             if adversarial:
                 factor *= self.adversarial.get(name, 1.0)
             for group, initial in zip(optimizer.param_groups, self.initial[name], strict=True):

@@ -27,9 +27,11 @@ class AdversarialLoss:
         generator_needs_real: whether `generator` needs the logits of real images too.
         allows_batch_statistics: whether the discriminator may have batch normalisation.
         allows_compilation: whether `torch.compile` can differentiate all of it.
+        compares_images: whether it is no mean over images, each on its own.
     """
 
     generator_needs_real = False
+    compares_images = False
     allows_batch_statistics = True
     allows_compilation = True
 
@@ -92,6 +94,7 @@ class RelativisticAverage(AdversarialLoss):
     """
 
     generator_needs_real = True
+    compares_images = True
 
     def __init__(self, real_label: float = 0.9) -> None:
         self.real_label = real_label

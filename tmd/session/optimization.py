@@ -13,10 +13,19 @@ from tmd.errors import UserError, check_choice, check_number
 from tmd.handlers.learning_rate import DECAYS, LearningRate
 from tmd.models.frozen import FrozenLayers
 from tmd.models.parts import check_apart, factors_in, matched_parameters, patterns_in
-from tmd.optim import GRADIENT_RULES, OPTIMIZERS
+from tmd.optim import GRADIENT_RULES
+from tmd.optim.creation import (
+    averages_itself,
+    check_optimizer,
+    create_optimizer,
+    is_schedule_free,
+)
 from tmd.optim.rates import scale_rates
 from tmd.training.phases import Phases, parse_length
 from tmd.training.steps import Updater
+
+#: Entries, before the letter of a network, that choose its optimiser.
+KEYS = ("optimizer", "options")
 
 
 @dataclass(frozen=True)
@@ -24,7 +33,8 @@ class OptimizationOptions:
     """Options of the updates.
 
     Attributes:
-        optimizer_g: name in `tmd.optim.OPTIMIZERS`; D has Adam.
+        optimizer_g, optimizer_d: names in `tmd.optim.OPTIMIZERS`, or ``library.Class``.
+        options_g, options_d: what only these optimisers take.
         lr_g, lr_d: learning rates.
         adversarial_lr: factor of ``lr_g`` in the adversarial phase.
         lr_rise: length, in epochs or as ``"500it"``, over which the rates rise at the start.
@@ -36,6 +46,7 @@ class OptimizationOptions:
         clip: limit of the gradients, or None.
         clip_by: name in `tmd.optim.GRADIENT_RULES`.
         d_steps: updates of D, each on a batch of its own, for one of G.
+        accumulate: batches that an update of either is of, as one batch that holds them all.
         ema: decay of the average of G's weights; 0: there is none.
         freeze_g, freeze_d: patterns of the parameters that do not learn; see
             `tmd.models.parts.matched_parameters`.
@@ -48,6 +59,9 @@ class OptimizationOptions:
     """
 
     optimizer_g: str = "adam"
+    optimizer_d: str = "adam"
+    options_g: Mapping[str, Any] = field(default_factory=dict)
+    options_d: Mapping[str, Any] = field(default_factory=dict)
     lr_g: float = 1e-3
     lr_d: float = 1e-4
     adversarial_lr: float = 0.2
@@ -60,6 +74,7 @@ class OptimizationOptions:
     clip: float | None = None
     clip_by: str = "norm"
     d_steps: int = 1
+    accumulate: int = 1
     ema: float = 0.995
     freeze_g: Any = field(default_factory=list)
     freeze_d: Any = field(default_factory=list)
@@ -68,7 +83,9 @@ class OptimizationOptions:
 
     def check(self) -> None:
         """Raise `UserError` for values that can't be."""
-        check_choice("optimization.optimizer_g", self.optimizer_g, list(OPTIMIZERS))
+        for name in "gd":
+            key = f"optimization.optimizer_{name}"
+            check_optimizer(key, *(getattr(self, f"{each}_{name}") for each in KEYS))
         for key in ("lr_g", "lr_d", "adversarial_lr"):
             check_number(f"optimization.{key}", getattr(self, key), above=0)
         parse_length("optimization.lr_rise", self.lr_rise, 1)
@@ -91,6 +108,7 @@ class OptimizationOptions:
             check_number("optimization.clip", self.clip, above=0)
         check_choice("optimization.clip_by", self.clip_by, list(GRADIENT_RULES))
         check_number("optimization.d_steps", self.d_steps, 1, integer=True)
+        check_number("optimization.accumulate", self.accumulate, 1, integer=True)
         check_number("optimization.ema", self.ema, 0, below=1)
         for name in "gd":
             self._patterns(name)
@@ -119,8 +137,8 @@ class OptimizationOptions:
 
     @property
     def averages(self) -> bool:
-        """True where an average of G's weights is kept."""
-        return self.ema > 0
+        """True where an average of G's weights is kept, by us or by its optimiser."""
+        return self.ema > 0 or averages_itself(self.optimizer_g)
 
     def updaters(self, networks: Mapping[str, nn.Module]) -> dict[str, Updater]:
         """Updater of each network, with the gradients' limit.
@@ -138,8 +156,9 @@ class OptimizationOptions:
         betas = (self.betas[0], self.betas[1])
         result = {}
         for name, network in networks.items():
-            create = OPTIMIZERS[self.optimizer_g if name == "g" else "adam"]
-            optimizer = create(network, getattr(self, f"lr_{name}"), betas)
+            chosen, options = (getattr(self, f"{each}_{name}") for each in KEYS)
+            key, rate = f"optimization.optimizer_{name}", getattr(self, f"lr_{name}")
+            optimizer = create_optimizer(key, chosen, network, rate, betas, options)
             self._set_parts(name, network, optimizer)
             result[name] = Updater(network, optimizer, rule)
         return result
@@ -161,7 +180,10 @@ class OptimizationOptions:
         phases: Phases,
         epoch_length: int,
     ) -> LearningRate:
-        """Handler that sets the learning rates of ``optimizers``, by ``lr_g`` and ``lr_d``."""
+        """Handler that sets the learning rates of ``optimizers``, by ``lr_g`` and ``lr_d``.
+
+        Those that are schedule-free have no decay.
+        """
         return LearningRate(
             optimizers,
             self.decay,
@@ -171,4 +193,5 @@ class OptimizationOptions:
             [parse_length("optimization.decay_steps", s, epoch_length) for s in self.decay_steps],
             {"lr_g": self.adversarial_lr},
             parse_length("optimization.lr_rise", self.lr_rise, epoch_length),
+            [name for name, each in optimizers.items() if is_schedule_free(each)],
         )

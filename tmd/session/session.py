@@ -10,9 +10,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from ignite.engine import Engine
 from PIL import Image
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from tmd.acceleration.threads import ADAPTIVE
 from tmd.checkpoints import save_checkpoint, sheet_name
@@ -26,7 +28,9 @@ from tmd.handlers import (
     Checkpoints,
     FollowLoad,
     Interruption,
+    LossScale,
     NonFiniteError,
+    OptimizersAverage,
     Preview,
     Progress,
     Recording,
@@ -49,6 +53,7 @@ from tmd.session.scoring import Scoring, default_scoring
 from tmd.training import Updater
 from tmd.training.place import Place
 from tmd.training.state import Stateful, TrainingState
+from tmd.training.updates import LossScaling
 
 #: What every session has a network of.
 GENERATOR = "generator"
@@ -127,6 +132,7 @@ class TrainingSession:
         self.trainer = trainer
         self.networks = dict(networks)
         self.optimizers = {name: updater.optimizer for name, updater in updaters.items()}
+        self.scalings = self._scalings(updaters, place or Place())
         self.data = data
         self.options = options
         self.recorders = list(recorders)
@@ -146,6 +152,7 @@ class TrainingSession:
             self._equal_buffers(),
             self.throughput,
             self.scalars,
+            LossScale(self.scalings),
             Recording(self.recorders),
             self.average,
             *extra.values(),
@@ -172,9 +179,10 @@ class TrainingSession:
         """What is averaged, validated and called the best, and what a person watches."""
         training, share = self.options.training, self.place.share
         generator, decay = self.networks[GENERATOR], self.options.optimization.ema
-        self.throughput = Throughput(self.data.batch_size)
+        images = self.data.batch_size * self.options.optimization.accumulate
+        self.throughput = Throughput(images)
         self.scalars = ScalarLog(training.log_interval, share)
-        self.average = WeightAverage(generator, decay) if decay else None
+        self.average = self._average(generator, decay)
         self.handed_over: nn.Module = self.average.averaged.module if self.average else generator
         self.validation = Validation(
             self.handed_over,
@@ -194,10 +202,34 @@ class TrainingSession:
         self.progress = Progress(
             self.phases,
             training.epoch_length,
-            self.data.batch_size,
+            images,
             self.bicubic,
             baseline=baseline_name(self.options.scale),
         )
+
+    @staticmethod
+    def _scalings(updaters: Mapping[str, Updater], place: Place) -> dict[str, LossScaling]:
+        """Scalings of the losses, by the letter of the network, where it works in float16."""
+        if place.speed.autocast is not torch.float16:
+            return {}
+        for updater in updaters.values():
+            updater.scaling = LossScaling(place.device.type)
+        return {name: updater.scaling for name, updater in updaters.items() if updater.scaling}
+
+    def _average(
+        self, generator: nn.Module, decay: float
+    ) -> WeightAverage | OptimizersAverage | None:
+        """Average of the generator's weights: its optimiser's where that has one, else ours."""
+        optimizer = self.optimizers.get("g")
+        if callable(getattr(optimizer, "eval", None)):
+            batch = any(isinstance(each, _BatchNorm) for each in generator.modules())
+            self._say(
+                f"note: {type(optimizer).__name__} has an average of the generator's weights, which"
+                " is validated and handed over; optimization.ema has no part in it"
+                f"{', and its batch statistics are those of the trained weights' if batch else ''}"
+            )
+            return OptimizersAverage(generator, optimizer)
+        return WeightAverage(generator, decay) if decay else None
 
     def _create_schedules(self) -> None:
         options = self.options
@@ -258,6 +290,7 @@ class TrainingSession:
         """Everything that changes in training, by its name in a checkpoint."""
         parts: dict[str, Stateful] = dict(self.networks)
         parts.update((f"optimizer_{name}", each) for name, each in self.optimizers.items())
+        parts.update((f"scaling_{name}", each) for name, each in self.scalings.items())
         if self.average:
             parts["average"] = self.average.averaged
         self.trained = tuple(parts)
@@ -298,8 +331,7 @@ class TrainingSession:
             UserError: there is no memory left; a checkpoint has been saved.
             Exception: any other error; where the weights are sound, a checkpoint has been saved.
         """
-        d_steps = self.options.optimization.d_steps
-        batches = self.data.batches(self.trainer.state.iteration * d_steps)
+        batches = self._groups(self.trainer.state.iteration)
         with ExitStack() as stack:
             stack.enter_context(recording(self.recorders))
             stack.callback(self.data.close)
@@ -308,7 +340,7 @@ class TrainingSession:
             stack.callback(self.background.close)
             try:
                 self.trainer.run(
-                    _grouped(batches, d_steps),
+                    batches,
                     max_epochs=self._epochs(),
                     epoch_length=self.options.training.epoch_length,
                 )
@@ -325,6 +357,14 @@ class TrainingSession:
             self.scalars.flush(self.trainer)
         disconnect(self.place.share)
         return self.result()
+
+    def _groups(self, first: int) -> Iterator[tuple[Any, ...]]:
+        """Batches of the updates from iteration ``first`` + 1 on, as trainers take them."""
+        d_steps, accumulate = (
+            getattr(self.options.optimization, key) for key in ("d_steps", "accumulate")
+        )
+        batches = self.data.batches(first * d_steps * accumulate)
+        return _grouped(_grouped(batches, accumulate) if accumulate > 1 else batches, d_steps)
 
     def _epochs(self) -> int:
         return math.ceil(self.phases.total / self.options.training.epoch_length)

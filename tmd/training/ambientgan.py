@@ -6,7 +6,9 @@ by discriminators: of images, against HR images of other scenes, and of measurem
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -17,19 +19,21 @@ from tmd import seeding
 from tmd.distributed import ALONE, Share
 from tmd.losses.extra import Terms
 from tmd.resize import imresize
+from tmd.training.accumulation import Averages, Group, joined, parts_of, standing
 from tmd.training.engines import phased_engine
 from tmd.training.phases import Phases
 from tmd.training.steps import (
     NO_TERMS,
-    Batch,
-    Updater,
-    discriminator_losses,
+    discriminator_part_losses,
     frozen,
     generator_adversarial_loss,
+    losses_of_parts,
     precision,
     super_resolution,
+    unlearnt_sr,
     with_terms,
 )
+from tmd.training.updates import Updater, descend
 
 Scalars = dict[str, Tensor]
 Side = tuple[Tensor, Tensor]
@@ -38,6 +42,14 @@ Side = tuple[Tensor, Tensor]
 SIDES = ("images", "measured")
 #: What a training batch is measured for; each has draws of its own.
 PURPOSES = ("content", "discriminators", "generator")
+
+
+class Numbered(NamedTuple):
+    """A batch with its number in the run."""
+
+    number: int
+    lr: Tensor
+    hr: Tensor
 
 
 class Discriminators(nn.ModuleDict):
@@ -94,7 +106,8 @@ def create_ambientgan_trainer(
 ) -> Engine:
     """An engine whose data are sequences of (LR, unpaired HR), one for each discriminator update.
 
-    Both are float in [0, 1], on the networks' device; no HR of what LR shows gets here.
+    Both are float in [0, 1], on the networks' device; no HR of what LR shows gets here. In the
+    place of such a pair may be several that stand for one batch; see `tmd.training.accumulation`.
 
     Args:
         generator: LR (N, C, h, w) in [0, 1] -> SR (N, C, scale·h, scale·w).
@@ -124,59 +137,63 @@ def create_ambientgan_trainer(
     """
     shown = view or (lambda images: images)
 
-    def numbered(engine: Engine, batches: Sequence[Batch]) -> list[tuple[int, Tensor, Tensor]]:
-        first = (engine.state.iteration - 1) * len(batches)
-        return [(index, lr, hr) for index, (lr, hr) in enumerate(batches, start=first)]
+    def numbered(engine: Engine, groups: Sequence[Group]) -> list[list[Numbered]]:
+        """Each update's parts, batches counted through from the run's start."""
+        updates = [parts_of(group) for group in groups]
+        first = (engine.state.iteration - 1) * sum(map(len, updates))
+        numbers = itertools.count(first)
+        return [[Numbered(next(numbers), lr, hr) for lr, hr in parts] for parts in updates]
 
     def measured(sr: Tensor, index: int, purpose: str) -> Tensor:
         return measure(sr, len(PURPOSES) * index + PURPOSES.index(purpose))
 
-    def sides(sr: Tensor, remeasured: Tensor, lr: Tensor, hr: Tensor) -> dict[str, Side]:
+    def sides(sr: Tensor, remeasured: Tensor, part: Numbered) -> dict[str, Side]:
         """By discriminator: what is real to it, and what is generated."""
         result: dict[str, Side] = {}
         if "images" in discriminators:
-            result["images"] = (shown(hr), shown(sr))
+            result["images"] = (shown(part.hr), shown(sr))
         if "measured" in discriminators:
-            result["measured"] = (lr, remeasured)
+            result["measured"] = (part.lr, remeasured)
         return result
 
     def generate(lr: Tensor) -> Tensor:
         return super_resolution(generator, lr, autocast)
 
     def train_discriminators(
-        engine: Engine, index: int, sr: Tensor, lr: Tensor, hr: Tensor
+        engine: Engine, srs: Sequence[Tensor], parts: Sequence[Numbered]
     ) -> Scalars:
-        fake = sr.detach()
+        fakes: Sequence[Tensor] = [sr.detach() for sr in srs]
         if history is not None:
-            fake = history.mix(fake)
-        total, log = torch.zeros((), device=sr.device), {}
-        pairs = sides(fake, measured(fake, index, "discriminators"), lr, hr)
-        for name, (real, generated) in pairs.items():
-            rng = seeding.generator(seed, "penalty", engine.state.iteration, name)
-            with precision(sr, autocast):
-                loss, entries = discriminator_losses(
-                    discriminators[name], adversarial_loss, real, generated, rng, share
-                )
-            total = total + loss
-            suffix = "" if name == "images" else f"_{name}"
-            log.update({f"{key}{suffix}": value for key, value in entries.items()})
-        update_discriminators(total)
-        return log
+            fakes = joined(history.mix, fakes)
+        pairs = [
+            sides(fake, measured(fake, part.number, "discriminators"), part)
+            for fake, part in zip(fakes, parts, strict=True)
+        ]
+        logs = {name: Averages() for name in pairs[0]}
+        by_network = [
+            discriminator_part_losses(
+                discriminators[name],
+                adversarial_loss,
+                [pair[name][0] for pair in pairs],
+                [pair[name][1] for pair in pairs],
+                partial(seeding.generator, seed, "penalty", engine.state.iteration, name),
+                share,
+                autocast,
+                log,
+            )
+            for name, log in logs.items()
+        ]
 
-    def generator_losses(
-        engine: Engine, index: int, sr: Tensor, lr: Tensor, hr: Tensor
-    ) -> dict[str, Tensor]:
-        remeasured = measured(sr, index, "generator")
-        losses = {}
-        with precision(sr, autocast):
-            losses["content"] = content_loss(measured(sr, index, "content"), lr).float()
-            for name, (real, generated) in sides(sr, remeasured, lr, hr).items():
-                losses[name] = generator_adversarial_loss(
-                    discriminators[name], adversarial_loss, generated, real
-                )
-        if weights.reconstruction:
-            losses["reconstruction"] = reconstruction_loss(engine, index, sr, lr)
-        return losses
+        def losses() -> Iterator[Tensor]:
+            for _ in parts:
+                yield sum(map(next, by_network), torch.zeros((), device=srs[0].device))
+
+        descend(update_discriminators, losses(), len(parts))
+        return {
+            f"{key}{'' if name == 'images' else f'_{name}'}": value
+            for name, log in logs.items()
+            for key, value in log.means().items()
+        }
 
     def reconstruction_loss(engine: Engine, index: int, sr: Tensor, lr: Tensor) -> Tensor:
         scale = sr.shape[-1] // lr.shape[-1]
@@ -190,40 +207,95 @@ def create_ambientgan_trainer(
         height, width = (side - scale for side in sr.shape[-2:])
         return sr[..., top : top + height, left : left + width]
 
-    def pretrain(engine: Engine, batches: Sequence[Batch]) -> Scalars:
-        index, lr, _ = numbered(engine, batches)[-1]
-        sr = generate(lr)
-        loss = pixel_loss(measured(sr, index, "content"), lr)
-        log = {"pixel": loss.detach()}
-        if weights.reconstruction:
-            again = reconstruction_loss(engine, index, sr, lr)
-            loss = loss + weights.reconstruction * again
-            log["reconstruction"] = again.detach()
-        loss, of_terms = with_terms(loss, terms, "pretrain", sr=sr, lr=lr)
-        update_generator(loss)
-        return {**log, **of_terms}
+    def pretrain(engine: Engine, groups: Sequence[Group]) -> Scalars:
+        parts, log = numbered(engine, groups)[-1], Averages()
 
-    def warmup(engine: Engine, batches: Sequence[Batch]) -> Scalars:
+        def losses() -> Iterator[Tensor]:
+            for number, (index, lr, _) in enumerate(parts):
+                with standing(generator, number > 0):
+                    sr = generate(lr)
+                    loss = pixel_loss(measured(sr, index, "content"), lr)
+                    row = {"pixel": loss.detach()}
+                    if weights.reconstruction:
+                        again = reconstruction_loss(engine, index, sr, lr)
+                        loss = loss + weights.reconstruction * again
+                        row["reconstruction"] = again.detach()
+                loss, of_terms = with_terms(loss, terms, "pretrain", sr=sr, lr=lr)
+                log.add({**row, **of_terms})
+                yield loss
+
+        descend(update_generator, losses(), len(parts))
+        return log.means()
+
+    def warm_up(engine: Engine, parts: Sequence[Numbered]) -> Scalars:
+        with frozen(generator):
+            srs = [generate(part.lr) for part in parts]
+        return train_discriminators(engine, srs, parts)
+
+    def warmup(engine: Engine, groups: Sequence[Group]) -> Scalars:
         log: Scalars = {}
-        for index, lr, hr in numbered(engine, batches):
-            with frozen(generator):
-                sr = generate(lr)
-            log = train_discriminators(engine, index, sr, lr, hr)
+        for parts in numbered(engine, groups):
+            log = warm_up(engine, parts)
         return log
 
-    def adversarial(engine: Engine, batches: Sequence[Batch]) -> Scalars:
-        *extra, (index, lr, hr) = numbered(engine, batches)
-        for extra_index, extra_lr, extra_hr in extra:
-            with frozen(generator):
-                extra_sr = generate(extra_lr)
-            train_discriminators(engine, extra_index, extra_sr, extra_lr, extra_hr)
-        sr = generate(lr)
-        log = train_discriminators(engine, index, sr, lr, hr)
-        losses = generator_losses(engine, index, sr, lr, hr)
-        loss = _total(losses, weights, engine.state.adv_weight)
-        loss, of_terms = with_terms(loss, terms, "adversarial", sr=sr, lr=lr)
-        update_generator(loss)
-        return {"loss_g": loss.detach(), **_as_logged(losses), **of_terms, **log}
+    def train_generator(
+        engine: Engine, srs: Sequence[Tensor], parts: Sequence[Numbered]
+    ) -> Scalars:
+        fooling_losses = {}
+        pairs = [
+            sides(sr, measured(sr, part.number, "generator"), part)
+            for sr, part in zip(srs, parts, strict=True)
+        ]
+        for name in pairs[0]:
+            reals, fakes = ([pair[name][kind] for pair in pairs] for kind in (0, 1))
+            fooling_losses[name] = losses_of_parts(
+                "generator", discriminators[name], adversarial_loss, reals, fakes, autocast
+            )
+        log = Averages()
+
+        def part_losses(number: int, sr: Tensor, pairs: Mapping[str, Side]) -> dict[str, Tensor]:
+            index, lr, _ = parts[number]
+            result = {}
+            with precision(sr, autocast):
+                result["content"] = content_loss(measured(sr, index, "content"), lr).float()
+                for name, (real, generated) in pairs.items():
+                    of_parts, stands = fooling_losses[name]
+                    with standing(discriminators[name], stands or number > 0):
+                        result[name] = generator_adversarial_loss(
+                            discriminators[name], of_parts[number], generated, real
+                        )
+            if weights.reconstruction:
+                with standing(generator, number > 0):
+                    result["reconstruction"] = reconstruction_loss(engine, index, sr, lr)
+            return result
+
+        def losses() -> Iterator[Tensor]:
+            for number, (index, lr, _) in enumerate(parts):
+                sr, sides_of_part = srs[0], pairs[0]
+                if len(parts) > 1:
+                    with standing(generator):
+                        sr = generate(lr)
+                    remeasured = measured(sr, index, "generator")
+                    sides_of_part = sides(sr, remeasured, parts[number])
+                each = part_losses(number, sr, sides_of_part)
+                loss = _total(each, weights, engine.state.adv_weight)
+                loss, of_terms = with_terms(loss, terms, "adversarial", sr=sr, lr=lr)
+                log.add({"loss_g": loss.detach(), **_as_logged(each), **of_terms})
+                yield loss
+
+        descend(update_generator, losses(), len(parts))
+        return log.means()
+
+    def adversarial(engine: Engine, groups: Sequence[Group]) -> Scalars:
+        *extra, parts = numbered(engine, groups)
+        for each in extra:
+            warm_up(engine, each)
+        if len(parts) == 1:
+            srs = [generate(parts[0].lr)]
+        else:
+            srs = unlearnt_sr(generator, [(part.lr, part.hr) for part in parts], autocast)
+        log = train_discriminators(engine, srs, parts)
+        return {**train_generator(engine, srs, parts), **log}
 
     return phased_engine(
         {"pretrain": pretrain, "warmup": warmup, "adversarial": adversarial}, phases

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -12,21 +12,30 @@ from torch import Tensor, nn
 from tmd import seeding
 from tmd.distributed import ALONE, Share
 from tmd.losses.extra import Terms
+from tmd.training.accumulation import (
+    Averages,
+    Batch,
+    Group,
+    joined,
+    parts_of,
+    standing,
+)
 from tmd.training.engines import phased_engine
 from tmd.training.phases import Phases
 from tmd.training.steps import (
     NO_TERMS,
-    Batch,
-    Updater,
     averaged_sr,
-    discriminator_losses,
+    discriminator_part_losses,
     frozen,
     generator_adversarial_loss,
+    losses_of_parts,
     precision,
     super_resolution,
+    unlearnt_sr,
     with_terms,
 )
 from tmd.training.supervised import pixel_step
+from tmd.training.updates import Updater, descend
 
 Scalars = dict[str, Tensor]
 
@@ -50,7 +59,9 @@ def create_srgan_trainer(
 ) -> Engine:
     """An engine whose data are sequences of (LR, HR) batches, one for each discriminator update.
 
-    LR (N, C, h, w) and HR (N, C, scale·h, scale·w) are float in [0, 1], on the networks' device.
+    LR (N, C, h, w) and HR (N, C, scale·h, scale·w) are float in [0, 1], on the networks' device. In
+    the place of an (LR, HR) may be several that stand for one batch; see
+    `tmd.training.accumulation`.
 
     Args:
         generator: LR -> SR (N, C, scale·h, scale·w).
@@ -76,48 +87,82 @@ def create_srgan_trainer(
         >>> # trainer.run(zip(measured_batches(images, measure)), max_epochs=3, epoch_length=100)
     """
 
-    def train_discriminator(engine: Engine, sr: Tensor, hr: Tensor) -> Scalars:
-        fake = sr.detach()
+    def train_discriminator(
+        engine: Engine, srs: Sequence[Tensor], parts: Sequence[Batch]
+    ) -> Scalars:
+        fakes: Sequence[Tensor] = [sr.detach() for sr in srs]
         if history is not None:
-            fake = history.mix(fake)
-        rng = seeding.generator(seed, "penalty", engine.state.iteration)
-        with precision(hr, autocast):
-            loss, log = discriminator_losses(discriminator, adversarial_loss, hr, fake, rng, share)
-        update_discriminator(loss)
-        return log
-
-    def warmup(engine: Engine, batches: Sequence[Batch]) -> Scalars:
-        log: Scalars = {}
-        for lr, hr in batches:
-            with frozen(generator):
-                sr = super_resolution(generator, lr, autocast)
-            log = train_discriminator(engine, sr, hr)
-        return log
-
-    def adversarial(engine: Engine, batches: Sequence[Batch]) -> Scalars:
-        *extra, (lr, hr) = batches
-        for extra_lr, extra_hr in extra:
-            with frozen(generator):
-                extra_sr = super_resolution(generator, extra_lr, autocast)
-            train_discriminator(engine, extra_sr, extra_hr)
-        sr = super_resolution(generator, lr, autocast)
-        log = train_discriminator(engine, sr, hr)
-        with precision(hr, autocast):
-            content = content_loss(sr, hr)
-            fooling = generator_adversarial_loss(discriminator, adversarial_loss, sr, hr)
-        loss = content_weight * content.float() + engine.state.adv_weight * fooling
-        averaged = averaged_sr(engine, lr, autocast)
-        loss, of_terms = with_terms(
-            loss, terms, "adversarial", sr=sr, hr=hr, lr=lr, averaged=averaged
+            fakes = joined(history.mix, fakes)
+        log = Averages()
+        losses = discriminator_part_losses(
+            discriminator,
+            adversarial_loss,
+            [hr for _, hr in parts],
+            fakes,
+            lambda: seeding.generator(seed, "penalty", engine.state.iteration),
+            share,
+            autocast,
+            log,
         )
-        update_generator(loss)
-        return {
-            "loss_g": loss.detach(),
-            "content": content.detach().float(),
-            "adversarial": fooling.detach(),
-            **of_terms,
-            **log,
-        }
+        descend(update_discriminator, losses, len(parts))
+        return log.means()
+
+    def train_generator(engine: Engine, srs: Sequence[Tensor], parts: Sequence[Batch]) -> Scalars:
+        hrs, log = [hr for _, hr in parts], Averages()
+        fooling_losses, stands = losses_of_parts(
+            "generator", discriminator, adversarial_loss, hrs, srs, autocast
+        )
+
+        def losses() -> Iterator[Tensor]:
+            for part, (lr, hr) in enumerate(parts):
+                sr = srs[0]
+                if len(parts) > 1:
+                    with standing(generator):
+                        sr = super_resolution(generator, lr, autocast)
+                with precision(hr, autocast), standing(discriminator, stands or part > 0):
+                    content = content_loss(sr, hr)
+                    fooling = generator_adversarial_loss(
+                        discriminator, fooling_losses[part], sr, hr
+                    )
+                loss = content_weight * content.float() + engine.state.adv_weight * fooling
+                averaged = averaged_sr(engine, lr, autocast)
+                loss, of_terms = with_terms(
+                    loss, terms, "adversarial", sr=sr, hr=hr, lr=lr, averaged=averaged
+                )
+                log.add(
+                    {
+                        "loss_g": loss.detach(),
+                        "content": content.detach().float(),
+                        "adversarial": fooling.detach(),
+                        **of_terms,
+                    }
+                )
+                yield loss
+
+        descend(update_generator, losses(), len(parts))
+        return log.means()
+
+    def warm_up(engine: Engine, parts: Sequence[Batch]) -> Scalars:
+        with frozen(generator):
+            srs = [super_resolution(generator, lr, autocast) for lr, _ in parts]
+        return train_discriminator(engine, srs, parts)
+
+    def warmup(engine: Engine, groups: Sequence[Group]) -> Scalars:
+        log: Scalars = {}
+        for group in groups:
+            log = warm_up(engine, parts_of(group))
+        return log
+
+    def adversarial(engine: Engine, groups: Sequence[Group]) -> Scalars:
+        *extra, parts = map(parts_of, groups)
+        for each in extra:
+            warm_up(engine, each)
+        if len(parts) == 1:
+            srs = [super_resolution(generator, parts[0][0], autocast)]
+        else:
+            srs = unlearnt_sr(generator, parts, autocast)
+        log = train_discriminator(engine, srs, parts)
+        return {**train_generator(engine, srs, parts), **log}
 
     pretrain = pixel_step(generator, update_generator, pixel_loss, terms, autocast)
     return phased_engine(

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 from torch import Tensor
 from torch.optim import Optimizer
 
+from tmd.optim.state import go_on, with_kind
+
 
 class Stateful(Protocol):
     """A part of a training that can be saved and put back: a network, an optimiser, a handler."""
@@ -48,7 +50,7 @@ class TrainingState:
     def snapshot(self, *names: str) -> dict[str, Any]:
         """A copy, on the CPU, of the named parts' states (of all if none is named)."""
         return {
-            name: copied_to_cpu(part.state_dict())
+            name: copied_to_cpu(_state(part))
             for name, part in self.parts.items()
             if not names or name in names
         }
@@ -65,17 +67,15 @@ class TrainingState:
         left = []
         for name, state in snapshot.items():
             part = self.parts[name]
-            if isinstance(part, Optimizer):
-                own = part.state_dict()
-                if _layout(own) != _layout(state):
-                    left.append(name)
-                    continue
-                state = {**state, "param_groups": own["param_groups"]}
             # Optimisers adopt the tensors they are given and would train the snapshot along.
-            part.load_state_dict(copied_to_cpu(state))
+            state = copied_to_cpu(state)
+            if not isinstance(part, Optimizer):
+                part.load_state_dict(state)
+            elif not go_on(part, state):
+                left.append(name)
         return left
 
 
-def _layout(optimizer: dict[str, Any]) -> list[Any]:
-    """Number of parameters of each of an optimiser's groups, and what it was split off for."""
-    return [(len(group["params"]), group.get("lr_scale")) for group in optimizer["param_groups"]]
+def _state(part: Stateful) -> dict[str, Any]:
+    state = part.state_dict()
+    return with_kind(part, state) if isinstance(part, Optimizer) else state

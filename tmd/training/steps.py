@@ -5,7 +5,7 @@ Nothing here waits for the device: what a step returns are detached scalars on i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from tmd.distributed import ALONE, Share, unwrapped
 from tmd.losses.extra import Terms
-from tmd.optim import GradientRule
+from tmd.training.accumulation import Averages, Batch, OfPart, linearised, standing
+from tmd.training.updates import Updater
 
-#: (LR, HR): (N, C, h, w) and (N, C, scale·h, scale·w), float in [0, 1], on the networks' device.
-Batch = tuple[Tensor, Tensor]
+__all__ = ["Batch", "Updater"]
 
 NO_TERMS: Terms = {}
 
@@ -43,6 +43,17 @@ def with_terms(
 def precision(images: Tensor, autocast: torch.dtype | None) -> AbstractContextManager:
     """The context in which networks work on ``images``: ``autocast``, or float32 for None."""
     return torch.autocast(images.device.type, autocast) if autocast else nullcontext()
+
+
+def unlearnt_sr(
+    generator: nn.Module, parts: Sequence[Batch], autocast: torch.dtype | None
+) -> list[Tensor]:
+    """SR of each part of an update as it is learnt from, without the memory of a gradient."""
+    results = []
+    for part, (lr, *_) in enumerate(parts):
+        with torch.no_grad(), standing(generator, part > 0):
+            results.append(super_resolution(generator, lr, autocast))
+    return results
 
 
 def super_resolution(generator: nn.Module, lr: Tensor, autocast: torch.dtype | None) -> Tensor:
@@ -86,33 +97,6 @@ def frozen(module: nn.Module) -> Iterator[None]:
         module.train(was_training)
 
 
-class Updater:
-    """Moves one network's parameters down one loss.
-
-    Args:
-        module: the network.
-        optimizer: over its parameters.
-        gradient_rule: what is done to the gradients before the step, if anything.
-    """
-
-    def __init__(
-        self,
-        module: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        gradient_rule: GradientRule | None = None,
-    ) -> None:
-        self.optimizer = optimizer
-        self.parameters = list(module.parameters())
-        self.gradient_rule = gradient_rule
-
-    def __call__(self, loss: Tensor) -> None:
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.gradient_rule is not None:
-            self.gradient_rule([p for p in self.parameters if p.grad is not None])
-        self.optimizer.step()
-
-
 def discriminate(discriminator: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     """Logits of real and of generated images, in one batch unless batch statistics forbid it."""
     if getattr(unwrapped(discriminator), "batch_statistics", False):
@@ -154,6 +138,58 @@ def discriminator_losses(
         loss = loss + penalty
         log["penalty"] = penalty.detach()
     return loss, log
+
+
+def discriminator_part_losses(
+    discriminator: nn.Module,
+    adversarial_loss: Any,
+    reals: Sequence[Tensor],
+    fakes: Sequence[Tensor],
+    draws: Callable[[], torch.Generator],
+    share: Share,
+    autocast: torch.dtype | None,
+    log: Averages,
+) -> Iterator[Tensor]:
+    """The discriminator's loss of each part of an update, made when it is asked for.
+
+    Args:
+        draws: makes the generator of a gradient penalty's points, the same for each part.
+        log: gets what is to be logged.
+        The rest: of each part, see `discriminator_losses`.
+    """
+    losses, stands = losses_of_parts(
+        "discriminator", discriminator, adversarial_loss, reals, fakes, autocast
+    )
+    for part, (loss, real, fake) in enumerate(zip(losses, reals, fakes, strict=True)):
+        rows = share.within(part, len(reals))
+        with precision(real, autocast), standing(discriminator, stands or part > 0):
+            value, entries = discriminator_losses(discriminator, loss, real, fake, draws(), rows)
+        log.add(entries)
+        yield value
+
+
+def losses_of_parts(
+    role: str,
+    discriminator: nn.Module,
+    adversarial_loss: Any,
+    reals: Sequence[Tensor],
+    fakes: Sequence[Tensor],
+    autocast: torch.dtype | None,
+) -> tuple[list[Any], bool]:
+    """Adversarial loss of each part of an update, and whether the discriminator has been used.
+
+    Args:
+        role: ``discriminator`` or ``generator``, the one whose loss it is.
+    """
+    if len(reals) == 1 or not getattr(adversarial_loss, "compares_images", False):
+        return [adversarial_loss] * len(reals), False
+    logits = []
+    for part, images in enumerate(zip(reals, fakes, strict=True)):
+        with torch.no_grad(), precision(reals[part], autocast), standing(discriminator, part > 0):
+            real, fake = discriminate(unwrapped(discriminator), *images)
+        logits.append((real, fake) if role == "discriminator" else (fake, real))
+    functions = linearised(getattr(adversarial_loss, role), logits)
+    return [OfPart(adversarial_loss, **{role: function}) for function in functions], True
 
 
 def generator_adversarial_loss(

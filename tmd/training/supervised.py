@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from ignite.engine import Engine
 from torch import Tensor, nn
 
 from tmd.losses.extra import Terms
+from tmd.training.accumulation import Averages, Group, parts_of, standing
 from tmd.training.engines import Step, phased_engine
 from tmd.training.phases import Phases
 from tmd.training.steps import (
     NO_TERMS,
-    Batch,
-    Updater,
     averaged_sr,
     super_resolution,
     with_terms,
 )
+from tmd.training.updates import Updater, descend
 
 
 def pixel_step(
@@ -30,19 +30,26 @@ def pixel_step(
 ) -> Step:
     """The step of phase ``pretrain``: one update of the generator by ``pixel_loss`` and ``terms``.
 
-    The arguments are `create_supervised_trainer`'s. Of several batches the last one is used.
+    The arguments are `create_supervised_trainer`'s. Of several groups the last one is used.
     """
 
-    def pretrain(engine: Engine, batches: Sequence[Batch]) -> dict[str, Tensor]:
-        lr, hr = batches[-1]
-        sr = super_resolution(generator, lr, autocast)
-        pixel = pixel_loss(sr, hr)
-        averaged = averaged_sr(engine, lr, autocast)
-        loss, of_terms = with_terms(
-            pixel, terms, "pretrain", sr=sr, hr=hr, lr=lr, averaged=averaged
-        )
-        update_generator(loss)
-        return {"pixel": pixel.detach(), **of_terms}
+    def pretrain(engine: Engine, groups: Sequence[Group]) -> dict[str, Tensor]:
+        parts, log = parts_of(groups[-1]), Averages()
+
+        def losses() -> Iterator[Tensor]:
+            for part, (lr, hr) in enumerate(parts):
+                with standing(generator, part > 0):
+                    sr = super_resolution(generator, lr, autocast)
+                pixel = pixel_loss(sr, hr)
+                averaged = averaged_sr(engine, lr, autocast)
+                loss, of_terms = with_terms(
+                    pixel, terms, "pretrain", sr=sr, hr=hr, lr=lr, averaged=averaged
+                )
+                log.add({"pixel": pixel.detach(), **of_terms})
+                yield loss
+
+        descend(update_generator, losses(), len(parts))
+        return log.means()
 
     return pretrain
 
@@ -57,6 +64,9 @@ def create_supervised_trainer(
     autocast: torch.dtype | None = None,
 ) -> Engine:
     """An engine that trains a generator by a pixel loss; its data are sequences of (LR, HR).
+
+    In the place of an (LR, HR) may be several that stand for one batch; see
+    `tmd.training.accumulation`.
 
     Args:
         generator: LR (N, C, h, w) in [0, 1] -> SR (N, C, scale·h, scale·w).
