@@ -17,7 +17,9 @@ record.
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -30,12 +32,14 @@ from experiments.support.experiment import Experiment
 from experiments.support.inputs import check_folder, several
 from experiments.support.trained import Trained, named_file, open_trained
 from observers import without_credentials
+from tmd.checkpoints import image_kind
 from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.evaluation import (
     METHODS,
     Benchmark,
     Sample,
     System,
+    benchmark_kind,
     check_images_suffice,
     evaluate,
     interpolation,
@@ -44,7 +48,7 @@ from tmd.evaluation import (
     open_benchmark,
     results_in_folder,
 )
-from tmd.images import set_max_pixels
+from tmd.images import ImageKind, set_max_pixels
 from tmd.measurements import Measurement, create_measurement
 from tmd.metrics import CHANNELS, MetricSettings, default_border
 from tmd.metrics.registry import FUNCTIONS, INFO_KEY, described
@@ -68,6 +72,13 @@ def config():
     measurement = None  # makes LR: None bicubic (scale 1: as run), run as in training, or a list
     metrics = "auto"  # registered ones; auto: psnr, ssim, lpips_alex (its weights), spectral
     lpips_weights = None  # folder of LPIPS's backbones and heads; None: torch's cache
+    bands = None  # without a network: which bands of the files, from 1: [3, 2, 1]; None: all
+    dtype = None  # without a network: uint8, uint16, float32; None: as the files are
+    # without a network: [low, high], or {percentiles: [0.1, 99.9]} of the first benchmark: what
+    # PSNR and SSIM take for 0 and 1; None: all levels of the type, of floats [0, 1]
+    value_range = None
+    shown = None  # one or three bands that LPIPS sees; None: the network's, the first three
+    each_band = None  # PSNR and SSIM of each band, too; None: where there are more than three
     channel = "y"  # of PSNR, SSIM, spectral: y (BT.601, 16 to 235), y-full (0 to 255), rgb
     border = None  # pixels left out on each side by these; None: scale, at scale 1 none
     tile = None  # side of a tile in LR pixels; None: as large as the memory allows
@@ -96,6 +107,7 @@ def check(
     save_images: Any,
     device: str,
     max_pixels: int | None,
+    each_band: bool | None,
     seed: int,
 ) -> None:
     set_max_pixels(max_pixels)
@@ -120,6 +132,8 @@ def check(
     if tile is not None:
         check_number("tile", tile, 1, integer=True)
     check_flag("self_ensemble", self_ensemble)
+    if each_band is not None:
+        check_flag("each_band", each_band)
     if not isinstance(save_images, (bool, str)):
         raise UserError(f"save_images={save_images!r}: must be True, False or a folder")
     if isinstance(save_images, str):
@@ -139,7 +153,9 @@ def resolve(metrics: Any, lpips_weights: Any, border: int | None, device: str) -
     names = metrics_at_hand(lpips_weights) if metrics == "auto" else several(metrics)
     names.sort(key=lambda name: name != "psnr")
     settings = MetricSettings(
-        default_border(scale) if border is None else border, lpips_weights=lpips_weights
+        default_border(scale) if border is None else border,
+        lpips_weights=lpips_weights,
+        kind=common_kind(),
     )
     check_images_suffice(open_benchmarks(scale=scale), names, settings)
     if metrics == "auto" and "lpips_alex" not in names:
@@ -181,13 +197,44 @@ def common_scale(scale: int | None) -> int:
     return scale
 
 
-def common_channels() -> int:
-    """1 where grey generators are evaluated, else 3."""
-    channels = {one.generator.channels: one.name for one in trained_generators()}
+@ex.capture
+def common_kind(bands: Any, dtype: Any, value_range: Any, shown: Any, benchmark: Any) -> ImageKind:
+    """Kind of the images: the generators', who must agree on it, else that of the files."""
+    trained = trained_generators()
+    given = {"bands": bands, "dtype": dtype, "value_range": value_range}
+    if not trained:
+        entries = json.dumps({**given, "shown": shown})
+        return kind_of_files(str(several(benchmark)[0]), entries)
+    for key, value in given.items():
+        if value is not None:
+            raise UserError(f"{key}={value}: {trained[0].name} says what its images are")
+    kinds = [image_kind(one.state) for one in trained]
+    channels = dict(zip((kind.channels for kind in kinds), trained, strict=True))
     if len(channels) > 1:
-        described = " and ".join(f"{name} has {count}" for count, name in channels.items())
+        described = " and ".join(f"{one.name} has {count}" for count, one in channels.items())
         raise UserError(f"channels: {described}; evaluate them in calls of their own")
-    return int(next(iter(channels), 3))
+    for kind, one in zip(kinds, trained, strict=True):
+        if (kind.dtype, kind.bands) != (kinds[0].dtype, kinds[0].bands):
+            raise UserError(
+                f"{one.name} is for {kind.described()}, {trained[0].name} for "
+                f"{kinds[0].described()}; evaluate them in calls of their own"
+            )
+    return kinds[0] if shown is None else replace(kinds[0], shown=tuple(shown))
+
+
+@lru_cache(maxsize=4)
+def kind_of_files(benchmark: str, entries: str) -> ImageKind:
+    """Kind of a benchmark's HR images, as `dataset`'s keys say it.
+
+    Raises:
+        UserError: they are not of one kind.
+    """
+    try:
+        return benchmark_kind(benchmark, **json.loads(entries))
+    except UserError as problem:
+        raise UserError(
+            str(problem).replace("dataset.root=", "benchmark=").replace("dataset.", "")
+        ) from None
 
 
 @ex.capture
@@ -230,13 +277,17 @@ def build_systems(
     self_ensemble: bool,
 ) -> dict[str, System]:
     """Systems by the name of their columns."""
-    common_channels()
+    kind = common_kind()
     systems = [
-        (one.name, network(one.generator, tile, self_ensemble)) for one in trained_generators()
+        (one.name, network(one.generator, tile, self_ensemble, image_kind(one.state)))
+        for one in trained_generators()
     ]
-    systems += [(name, interpolation(name, scale)) for name in several(method) if name != FOLDER]
+    methods = [name for name in several(method) if name != FOLDER]
+    systems += [(name, interpolation(name, scale, kind)) for name in methods]
+        (name, interpolation(name, scale, kind)) for name in several(method) if name != FOLDER
+    ]
     systems += [
-        (Path(str(root)).name, results_in_folder(str(root), benchmarks))
+        (Path(str(root)).name, results_in_folder(str(root), benchmarks, kind))
         for root in several(sr_root)
     ]
     names = distinct(name for name, _ in systems)
@@ -253,13 +304,18 @@ def main(
     lpips_weights: Any,
     device: str,
     save_images: bool | str,
+    each_band: bool | None,
 ) -> dict[str, dict[str, dict[str, float | None]]]:
     """Print and record a table of each benchmark; return the means."""
-    record = EvaluationRecord(_run, save_images)
+    kind = common_kind()
+    record = EvaluationRecord(_run, save_images, kind)
     benchmarks = open_benchmarks(scale=scale)
     systems = build_systems(benchmarks=benchmarks, scale=scale)
     measurement = build_measurement(benchmarks=benchmarks, scale=scale)
-    settings = MetricSettings(border, channel, lpips_weights, device)
+    if not kind.is_rgb:
+        channel = "rgb"  # all of them
+    settings = MetricSettings(border, channel, lpips_weights, device, kind, scale)
+    _run.info["image_kind"] = kind.state_dict()
     _run.info["evaluated"] = {**describe(benchmarks), "systems": describe_systems()}
     _run.info[INFO_KEY] = described(metrics)
     results, left_out = {}, {}
@@ -281,13 +337,17 @@ def main(
                 systems,
                 metrics,
                 settings,
-                channels=common_channels(),
                 measurement=measurement,
                 report=report,
+                each_band=kind.channels > 3 if each_band is None else each_band,
             )
-            with bar.external_write_mode(file=sys.stdout):
-                print(table.to_markdown())
-            record.table(name, table)
+            tables = {name: table}
+            if table.each_band is not None:
+                tables[f"{name}_bands"] = table.each_band
+            for key, each in tables.items():
+                with bar.external_write_mode(file=sys.stdout):
+                    print(each.to_markdown())
+                record.table(key, each)
             left_out[plain(name)] = table.left_out()
             results[plain(name)] = {plain(key): value for key, value in table.means().items()}
     if any(left_out.values()):

@@ -11,13 +11,14 @@ from typing import Any
 from observers import RunArtifacts
 from tmd.errors import UserError
 from tmd.evaluation import Sample, Table
-from tmd.images import write_image
+from tmd.images import EIGHT_BITS, ImageKind, write_native
 
 
 class EvaluationRecord:
     """Record of an evaluation in its run: values by image, tables, images if asked for."""
 
-    def __init__(self, run: Any, save_images: bool | str) -> None:
+    def __init__(self, run: Any, save_images: bool | str, kind: ImageKind = EIGHT_BITS) -> None:
+        self.kind = kind
         self.run = run
         self.artifacts = RunArtifacts(run)
         self.save_images = save_images
@@ -39,10 +40,16 @@ class EvaluationRecord:
                 self.run.log_scalar(f"{series}.{metric}", value, step)
         if isinstance(self.save_images, str):
             folder = Path(self.save_images) / plain(system) / plain(benchmark)
-            write_image(folder / f"{sample.name}.png", sr)
+            write_native(folder / f"{sample.name}{self._suffix}", sr, self.kind)
         elif self.save_images:
-            name = f"{plain(benchmark)}_{plain(system)}_{plain(sample.name)}.png"
-            self.artifacts.save(name, lambda path: write_image(path, sr))
+            name = f"{plain(benchmark)}_{plain(system)}_{plain(sample.name)}{self._suffix}"
+            self.artifacts.save(name, lambda path: write_native(path, sr, self.kind))
+
+    @property
+    def _suffix(self) -> str:
+        """Suffix of a file that holds results of the kind."""
+        fits = self.kind.dtype != "float32" and self.kind.channels <= 4
+        return ".png" if fits else ".tif"
 
     def table(self, benchmark: str, table: Table) -> None:
         """Keep a benchmark's table as CSV and Markdown."""

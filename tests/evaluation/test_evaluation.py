@@ -30,7 +30,7 @@ from tmd.evaluation import (
     read_pair,
     results_in_folder,
 )
-from tmd.images import read_image, write_image
+from tmd.images import ImageKind, read_image, write_image
 from tmd.measurements import create_measurement
 from tmd.metrics import MetricSettings
 
@@ -275,8 +275,7 @@ class TestEvaluate:
             benchmark,
             {"nearest": interpolation("nearest", 4)},
             ["psnr"],
-            MetricSettings(4),
-            channels=1,
+            MetricSettings(4, kind=ImageKind(1)),
             report=lambda sample, name, sr, figures: channels.append(len(sr)),
         )
         assert channels == [1, 1]

@@ -7,6 +7,7 @@ mean over its images.
 from tmd.evaluation.benchmarks import (
     Benchmark,
     Sample,
+    benchmark_kind,
     open_benchmark,
     partner_names,
     read_pair,
@@ -33,6 +34,7 @@ __all__ = [
     "Sample",
     "System",
     "Table",
+    "benchmark_kind",
     "check_images_suffice",
     "check_metrics",
     "compare",

@@ -11,12 +11,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
+from tmd.data import DatasetOptions, settled
 from tmd.errors import UserError
-from tmd.images import list_images, read_image, read_size, to_float, to_uint8
-from tmd.measurements import Measurement
+from tmd.images import EIGHT_BITS, ImageKind, list_images, probe, read_native, read_size
+from tmd.measurements import Measurement, create_measurement
 from tmd.resize import imresize_uint8
 
 PathLike = str | os.PathLike[str]
@@ -152,26 +156,73 @@ def size_text(path: Path) -> str:
     return "×".join(str(side) for side in read_size(path))
 
 
+def benchmark_kind(
+    root: PathLike,
+    bands: Sequence[int] | None = None,
+    dtype: str | None = None,
+    value_range: Any = None,
+    shown: Sequence[int] | None = None,
+) -> ImageKind:
+    """Kind of a benchmark's HR images: RGB of 8 bits where they are photos of 8 bits.
+
+    Args:
+        root: as for `open_benchmark`.
+        bands, dtype, value_range, shown: as in `tmd.data.DatasetOptions`.
+
+    Raises:
+        UserError: they are not of one kind.
+    """
+    folder = Path(root) / "HR" if (Path(root) / "HR").is_dir() else Path(root)
+    first = probe(_images(folder, "benchmark")[0])
+    if bands is not None:
+        channels = None
+    else:
+        photo = "uint8" in (dtype, first.dtype) and first.bands <= 4
+        channels = 3 if photo else first.bands
+    chosen = DatasetOptions(
+        "folder",
+        str(folder),
+        patch_size=1,
+        channels=channels,
+        bands=bands,
+        dtype=dtype,
+        value_range=value_range,
+        shown=shown,
+    )
+    chosen.check()
+    return settled(chosen).image_kind
+
+
 def read_pair(
     sample: Sample,
     scale: int,
-    channels: int = 3,
+    kind: ImageKind | int = EIGHT_BITS,
     measurement: Measurement | None = None,
     index: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """LR and HR as uint8, (C, h, w) and (C, scale·h, scale·w).
+    """LR and HR as numbers of their kind, (C, h, w) and (C, scale·h, scale·w).
 
     Args:
+        kind: of the images, or the channels of photos of 8 bits.
         measurement: makes LR even where the sample has one; by default, bicubic as MATLAB has it.
         index: what random parameters of the measurement are drawn for.
     """
-    hr = read_image(sample.hr, channels)
+    kind = ImageKind.of(kind)
+    hr = _read(sample.hr, kind)
     height, width = (side // scale * scale for side in hr.shape[-2:])
     hr = hr[:, :height, :width]
     if measurement is not None:
-        return to_uint8(measurement(to_float(hr)[None], index)[0]), hr
+        return kind.to_native(measurement(kind.to_float(hr)[None], index)[0]), hr
     if sample.lr is not None:
-        return read_image(sample.lr, channels), hr
+        return _read(sample.lr, kind), hr
     if scale == 1:
         raise UserError(f"{sample.hr}: at scale=1 LR comes from a measurement or a file")
-    return imresize_uint8(hr, 1 / scale), hr
+    if kind.is_eight_bit:
+        return imresize_uint8(hr, 1 / scale), hr
+    bicubic = create_measurement(["bicubic"], scale, kind=kind)
+    return kind.to_native(bicubic(kind.to_float(hr)[None])[0]), hr
+
+
+def _read(path: Path, kind: ImageKind) -> Tensor:
+    """(C, H, W), each channel in one piece, which numpy makes faster than torch."""
+    return torch.from_numpy(np.ascontiguousarray(read_native(path, kind).numpy()))

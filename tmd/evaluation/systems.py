@@ -13,69 +13,89 @@ from torch import Tensor, nn
 
 from tmd.errors import UserError
 from tmd.evaluation.benchmarks import Benchmark, PathLike, Sample, pair_by_name, size_text
-from tmd.images import read_image, read_size, to_float, to_uint8
+from tmd.images import EIGHT_BITS, ImageKind, read_native, read_size
 from tmd.registry import Registry
 from tmd.resize import imresize
 from tmd.upscale import upscale
 
 
 class System(Protocol):
-    """Upscales an LR image: (C, h, w) uint8 -> (C, scale·h, scale·w) uint8."""
+    """Upscales an LR image: (C, h, w) -> (C, scale·h, scale·w), numbers of one kind."""
 
     def __call__(self, sample: Sample, lr: Tensor) -> Tensor: ...
 
 
-METHODS: Registry[Callable[[Tensor, int], Tensor]] = Registry("method")
+#: Functions (LR, scale) -> SR of 8 bits, or (LR, scale, kind) -> SR, numbers of that kind.
+METHODS: Registry[Callable[..., Tensor]] = Registry("method")
 
 
 @METHODS.register("bicubic")
-def bicubic(lr: Tensor, scale: int) -> Tensor:
+def bicubic(lr: Tensor, scale: int, kind: ImageKind = EIGHT_BITS) -> Tensor:
     """MATLAB's kernel, rounded once at the end, as the figures in papers are made."""
     height, width = lr.shape[-2:]
-    sr = torch.empty(len(lr), height * scale, width * scale, dtype=torch.uint8)
+    sr = torch.empty(len(lr), height * scale, width * scale, dtype=lr.dtype)
     for plane, out in zip(lr, sr, strict=True):  # as floats, all would take four times the memory
-        out.copy_(to_uint8(imresize(to_float(plane)[None, None], scale)[0, 0]))
+        out.copy_(kind.to_native(imresize(kind.to_float(plane)[None, None], scale)[0, 0]))
     return sr
 
 
 @METHODS.register("nearest")
-def nearest(lr: Tensor, scale: int) -> Tensor:
+def nearest(lr: Tensor, scale: int, kind: ImageKind = EIGHT_BITS) -> Tensor:
     """Every pixel a square."""
-    return lr.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
+    # numpy's, as torch has none of unsigned 16 bits.
+    return torch.from_numpy(lr.numpy().repeat(scale, 1).repeat(scale, 2))
 
 
 @METHODS.register("lanczos")
-def lanczos(lr: Tensor, scale: int) -> Tensor:
-    """Pillow's, three lobes."""
+def lanczos(lr: Tensor, scale: int, kind: ImageKind = EIGHT_BITS) -> Tensor:
+    """Pillow's, three lobes; of other than 8 bits by its arithmetic of floats."""
     size = (lr.shape[2] * scale, lr.shape[1] * scale)
-    planes = [Image.fromarray(plane.numpy()).resize(size, Image.Resampling.LANCZOS) for plane in lr]
-    return torch.from_numpy(np.stack([np.asarray(plane) for plane in planes]))
+    given = lr if kind.is_eight_bit else kind.to_float(lr)
+    planes = [Image.fromarray(p.numpy()).resize(size, Image.Resampling.LANCZOS) for p in given]
+    sr = torch.from_numpy(np.stack([np.asarray(plane) for plane in planes]))
+    return sr if kind.is_eight_bit else kind.to_native(sr)
 
 
-def interpolation(method: str, scale: int) -> System:
-    """One of `METHODS` as a system."""
+def interpolation(method: str, scale: int, kind: ImageKind = EIGHT_BITS) -> System:
+    """One of `METHODS` as a system for images of ``kind``."""
     function = METHODS[method]
-    return lambda sample, lr: function(lr, scale)
+    if kind.is_eight_bit:
+        return lambda sample, lr: function(lr, scale)
+    return lambda sample, lr: function(lr, scale, kind)
 
 
-def network(generator: nn.Module, tile: int | None = None, self_ensemble: bool = False) -> System:
+def network(
+    generator: nn.Module,
+    tile: int | None = None,
+    self_ensemble: bool = False,
+    kind: ImageKind = EIGHT_BITS,
+) -> System:
     """A generator as a system; large images go through it in tiles.
 
     Args:
         tile: side of a tile in LR pixels; None fits it to the memory.
         self_ensemble: average over the eight flips and rotations, for 8 times the time.
+        kind: of the images that the generator was trained on.
     """
 
     def run(sample: Sample, lr: Tensor) -> Tensor:
         channels, height, width = lr.shape
         scale = int(generator.scale)  # type: ignore[arg-type]
-        out = torch.empty((1, channels, scale * height, scale * width), dtype=torch.uint8)
-        return upscale(generator, lr[None], tile, out=out, self_ensemble=self_ensemble)[0]
+        shape = (1, channels, scale * height, scale * width)
+        if kind.is_eight_bit:
+            out = torch.empty(shape, dtype=torch.uint8)
+            return upscale(generator, lr[None], tile, out=out, self_ensemble=self_ensemble)[0]
+        given, out = kind.to_float(lr[None]), torch.empty(shape)
+        return kind.to_native(
+            upscale(generator, given, tile, out=out, self_ensemble=self_ensemble)[0]
+        )
 
     return run
 
 
-def results_in_folder(root: PathLike, benchmarks: Sequence[Benchmark]) -> System:
+def results_in_folder(
+    root: PathLike, benchmarks: Sequence[Benchmark], kind: ImageKind = EIGHT_BITS
+) -> System:
     """The outputs of any other program as a system.
 
     They are called as the HR images, perhaps with an ending (``x4``, ``_SRResNet``); for several
@@ -95,7 +115,7 @@ def results_in_folder(root: PathLike, benchmarks: Sequence[Benchmark]) -> System
         results |= found
 
     def read(sample: Sample, lr: Tensor) -> Tensor:
-        return read_image(results[sample.hr], len(lr))
+        return read_native(results[sample.hr], kind)
 
     return read
 

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from tmd.errors import UserError, printable
+from tmd.evaluation.bands import EachBand
 from tmd.evaluation.benchmarks import Benchmark, PathLike, Sample, read_pair
 from tmd.evaluation.systems import System
-from tmd.images import read_size, to_float
+from tmd.images import EIGHT_BITS, ImageKind, read_size
 from tmd.measurements import Measurement
 from tmd.metrics import (
     MetricSettings,
@@ -50,6 +51,8 @@ class Table:
         metrics: their names, in the order of the columns.
         rows: image -> {(system, metric): value}, None where the image is too small for the metric.
         flat: images that hold nothing and are left out of the means, unless all are.
+        each_band: means over the images by band, where they were asked for.
+        head: of the column of the rows' names.
     """
 
     title: str
@@ -57,6 +60,8 @@ class Table:
     metrics: list[str]
     rows: dict[str, dict[tuple[str, str], float | None]] = field(default_factory=dict)
     flat: set[str] = field(default_factory=set)
+    each_band: Table | None = None
+    head: str = "image"
 
     @property
     def columns(self) -> list[tuple[str, str]]:
@@ -100,7 +105,7 @@ class Table:
             name: ["" if (v := row[c]) is None else text(c[1], v) for c in self.columns]
             for name, row in {**self.rows, "mean": mean}.items()
         }
-        return [["image", *head], *([printable(name), *line] for name, line in cells.items())]
+        return [[self.head, *head], *([printable(name), *line] for name, line in cells.items())]
 
     def to_csv(self) -> str:
         """Text for programs: six decimals."""
@@ -134,18 +139,18 @@ def evaluate(
     metrics: Sequence[str],
     settings: MetricSettings,
     *,
-    channels: int = 3,
     measurement: Measurement | None = None,
     report: Report | None = None,
+    each_band: bool = False,
 ) -> Table:
     """Upscale a benchmark with every system and compare the results with HR.
 
     Args:
         metrics: names of registered metrics.
-        channels: 3, or 1 to evaluate on grey images.
         measurement: how LR is made, for other measurements than the benchmark's own.
-        report: told of each result: the sample, the system's name, SR (C, H, W) uint8 and its
+        report: told of each result: the sample, the system's name, SR (C, H, W) and its
             values by metric, None where the image is too small for it.
+        each_band: whether PSNR and SSIM are wanted of each band, too.
 
     Raises:
         UserError: an image that can't be read, upscaled or compared, by name; a metric that lacks
@@ -153,24 +158,38 @@ def evaluate(
     """
     check_metrics(metrics, settings)
     functions = {name: metric_function(name, settings) for name in metrics}
-    title = f"{benchmark.name} ×{benchmark.scale}"
-    convention = f"{'grey' if channels == 1 else settings.channel}, border {settings.border}"
-    table = Table(f"{title} ({convention})", list(systems), list(metrics))
+    kind = settings.kind
+    title = f"{benchmark.name} ×{benchmark.scale} ({_compared(settings)}, border {settings.border})"
+    table = Table(title, list(systems), list(metrics))
+    bands = EachBand(functions, kind) if each_band else None
     for index, sample in enumerate(benchmark.samples):
         row = table.rows[sample.name] = {}
         try:
-            lr, hr = read_pair(sample, benchmark.scale, channels, measurement, index)
-            if is_flat(hr):
+            lr, hr = read_pair(sample, benchmark.scale, kind, measurement, index)
+            if is_flat(hr if kind.levels else kind.to_float(hr), kind.step):
                 table.flat.add(sample.name)
             for name, system in systems.items():
                 sr = system(sample, lr)[:, : hr.shape[1], : hr.shape[2]]
-                values = compare(sr, hr, functions, settings.device)
+                values = compare(sr, hr, functions, settings.device, kind)
+                if bands is not None and sample.name not in table.flat:
+                    bands.add(name, sr, hr)
                 row.update({(name, key): value for key, value in values.items()})
                 if report is not None:
                     report(sample, name, sr, values)
         except UserError as problem:
             raise UserError(f"{benchmark.name}, image {sample.name}: {problem}") from None
+    if bands is not None:
+        names, rows = list(bands.functions), bands.rows()
+        table.each_band = Table(f"{title}, by band", list(systems), names, rows, head="band")
     return table
+
+
+def _compared(settings: MetricSettings) -> str:
+    """The channels that are compared, in words."""
+    kind = settings.kind
+    if kind.is_rgb:
+        return settings.channel + ("" if kind.is_eight_bit else f" of {kind.dtype}")
+    return "grey" if kind.is_photo else kind.described()
 
 
 def check_images_suffice(
@@ -205,7 +224,7 @@ def _try_metrics(
     metrics: Sequence[str], settings: MetricSettings, size: tuple[int, int], key: str = "metrics"
 ) -> None:
     """Raise `UserError` for a metric that can't be computed of images of ``size``."""
-    blank = torch.zeros(1, 3, *size, device=settings.device)
+    blank = torch.zeros(1, settings.kind.channels, *size, device=settings.device)
     for name in metrics:
         function = metric_function(name, settings)
         try:
@@ -222,17 +241,18 @@ def compare(
     hr: Tensor,
     functions: Mapping[str, MetricFunction],
     device: str | torch.device = "cpu",
+    kind: ImageKind = EIGHT_BITS,
 ) -> dict[str, float | None]:
     """Metrics of one image by name; None where it is too small.
 
     Args:
-        sr, hr: (C, H, W) uint8.
+        sr, hr: (C, H, W), numbers of ``kind``.
         functions: see `tmd.metrics.metric_function`.
     """
     levels = [image.to(device)[None] for image in (sr, hr)]
     # As floats, two large images would take more memory than all that is computed of them.
-    in_bands = TAKE_LEVELS if hr[0].numel() > AT_ONCE else ()
-    floats = [] if set(functions) <= set(in_bands) else [to_float(image) for image in levels]
+    in_bands = TAKE_LEVELS if kind.is_eight_bit and hr[0].numel() > AT_ONCE else ()
+    floats = [] if set(functions) <= set(in_bands) else [kind.to_float(each) for each in levels]
     return {
         name: value_of_image(function, *(levels if name in in_bands else floats))
         for name, function in functions.items()

@@ -120,11 +120,15 @@ class ImageKind:
         values = native.to(torch.float32, copy=True)
         return (values.sub_(low) if low else values).div_(high - low)
 
+    def numbers(self, image: Tensor) -> Tensor:
+        """Values in the library -> as a file counts them, neither rounded nor clipped."""
+        low, high = self.value_range
+        return image.mul(high - low).add_(low)
+
     def to_native(self, image: Tensor) -> Tensor:
         """Values in the library -> the nearest that a file of this kind can hold, any shape."""
-        low, high = self.value_range
         exact = image.detach() if image.dtype == torch.float64 else image.detach().float()
-        values = exact.mul(high - low).add_(low)
+        values = self.numbers(exact)
         highest = DTYPES[self.dtype]
         if highest is None:
             return values.to(self.torch_dtype)

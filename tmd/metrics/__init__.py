@@ -14,6 +14,7 @@ from tmd.metrics.registry import Metric, described, metric, register
 if TYPE_CHECKING:
     from tmd.metrics.fidelity import CHANNELS, TooSmallError, is_flat, psnr, ssim
     from tmd.metrics.functions import MetricSettings, metric_function
+    from tmd.metrics.multiband import ergas, sam
     from tmd.metrics.perceptual import LPIPS, LPIPSWeights, find_lpips_weights, lpips
     from tmd.metrics.spectral import spectral_distance
     from tmd.metrics.stateful import PSNR, SSIM, ImageMean, MeanLPIPS, SpectralDistance
@@ -34,6 +35,7 @@ __all__ = [
     "UnpairedSpectrum",
     "default_border",
     "described",
+    "ergas",
     "find_lpips_weights",
     "is_flat",
     "lpips",
@@ -41,12 +43,13 @@ __all__ = [
     "metric_function",
     "psnr",
     "register",
+    "sam",
     "spectral_distance",
     "ssim",
 ]
 
 # Who only asks for a label, a list of runs say, need not wait for torch.
-_LATER = ("fidelity", "functions", "perceptual", "spectral", "stateful", "unpaired")
+_LATER = ("fidelity", "functions", "multiband", "perceptual", "spectral", "stateful", "unpaired")
 
 
 def __getattr__(name: str) -> Any:

@@ -35,6 +35,7 @@ class MetricSettings(NamedTuple):
         lpips_weights: folder for `find_lpips_weights`.
         device: where images are compared.
         kind: of the images.
+        scale: HR pixels per LR pixel.
     """
 
     border: int
@@ -42,6 +43,7 @@ class MetricSettings(NamedTuple):
     lpips_weights: str | os.PathLike[str] | None = None
     device: str | torch.device = "cpu"
     kind: ImageKind = EIGHT_BITS
+    scale: int = 1
 
 
 def metric_function(name: str, settings: MetricSettings) -> MetricFunction:

@@ -77,6 +77,8 @@ def _known() -> dict[str, Metric]:
         Metric("lpips_alex", "LPIPS-alex", "", 3, down, loss),
         Metric("lpips_vgg", "LPIPS-vgg", "", 3, down, loss),
         Metric("spectral", "spectral", "dB", 2, down, loss),
+        Metric("sam", "SAM", "°", 3, down, (0, 180)),
+        Metric("ergas", "ERGAS", "", 3, down, loss),
         Metric("score", "score", "", 4, down, loss),
         Metric("consistency", "consistency", "dB", 2, up, (0, 100)),
         Metric("pixel", "pixel loss", "", None, down, loss, "pixel"),

@@ -77,5 +77,5 @@ def validated_metrics(
     always one of the metrics: it decides which state is the best while G is pretrained.
     """
     channel = "y" if kind.is_rgb else "rgb"
-    settings = MetricSettings(default_border(scale), channel, lpips_weights, device, kind)
+    settings = MetricSettings(default_border(scale), channel, lpips_weights, device, kind, scale)
     return {name: metric_function(name, settings) for name in dict.fromkeys(["psnr", *names])}
