@@ -261,12 +261,12 @@ def applied_checkpoints(
         case = measured(image, [trained])
         judge = Judge(int(trained.state["scale"]), None)
         notes = judge(case)
+        shown = case.pictures
         named = {case.baseline: case.baseline, "SR": trained.name}
         row = [
-            Picture(stretch(case.results[name], 512), title, notes[name])
-            for title, name in named.items()
+            Picture(stretch(shown[name], 512), title, notes[name]) for title, name in named.items()
         ]
-        row.append(Picture(stretch(case.hr, 512), "HR", ""))
+        row.append(Picture(stretch(shown["HR"], 512), "HR", ""))
         yield trained.state["iteration"], draw_rows([Row(row)], 512)
 
 

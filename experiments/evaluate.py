@@ -284,8 +284,6 @@ def build_systems(
     ]
     methods = [name for name in several(method) if name != FOLDER]
     systems += [(name, interpolation(name, scale, kind)) for name in methods]
-        (name, interpolation(name, scale, kind)) for name in several(method) if name != FOLDER
-    ]
     systems += [
         (Path(str(root)).name, results_in_folder(str(root), benchmarks, kind))
         for root in several(sr_root)

@@ -89,7 +89,8 @@ def check_training(
 
 def _check_metrics() -> None:
     """Raise `UserError` for a metric that can't be had here, by the key that a training has."""
-    settings = MetricSettings(0, lpips_weights=schedule.options().lpips_weights)
+    kind = settled_dataset(dataset.options()).image_kind
+    settings = MetricSettings(0, lpips_weights=schedule.options().lpips_weights, kind=kind)
     try:
         check_metrics(training.options().metrics, settings, "training.metrics")
     except UserError as problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from torch import Tensor
 
 from experiments.support.inputs import several
 from experiments.support.trained import Trained, open_any
+from tmd.checkpoints import image_kind
 from tmd.errors import UserError
-from tmd.figures import comparison_sheet, preview_sheet, telling_regions
-from tmd.images import as_8_bit, read_image, to_float
+from tmd.figures import comparison_sheet, preview_sheet, telling_regions, views
+from tmd.images import EIGHT_BITS, ImageKind, read_native
 from tmd.measurements import create_measurement
 from tmd.metrics import LPIPS, default_border, is_flat, metric, psnr
 from tmd.resize import baseline_name, imresize
@@ -45,6 +46,12 @@ def open_alike(run: Any, store: str, device: str) -> list[Trained]:
                     f"run={run}: {other.name} has {key}={other.state[key]}, {first.name} "
                     f"{first.state[key]}; only equals can be compared"
                 )
+        kinds = [image_kind(each.state) for each in (other, first)]
+        if replace(kinds[0], shown=None) != replace(kinds[1], shown=None):
+            raise UserError(
+                f"run={run}: {other.name} is for {kinds[0].described()}, {first.name} for "
+                f"{kinds[1].described()}; only equals can be compared"
+            )
         if other.state["measurement"] != first.state["measurement"]:
             print(
                 f"warning: {other.name} was trained with another measurement than {first.name}, "
@@ -65,6 +72,14 @@ class Case:
     lr: Tensor
     hr: Tensor
     results: dict[str, Tensor]
+    kind: ImageKind = EIGHT_BITS
+
+    @property
+    def pictures(self) -> dict[str, Tensor]:
+        """The results and, last, HR, as they are shown: one or three channels."""
+        images = {**self.results, "HR": self.hr}
+        seen = views(self.kind, self.hr, list(images.values()))
+        return dict(zip(images, seen, strict=True))
 
     @property
     def baseline(self) -> str:
@@ -82,18 +97,23 @@ class Judge:
 
     def __call__(self, case: Case) -> dict[str, str]:
         """Words on each result of an image."""
-        return {name: in_words(self.judge(name, sr, case.hr)) for name, sr in case.results.items()}
+        return {
+            name: in_words(self.judge(name, sr, case.hr, case.kind))
+            for name, sr in case.results.items()
+        }
 
-    def judge(self, name: str, sr: Tensor, hr: Tensor) -> dict[str, float]:
+    def judge(
+        self, name: str, sr: Tensor, hr: Tensor, kind: ImageKind = EIGHT_BITS
+    ) -> dict[str, float]:
         """Metrics of one result, (C, H, W) in [0, 1], which count for the means."""
         found = {}
         border = default_border(self.scale)
         if min(hr.shape[-2:]) > 2 * border:
-            found["psnr"] = psnr(sr[None], hr[None], border=border).item()
+            found["psnr"] = psnr(sr[None], hr[None], border, "y" if kind.is_rgb else "rgb").item()
         if self.lpips is not None and min(hr.shape[-2:]) >= self.lpips.minimum_size:
             with torch.no_grad():
-                found["lpips"] = self.lpips(sr[None], hr[None]).item()
-        if not is_flat(hr):  # nothing to restore: it would own the mean
+                found["lpips"] = self.lpips(kind.visible(sr)[None], kind.visible(hr)[None]).item()
+        if not is_flat(hr, kind.step):  # nothing to restore: it would own the mean
             self.figures.setdefault(name, []).append(found)
         return found
 
@@ -127,8 +147,9 @@ def draw(
         size = max(judge.scale, zoom_size)
         guess = case.results[case.baseline]
         regions = telling_regions(guess, case.hr, size, zooms, judge.scale)
+        shown = case.pictures
         return comparison_sheet(
-            case.hr, case.results, notes=notes, regions=regions, title=case.name
+            shown.pop("HR"), shown, notes=notes, regions=regions, title=case.name
         )
     generator, name = trained[0].generator, trained[0].name
     return preview_sheet(
@@ -138,6 +159,7 @@ def draw(
         sr=case.results[name],
         names=[case.name],
         notes=[{"bicubic": notes[case.baseline], "SR": notes[name]}],
+        kind=case.kind,
     )
 
 
@@ -148,8 +170,8 @@ def measured(file: Path, trained: Sequence[Trained]) -> Case:
         UserError: it can't be read, or is smaller than one LR pixel.
     """
     first = trained[0]
-    scale, channels = int(first.state["scale"]), int(first.state["channels"])
-    hr = to_float(read_image(file, channels))
+    scale, kind = int(first.state["scale"]), image_kind(first.state)
+    hr = kind.to_float(read_native(file, kind)).contiguous()
     height, width = (side // scale * scale for side in hr.shape[-2:])
     if not height or not width:
         raise UserError(f"{file}: smaller than one LR pixel at scale={scale}")
@@ -157,7 +179,8 @@ def measured(file: Path, trained: Sequence[Trained]) -> Case:
     hr = hr[:, :height, :width].to(device)
     measure = create_measurement(first.state["measurement"], scale)
     lr = measure(hr[None])
-    results = {baseline_name(scale).capitalize(): as_8_bit(imresize(lr, (height, width)))[0]}
+    baseline = baseline_name(scale).capitalize()
+    results = {baseline: kind.rounded(imresize(lr, (height, width)))[0]}
     for each in trained:
-        results[each.name] = as_8_bit(super_resolve(each.generator, lr))[0]
-    return Case(file.stem, lr[0], hr, results)
+        results[each.name] = kind.rounded(super_resolve(each.generator, lr))[0]
+    return Case(file.stem, lr[0], hr, results, kind)
