@@ -62,7 +62,7 @@ def test_every_key_says_what_it_means(name: str) -> None:
 def test_what_is_allowed_is_what_the_check_says() -> None:
     ex = experiment("upscale")
     assert generate.allowed(ex, "alpha") == "a number at least 0 and at most 1"
-    assert generate.allowed(ex, "format") == "png, jpg, jpeg, webp"
+    assert generate.allowed(ex, "format") == "auto, png, jpg, jpeg, webp, tif, tiff, npy, npz"
     assert generate.allowed(ex, "input") == ""
 
 

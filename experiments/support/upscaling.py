@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from tqdm import tqdm
@@ -91,8 +91,11 @@ def upscaled(
         notes: gets what is not in the result.
     """
     scale = upscaler.scale
+    is_chosen = split_name(job.source)[1] is not None  # one of a stack's
     for image in images:
         photo, generator = upscaler.read(image)
+        if is_chosen:
+            photo = replace(photo, stack=False, frames=1)
         channels, height, width = photo.pixels.shape
         size = (channels, scale * height, scale * width)
         check_output(job.target, photo, size, settings.overwrite)
@@ -120,7 +123,6 @@ def advance(bar: tqdm, before: int, pixels: int, done: int, total: int) -> None:
 def said_of(job: Job, photo: Photo, images: int) -> list[str]:
     """Lines of what is not in the result, none where all is."""
     left_out = [*photo.left_out, *lost_in(job.target, photo)]
-    first = images == 1 and photo.frames > 1 and split_name(job.source)[1] is None
-    notes = [f"the first of {photo.frames} images"] if first else []
+    notes = [f"the first of {photo.frames} images"] if images == 1 < photo.frames else []
     notes += [f"{photo.type} became {photo.dtype}"] if photo.type else []
     return notes + ([f"without {', '.join(left_out)}"] if left_out else [])

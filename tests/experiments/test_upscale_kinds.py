@@ -318,6 +318,8 @@ def test_a_stack_of_which_an_image_is_broken_leaves_nothing(tmp_path, shared_dat
     np.save(one, stack[:1])
     interpolate(one, tmp_path / "two.npy", 2)
     assert np.load(tmp_path / "two.npy").shape == (1, 80, 100, 13)
+    interpolate(f"{tmp_path}/a.npy[1]", tmp_path / "second.npy", 1)
+    assert np.array_equal(np.load(tmp_path / "second.npy"), stack[1])
 
 
 # Mistakes ---------------------------------------------------------------------------------------

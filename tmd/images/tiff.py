@@ -138,12 +138,12 @@ def page_of(path: PathLike, tiff: Any) -> Any:
     Raises:
         UserError: there are fewer, or it has more pixels than `tmd.images.set_max_pixels` allows.
     """
-    if not len(tiff.pages):
-        raise ValueError("a TIFF without pages")
     number = split_name(path)[1] or 0
     try:
-        page = tiff.pages[number]
+        page = tiff.pages[number]  # to count them all would take a look at each
     except IndexError:
+        if not len(tiff.pages):
+            raise ValueError("a TIFF without pages") from None
         raise UserError(f"{path}: has {len(tiff.pages)} pages, counted from 0") from None
     check_pixels(path, page.imagewidth, page.imagelength)
     return page
