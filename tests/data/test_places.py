@@ -369,3 +369,9 @@ def test_a_folder_with_both_learns_from_images_and_says_so(home: Path, tmp_path:
     source = find_files([str(tmp_path)], 3)
     assert [source.label(i) for i in range(len(source))] == ["a.png"]
     assert "train-000000.tar" in source.aside.text(str(tmp_path))
+
+
+def test_a_checkpoint_can_be_saved_when_the_address_is_away(home: Path) -> None:
+    with FailingServer(home) as server:
+        data = dataset(f"{server.address}/folder", cache=0)
+    assert len(data.trained_on["images"]) == IMAGES - 3

@@ -93,6 +93,8 @@ class TrainingData:
         for doubt in apart.aside.doubts:
             _log.warning(doubt)
         self._streams: weakref.WeakSet[Generator] = weakref.WeakSet()
+        if is_far(train.source):
+            _ = apart.trained_on  # a checkpoint may be saved because the address is away
         self._report(validation.source, validation.skipped)
         self._report(train.source, train.storage.skipped)
 

@@ -26,11 +26,14 @@ _LOGINS = {
     "https": "~/.netrc, or user:${NAME}@ in the address",
 }
 
+# Many threads may wait for one server.
+_SECONDS_BETWEEN_LINES = 10.0
 # Requests are signed in their queries.
 _QUERY = re.compile(r"(://[^\s\"'?]*)\?[^\s\"']*")
 
 _log = logging.getLogger("tmd.places")
 _answered: set[str] = set()
+_said: dict[str, float] = {}
 
 
 class NoPartsError(Exception):
@@ -74,7 +77,9 @@ def reached(address: str, call: Callable[[], T]) -> T:
                 waited = time.monotonic() - began
                 tried = f", tried for {waited:.0f} s" if waited > 1 else ""
                 raise UnreachableError(f"{address}: can't be reached ({reason}{tried})") from None
-            _log.info("%s: %s; tried again in %g s", address, reason, pauses[0])
+            if time.monotonic() - _said.get(host, -_SECONDS_BETWEEN_LINES) > _SECONDS_BETWEEN_LINES:
+                _said[host] = time.monotonic()
+                _log.info("%s: %s; tried again", address, reason)
             time.sleep(pauses.pop(0))
 
 
