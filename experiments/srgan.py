@@ -17,8 +17,10 @@ from experiments.support.beginning import begin, check_beginning, inherited_conf
 from experiments.support.checks import (
     check_dataset,
     check_experiment,
+    check_measurement,
     check_training,
     resolved,
+    resolved_measurement,
 )
 from experiments.support.experiment import Experiment
 from experiments.support.renamed import sizes_of_others
@@ -41,7 +43,7 @@ from ingredients import (
     schedule,
     training,
 )
-from tmd.data import MeasuredData, create_dataset
+from tmd.data import create_data
 from tmd.handlers import Freezing
 from tmd.session import Scoring
 from tmd.training import create_srgan_trainer
@@ -97,7 +99,7 @@ def check(
     device = check_experiment(scale, adv_weight, seed, device, deterministic)
     images = dataset.options()
     kind = check_dataset(images, scale)
-    measurement.options().check(scale, kind)
+    check_measurement(images, scale, kind)
     networks = {
         "generator": generator.options().check(scale, kind.channels),
         "discriminator": discriminator.options().check(kind.channels),
@@ -130,7 +132,7 @@ def resume_point(resume: Any, store: str) -> Resumed:
 
 @ex.resolve
 def resolve(device: str, resume: Any) -> dict[str, Any]:
-    return resolved(device, resume is not None)
+    return {**resolved(device, resume is not None), **resolved_measurement()}
 
 
 @ex.main
@@ -149,16 +151,15 @@ def train(
     place = start(seed, device, deterministic)
     share, loss = place.share, losses.options()
     begun_with = given_weights()["generator"]
-    images = create_dataset(
-        **vars(dataset.options()),
-        scale=scale,
-        seed=seed,
-        device=place.device,
-        share=share,
-        trained_on=learnt_from(resumed, start_from or grow_from or begun_with, ex.store),
+    data = create_data(
+        vars(dataset.options()),
+        lambda kind: measurement.options().create(scale, seed, kind=kind),
+        scale,
+        seed,
+        place.device,
+        share,
+        learnt_from(resumed, start_from or grow_from or begun_with, ex.store),
     )
-    measure = measurement.options().create(scale, seed, kind=images.kind)
-    data = MeasuredData(images, measure, place.device, share)
     networks = {
         "generator": generator.options().create(scale, data.kind.channels),
         "discriminator": discriminator.options().create(data.kind.channels),
@@ -195,7 +196,7 @@ def train(
         share=share,
     )
     score = schedule.options().scoring_function(
-        scale, place.device, images.validation_sizes(), data.kind
+        scale, place.device, data.images.validation_sizes(), data.kind
     )
     return train_and_report(
         _run,
@@ -211,7 +212,7 @@ def train(
             max_loss=schedule.options().max_psnr_loss,
         ),
         place=place,
-        measurement=data.measure.spec,
+        measurement=data.measurement,
         handlers=handlers if kept is None else {**handlers, "history": kept},
         resumed=resumed,
         validate_first=resumed is None and begun_with is not None,

@@ -40,6 +40,13 @@ def config():
     crop = None  # side, or [height, width], of a centre crop of every image
     augment = True  # flips and right-angle turns
     batch_size = 8  # HR patches
+    # folder of given LR images, or one for each of root in the same order; beside one root, a list
+    # is of versions of LR, each of which gives the set once more
+    lr_root = None  # None: LR is made by measurement
+    lr_pattern = None  # names in it, '{name}x{scale}' say, or a list for versions; None: as usual
+    val_lr_root = None  # folder of given LR images of val_root
+    made = 0  # share of LR that measurement makes all the same, where LR is given
+    align = False  # move given LR images that lie whole HR pixels beside their HR images
     val_root = None  # folder of images to validate on; None holds out some of root
     validation = None  # how many images to validate on, or which share
     list_file = None  # text file that names the images to use

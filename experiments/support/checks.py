@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from experiments.support.devices import available_device
-from ingredients import dataset, history, losses, optimization, schedule, training
+from ingredients import dataset, history, losses, measurement, optimization, schedule, training
 from tmd.acceleration.threads import AUTO, MOST, choose_threads
-from tmd.data import DatasetOptions, create_dataset, settled
+from tmd.data import DatasetOptions, create_dataset, create_paired_data, pair_up, settled
 from tmd.distributed import started_share
 from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.evaluation import check_metrics
@@ -44,9 +44,31 @@ def check_dataset(options: DatasetOptions, scale: int) -> ImageKind:
     options.check(scale)
     found = settled_dataset(options)
     found.check(scale)
-    if options.strict:
-        create_dataset(**{**vars(found), "storage": "disk"}, scale=scale).close()
+    decoded = {**vars(found), "storage": "disk"}
+    if options.lr_root is None:
+        if options.strict:
+            create_dataset(**decoded, scale=scale).close()
+    elif options.strict:
+        create_paired_data(decoded, scale).close()
+    else:
+        pair_up(found, scale)
     return found.image_kind
+
+
+def check_measurement(options: DatasetOptions, scale: int, kind: ImageKind) -> None:
+    """Raise `UserError` for a measurement that can't be, or that makes no LR of this dataset."""
+    given = options.lr_root is not None
+    if given:
+        measurement.options().check_given(options.made)
+    if not given or options.made:
+        measurement.options().check(scale, kind)
+
+
+def resolved_measurement() -> dict[str, Any]:
+    """Config entries where all LR is given."""
+    images = dataset.options()
+    all_given = images.lr_root is not None and not images.made
+    return {"measurement.operators": ["given"]} if all_given else {}
 
 
 def settled_dataset(options: DatasetOptions) -> DatasetOptions:

@@ -82,6 +82,7 @@ def find_files(
     kind: ImageKind | int,
     list_file: str | None = None,
     key: str = "dataset.root",
+    copies: bool = False,
 ) -> FileSource:
     """The images under the folders, sorted, each file once even where folders overlap.
 
@@ -91,6 +92,7 @@ def find_files(
         list_file: text file with one path a line, relative to a root (or absolute): only these. A
             stack stands for all of its images, ``cells.tif[3]`` for one.
         key: the config key that error messages name.
+        copies: whether smaller copies of others are taken, too.
     """
     places = [root_of(root, key) for root in roots]
     common = common_folder(places)
@@ -98,7 +100,7 @@ def find_files(
         listed = _paths_of_list(places, list_file)
         in_shards = any(in_shard(path) for path in listed)
         return FileSource(listed, kind, common, in_shards=in_shards)
-    listings = list_roots(_distinct(places))
+    listings = list_roots(_distinct(places), copies)
     paths = PackedStrings.concatenated([listing.paths for listing in listings])
     if not len(paths):
         raise UserError(f"{key}={', '.join(roots)}: holds no images")
@@ -146,26 +148,62 @@ def without(train: FileSource, validation: FileSource) -> FileSource:
     return train.subset(np.delete(np.arange(len(train)), held_out)) if held_out else train
 
 
+def listed_pairs(roots: Sequence[str], list_file: str) -> dict[str, list[str]]:
+    """HR file -> what the second column says of it, a text a line; empty: there is one column.
+
+    Raises:
+        UserError: only some of the lines have two columns.
+    """
+    pairs: dict[str, list[str]] = {}
+    single = ""
+    for path, other in _rows_of_list([root_of(root) for root in roots], list_file):
+        if other is None:
+            single = single or path
+        else:
+            pairs.setdefault(path, []).append(other)
+    if pairs and single:
+        raise UserError(f"dataset.list_file={list_file}: {single} has one column, others have two")
+    return pairs
+
+
 def _paths_of_list(roots: Sequence[Root], list_file: str) -> list[str]:
     """The files that a text file names, in its order, each once."""
+    paths = dict.fromkeys(path for path, _ in _rows_of_list(roots, list_file))
+    return list(dict.fromkeys(with_stacks_images(PackedStrings.of(paths))))
+
+
+def _rows_of_list(roots: Sequence[Root], list_file: str) -> list[tuple[str, str | None]]:
+    """The file that each line names, and its second column where there is one."""
     lines = list(filter(None, map(str.strip, _lines(list_file))))
     finders = [finder(root) for root in roots]
 
-    def first(line: str) -> str | None:
-        file, _ = split_name(line)
-        found = next((path for find in finders if (path := find(file)) is not None), None)
-        return None if found is None else found + line[len(file) :]
+    def row(line: str) -> tuple[str, str | None] | None:
+        separator = next((mark for mark in "\t;," if mark in line), None)
+        columns = [part.strip() for part in line.split(separator)]
+        # A name may hold what separates columns.
+        for name, *others in ([line], columns):
+            path = found_by(finders, name)
+            if path is not None and len(others) < 2:
+                return path, others[0] if others else None
+        return None
 
-    paths: dict[str, None] = {}
     with ThreadPoolExecutor(_THREADS) as pool:
-        for line, path in zip(lines, pool.map(first, lines), strict=True):
-            if path is None:
+        rows = []
+        for line, found in zip(lines, pool.map(row, lines), strict=True):
+            if found is None:
                 places = ", ".join(root.path for root in roots)
                 raise UserError(f"dataset.list_file={list_file}: {line} is not in {places}")
-            paths[path] = None
-    if not paths:
+            rows.append(found)
+    if not rows:
         raise UserError(f"dataset.list_file={list_file}: names no images")
-    return list(dict.fromkeys(with_stacks_images(PackedStrings.of(paths))))
+    return rows
+
+
+def found_by(finders: Iterable[Callable[[str], str | None]], name: str) -> str | None:
+    """The path of a file, or of an image of a stack, in the first of the roots that has it."""
+    file, _ = split_name(name)
+    found = next((path for find in finders if (path := find(file)) is not None), None)
+    return None if found is None else found + name[len(file) :]
 
 
 def _lines(list_file: str) -> list[str]:

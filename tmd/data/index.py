@@ -58,19 +58,19 @@ class Listing(NamedTuple):
     in_shards: bool = False
 
 
-def list_folder(root: str) -> Listing:
+def list_folder(root: str, copies: bool = False) -> Listing:
     """The images below ``root``, sorted by their paths, from the index if it is still true.
 
-    Smaller copies of others are left aside (`tmd.data.copies`). Each image of a stack is one, by a
-    name such as ``cells.tif[3]``.
+    Each image of a stack is one, by a name such as ``cells.tif[3]``.
 
     Args:
         root: an absolute path.
+        copies: whether smaller copies of others (`tmd.data.copies`) are no reason to leave aside.
 
     Raises:
         UserError: ``root`` can't be read.
     """
-    place = cache_file("listings", root, ".npz")
+    place = cache_file("listings_with_copies" if copies else "listings", root, ".npz")
     if place is not None and (listing := _remembered(root, place)):
         return listing
     began = time.time_ns()
@@ -85,9 +85,8 @@ def list_folder(root: str) -> Listing:
     aside = Aside()
     scan = scan_images(root, on_folder=before_search, on_aside=aside.add)
     paths = PackedStrings.of(sorted(progress(scan, None, "Finding images")))
-    copies = smaller_copies(paths, root, aside)
-    if len(copies):
-        paths = paths.take(np.delete(np.arange(len(paths)), copies))
+    if not copies and len(smaller := smaller_copies(paths, root, aside)):
+        paths = paths.take(np.delete(np.arange(len(paths)), smaller))
     paths = with_stacks_images(paths)
     if place is None or len(paths) < _WORTHWHILE or _is_fuse(root):
         return Listing(paths, None, aside)

@@ -106,6 +106,11 @@ class MeasuredData:
         return self.images.channels
 
     @property
+    def measurement(self) -> list[dict[str, Any]]:
+        """Spec of the measurement that makes LR, for a checkpoint."""
+        return self.measure.spec
+
+    @property
     def batch_size(self) -> int:
         """Images in a batch, those of all processes together."""
         return self.images.batch_size

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from tmd.data.files import find_files
-from tmd.data.options import DatasetOptions, folders
-from tmd.data.sources import ProbedSource
+from tmd.data.options import DatasetOptions
+from tmd.data.roots import folders, lr_folders
+from tmd.data.sources import FileSource, ProbedSource
 from tmd.data.storage import in_threads
 from tmd.errors import UserError
 from tmd.images import ImageKind, Probe
@@ -79,7 +80,22 @@ def _sources(chosen: DatasetOptions) -> list[ProbedSource]:
     if chosen.val_root is not None:
         kind = chosen.request.kind
         sources.append(find_files(folders(chosen.val_root), kind, key="dataset.val_root"))
+    sources += _lr_sources(chosen)
     return [source for source in sources if isinstance(source, ProbedSource)]
+
+
+def _lr_sources(chosen: DatasetOptions) -> list[FileSource]:
+    """Given LR images, which are of the kind of HR."""
+    given = [("dataset.lr_root", chosen.request.roots, chosen.lr_root)]
+    if chosen.val_root is not None:
+        given.append(("dataset.val_lr_root", folders(chosen.val_root), chosen.val_lr_root))
+    return [
+        find_files([folder], chosen.request.kind, key=key, copies=True)
+        for key, roots, value in given
+        if value is not None
+        for versions in lr_folders(roots, value, key)
+        for folder in versions
+    ]
 
 
 def _headers(source: ProbedSource) -> list[tuple[int, str, Probe]]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tmd.data.files import check_roots
 from tmd.data.framing import Framing
+from tmd.data.matching import pattern_of
 from tmd.data.ranges import FULL, check_bands, check_value_range
 from tmd.data.registry import DATASETS, Dataset, Request
+from tmd.data.roots import check_lr, folders
 from tmd.data.sources import shrunk_size
 from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.images import DTYPES, ImageKind, set_max_pixels
@@ -49,6 +50,14 @@ class DatasetOptions:
         crop: side, or (height, width), of a centre crop taken of every image first; None for none.
         augment: flips and right-angle turns of patches; whole images are mirrored left-right only,
             as aligned sets would no longer be aligned.
+        lr_root: folder of given LR images, or one for each of ``root`` in the same order; where
+            ``root`` is one folder, several hold versions of LR, and each gives the set once more
+            (images to validate on have the first). None: LR is made.
+        lr_pattern: name of an LR image, see `tmd.data.matching.pattern_of`, or a list of them for
+            versions; None: as the field writes it.
+        val_lr_root: the same as ``lr_root`` for ``val_root``.
+        made: share of the LR images to learn from that are made of given pairs' HR all the same.
+        align: whether LR images that lie whole HR pixels beside their HR images are moved there.
         val_root: folders with the images to validate on; None to hold out some of the set. An image
             that is in both is not trained on.
         validation: how many images to validate on, or which share of the set (0 < share < 1); None
@@ -78,6 +87,11 @@ class DatasetOptions:
     shrink: float | Sequence[float] = 1
     crop: int | Sequence[int] | None = None
     augment: bool = True
+    lr_root: Any = None
+    lr_pattern: str | Sequence[str] | None = None
+    val_lr_root: Any = None
+    made: float = 0
+    align: bool = False
     val_root: str | Sequence[str] | None = None
     validation: float | None = None
     list_file: str | None = None
@@ -124,6 +138,21 @@ class DatasetOptions:
         return list(self.shrink) if isinstance(self.shrink, (list, tuple)) else [self.shrink]
 
     @property
+    def lr_patterns(self) -> list[str | None]:
+        """Patterns of LR images' names, one a version; None is any that the field writes."""
+        value = self.lr_pattern
+        several = list(value) if isinstance(value, (list, tuple)) else [value]
+        return [None if one is None else pattern_of("dataset.lr_pattern", one) for one in several]
+
+    @property
+    def crop_size(self) -> tuple[int, int] | None:
+        """(height, width) of the centre crop of every image."""
+        if self.crop is None:
+            return None
+        sides = list(self.crop) if isinstance(self.crop, Sequence) else [self.crop]
+        return sides[0], sides[-1]
+
+    @property
     def image_channels(self) -> int:
         """Channels of every image."""
         return self.request.channels
@@ -155,6 +184,7 @@ class DatasetOptions:
             check_flag(f"dataset.{flag}", getattr(self, flag))
         self._check_sizes(scale)
         self._check_validation()
+        check_lr(self)
         if self.kind.needs_root and not self.request.roots:
             raise UserError(f"dataset.root=None: {self.name} needs the folder of its images")
         if not self.kind.needs_root and self.root is not None:
@@ -227,24 +257,10 @@ class DatasetOptions:
         Raises:
             Unusable: an image of that size can't be used.
         """
-        crop = None
-        if self.crop is not None:
-            sides = list(self.crop) if isinstance(self.crop, Sequence) else [self.crop]
-            crop = (sides[0], sides[-1])
+        crop = self.crop_size
         if self.mode == "patches":
             framing = Framing((self.patch_side, self.patch_side), crop)
         else:
             framing = Framing.whole_images(crop or (height, width), crop, scale)
         framing.framed_size(height, width)
         return framing
-
-
-def folders(root: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The folders that a config's value names: one, several separated by commas, or a list."""
-    if root is None:
-        return ()
-    several: list[Any] = list(root) if isinstance(root, (list, tuple)) else [root]
-    if len(several) == 1 and not os.path.exists(os.path.expanduser(str(several[0]))):
-        parts = re.split(r",(?![^{}]*\})", str(several[0]))  # not at those within braces
-        several = parts if len(parts) > 1 else several
-    return tuple(os.path.expanduser(str(part).strip()) for part in several)

@@ -131,8 +131,12 @@ def _shards_or_none(root: Root) -> Sequence[str]:
         return ()
 
 
-def list_roots(roots: Sequence[Root]) -> list[Listing]:
+def list_roots(roots: Sequence[Root], copies: bool = False) -> list[Listing]:
     """The images of several roots: of each folder, and of all shards together.
+
+    Args:
+        roots: of one set.
+        copies: whether smaller copies of others are taken, too.
 
     Raises:
         UserError: a root can't be read, or is away; a shard is cut short.
@@ -145,11 +149,11 @@ def list_roots(roots: Sequence[Root]) -> list[Listing]:
         elif is_address(root.path):
             found_there = entries(root.path)
             paths, sizes = found_there.images, found_there.sizes
-            listings.append(_without_copies(paths, sizes, root.path, found_there.aside))
+            listings.append(_listing(paths, sizes, root.path, found_there.aside, copies))
         else:
-            listings.append(list_folder(root.path))
+            listings.append(list_folder(root.path, copies))
     if shards:
-        listings.append(_list_shards(list(dict.fromkeys(shards)), common_folder(roots)))
+        listings.append(_list_shards(list(dict.fromkeys(shards)), common_folder(roots), copies))
     return listings
 
 
@@ -167,7 +171,7 @@ def _shards(root: Root) -> Sequence[str]:
     return sorted(path for path in names if is_shard(path) and os.path.isfile(path))
 
 
-def _list_shards(shards: Sequence[str], root: str) -> Listing:
+def _list_shards(shards: Sequence[str], root: str, with_copies: bool = True) -> Listing:
     """The images of shards in the order of their names, in whatever shard they are."""
     aside = Aside()
     names: list[bytes] = []
@@ -190,7 +194,7 @@ def _list_shards(shards: Sequence[str], root: str) -> Listing:
     repeated = len(set(names)) < len(names)
     del names
     paths = PackedStrings.of_coded(coded)
-    return _without_copies(paths, sizes.copy(), root, aside, in_shards=not repeated)
+    return _listing(paths, sizes.copy(), root, aside, with_copies, in_shards=not repeated)
 
 
 def _indexed(shards: Sequence[str]) -> Iterator[ShardIndex]:
@@ -223,11 +227,15 @@ def _absence_told(shard: str) -> Iterator[None]:
         raise UserError(f"{shard}: no such file") from None
 
 
-def _without_copies(
-    paths: PackedStrings, sizes: np.ndarray, root: str, aside: Aside, in_shards: bool = False
+def _listing(
+    paths: PackedStrings,
+    sizes: np.ndarray,
+    root: str,
+    aside: Aside,
+    with_copies: bool,
+    in_shards: bool = False,
 ) -> Listing:
-    copies = smaller_copies(paths, root, aside)
-    if len(copies):
+    if not with_copies and len(copies := smaller_copies(paths, root, aside)):
         kept = np.delete(np.arange(len(paths)), copies)
         paths, sizes = paths.take(kept), sizes[kept]
     if is_address(root) and len(may_be_stacks(paths)) > _MOST_OPENED:

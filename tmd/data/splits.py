@@ -13,7 +13,8 @@ import torch
 
 from tmd.data.aside import Aside
 from tmd.data.files import find_files, without
-from tmd.data.options import DatasetOptions, folders
+from tmd.data.options import DatasetOptions
+from tmd.data.roots import folders
 from tmd.data.sources import FileSource, ImageSource
 from tmd.data.storage import is_far
 from tmd.data.trained_on import TrainedOn, identities

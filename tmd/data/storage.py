@@ -38,12 +38,15 @@ class Storage(Protocol):
     """Images of one source, ready to be cut."""
 
     framing: Framing
-    skipped: Skips
+
+    @property
+    def skipped(self) -> Skips:
+        """Images that can't be used, as far as that is known yet."""
 
     def load(self, image: int) -> Any:
-        """What `cut` takes of an image; None for one that can't be used."""
+        """An image as `cut` takes it; None for one that can't be used."""
 
-    def cut(self, loaded: list[Any], draw: Draw) -> torch.Tensor:
+    def cut(self, loaded: list[Any], draw: Draw) -> Any:
         """Crops of loaded images where ``draw`` says: (N, C, h, w) in the dtype of their kind."""
 
     def batch(self, sampler: Sampler, index: int) -> Any:
@@ -53,7 +56,7 @@ class Storage(Protocol):
 class _LoadsAndCuts:
     """A storage's batches by its two steps."""
 
-    def batch(self: Storage, sampler: Sampler, index: int) -> torch.Tensor:
+    def batch(self: Storage, sampler: Sampler, index: int) -> Any:
         """Batch ``index``: (N, C, h, w), of this process's rows."""
         return self.cut(sampler.load(index, self.load), sampler.draw(index))
 
@@ -216,7 +219,7 @@ class DeviceStorage(_LoadsAndCuts):
         return self.pixels[place].view(self.dtype)
 
 
-class PairStorage:
+class PairStorage(_LoadsAndCuts):
     """LR and HR images of equal numbers, cut at the same places in the same turns.
 
     Args:
@@ -237,16 +240,16 @@ class PairStorage:
         """Numbers of the pairs that can't be used, with the reasons."""
         return {**self.lr.skipped, **self.hr.skipped}
 
-    def batch(self, sampler: Sampler, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """(LR, HR) of batch ``index``: (N, C, h, w) and (N, C, H, W) of this process's rows."""
-        loaded, draw = sampler.load(index, self._load), sampler.draw(index)
-        lr, hr = zip(*loaded, strict=True)
-        return self.lr.cut(list(lr), draw), self.hr.cut(list(hr), draw)
-
-    def _load(self, pair: int) -> tuple[Any, Any] | None:
-        if (hr := self.hr.load(pair)) is None or (lr := self.lr.load(pair)) is None:
+    def load(self, image: int) -> tuple[Any, Any] | None:
+        """Both sides of a pair; None where one can't be used."""
+        if (hr := self.hr.load(image)) is None or (lr := self.lr.load(image)) is None:
             return None
         return lr, hr
+
+    def cut(self, loaded: list[Any], draw: Draw) -> tuple[torch.Tensor, torch.Tensor]:
+        """(LR, HR): crops (N, C, h, w) and (N, C, H, W) of loaded pairs."""
+        lr, hr = zip(*loaded, strict=True)
+        return self.lr.cut(list(lr), draw), self.hr.cut(list(hr), draw)
 
 
 def _corners(

@@ -72,7 +72,7 @@ class TrainingData:
         self.validation = validation.source
         self.kind = train.source.kind
         self.channels = train.source.channels
-        self.fingerprint = {
+        self.fingerprint: dict[str, Any] = {
             "train": {"images": len(train.source), "digest": train.source.digest()},
             "validation": {"images": len(validation.images), "digest": validation.digest()},
             "channels": self.channels,
@@ -205,13 +205,25 @@ def create_dataset(
     if chosen.factors != [1]:
         train = ShrunkSource(train, chosen.factors)
         held_out = ShrunkSource(held_out, chosen.factors[:1])
-    framing = _common_framing(chosen, train, scale)
-    validation = _read_validation(held_out, framing.crop, scale)
-    prepared = _prepare(chosen, train, framing, torch.device(device))
-    turns = 1 if not chosen.augment else 2 if framing.whole else 8
-    sampler = Sampler(len(train), chosen.batch_size, seed, turns, share)
+    framing = common_framing(chosen, train, scale)
+    validation = read_validation(held_out, framing.crop, scale)
+    prepared = prepared_images(chosen, train, framing, torch.device(device))
+    return assembled(chosen, prepared, validation, apart, seed, share)
+
+
+def assembled(
+    chosen: DatasetOptions,
+    prepared: Prepared,
+    validation: Validation,
+    apart: Split,
+    seed: int,
+    share: Share,
+) -> TrainingData:
+    """Training data of its parts, and a line in the log on what they are."""
+    turns = 1 if not chosen.augment else 2 if prepared.storage.framing.whole else 8
+    sampler = Sampler(len(prepared.source), chosen.batch_size, seed, turns, share)
     workers = _workers(chosen, prepared)
-    _log.info("%s: %s", name, apart.summary)
+    _log.info("%s: %s", chosen.name, apart.summary)
     return TrainingData(prepared, validation, sampler, workers, chosen.strict, apart)
 
 
@@ -242,7 +254,7 @@ class Validation:
         return sum_.hexdigest()
 
 
-def _common_framing(chosen: DatasetOptions, source: ImageSource, scale: int) -> Framing:
+def common_framing(chosen: DatasetOptions, source: ImageSource, scale: int) -> Framing:
     """The framing that the first usable image asks for."""
     problem = ""
     for index in range(len(source)):
@@ -267,7 +279,12 @@ def _example(source: ImageSource, index: int, problem: str) -> str:
     return f"{name}: {problem.removeprefix(f'{name}: ')}"
 
 
-def _read_validation(source: ImageSource, crop: tuple[int, int] | None, scale: int) -> Validation:
+def read_validation(source: ImageSource, crop: tuple[int, int] | None, scale: int) -> Validation:
+    """The images of ``source``, cropped, of sizes that the scale divides.
+
+    Raises:
+        UserError: none of them can be used.
+    """
     images, skipped = [], {}
 
     def read(index: int) -> torch.Tensor | str:
@@ -295,9 +312,14 @@ def _read_validation(source: ImageSource, crop: tuple[int, int] | None, scale: i
     return Validation(source, images, skipped)
 
 
-def _prepare(
+def prepared_images(
     chosen: DatasetOptions, source: ImageSource, framing: Framing, device: torch.device
 ) -> Prepared:
+    """The images of ``source`` in the storage that is chosen, or that fits them.
+
+    Raises:
+        UserError: none of them can be used.
+    """
     kind = chosen.storage
     surveyed: Sequence[int] = range(len(source))
     most = _HEADERS_SAMPLED if is_far(source) else _HEADERS_AT_START
