@@ -66,7 +66,8 @@ def config():
     weights = None  # the same as checkpoint; other people's files too: .pth, .safetensors
     method = None  # bicubic, nearest, lanczos, folder
     sr_root = None  # method=folder: where another program's results are
-    benchmark = None  # folder of HR images, or with HR/ and LR_bicubic/X4 in it
+    # folder of HR images, or with HR/ and LR_bicubic/X4 in it; or a tar or an address of either
+    benchmark = None  # the HR images
     lr_root = None  # folder of LR images, if they lie elsewhere
     scale = None  # None: the run's, else 4
     measurement = None  # makes LR: None bicubic (scale 1: as run), run as in training, or a list

@@ -30,6 +30,7 @@ from tmd.places import (
     cache_size,
     check_address,
     expanded,
+    in_shard,
     index_of,
     is_address,
     is_packed,
@@ -96,6 +97,13 @@ def scan_root(root: Root) -> Iterator[str]:
         yield from entries(root.path).images
     for shard in _shards(root):
         yield from (f"{shard}/{name}" for name in _index(shard).names if _why_no_image(name) == "")
+
+
+def in_folder(root: Root, path: str) -> str:
+    """The name of one of a root's images below it, without the shard that it lies in."""
+    if (inside := in_shard(path)) is not None:
+        return inside[1].lstrip("/")
+    return path[len(root.path) :].lstrip("/")
 
 
 def finder(root: Root) -> Callable[[str], str | None]:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from tmd.data import DatasetOptions, settled
 from tmd.errors import UserError
+from tmd.evaluation.local import local_folder
 from tmd.images import EIGHT_BITS, ImageKind, list_images, probe, read_native, read_size
 from tmd.measurements import Measurement, create_measurement
 from tmd.resize import imresize_uint8
@@ -62,14 +63,16 @@ def open_benchmark(root: PathLike, scale: int, lr_root: PathLike | None = None) 
 
     Args:
         root: a folder of HR images; or one with ``HR/`` and perhaps ``LR_bicubic/X2``, ``X3``, ...
-            whose files are called as the HR ones, an ending such as ``x4`` apart.
+            whose files are called as the HR ones, an ending such as ``x4`` apart. A tar or an
+            address of such a folder is copied first.
         scale: the factor; the LR folder is chosen by it.
         lr_root: a folder of LR images, instead of the one within ``root``.
 
     Raises:
         UserError: an absent folder, one without images, or a pair that does not match, by name.
     """
-    root = Path(root)
+    root = local_folder(root, "benchmark")
+    lr_root = None if lr_root is None else local_folder(lr_root, "lr_root")
     hr_root = root / "HR" if (root / "HR").is_dir() else root
     files = _images(hr_root, "benchmark")
     if lr_root is None:
@@ -172,7 +175,8 @@ def benchmark_kind(
     Raises:
         UserError: they are not of one kind.
     """
-    folder = Path(root) / "HR" if (Path(root) / "HR").is_dir() else Path(root)
+    root = local_folder(root, "benchmark")
+    folder = root / "HR" if (root / "HR").is_dir() else root
     first = probe(_images(folder, "benchmark")[0])
     if bands is not None:
         channels = None
