@@ -15,14 +15,20 @@ whose `consistency` (PSNR of re-measured SR to LR) is near the pretrained genera
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from experiments.support.beginning import begin, check_beginning, inherited_config, learnt_from
+from experiments.support.beginning import (
+    Beginning,
+    begin,
+    check_beginning,
+    inherited_config,
+    learnt_from,
+)
 from experiments.support.checks import (
     check_experiment,
     check_training,
@@ -58,9 +64,10 @@ from tmd.images import ImageKind
 from tmd.measurements import Measurement
 from tmd.metrics import UnpairedSpectrum, psnr
 from tmd.metrics.functions import MetricFunction
-from tmd.session import Scoring
+from tmd.session import Assembled, Scoring
 from tmd.training import create_ambientgan_trainer
 from tmd.training.ambient_options import check_sizes
+from tmd.training.place import Place
 
 PARTS = (
     dataset,
@@ -234,7 +241,7 @@ def train(
 ) -> dict[str, float]:
     resumed = None if resume is None else resume_point(resume, ex.store)
     place = start(seed, device, deterministic)
-    share, loss = place.share, losses.options()
+    share = place.share
     model, other, images = ambient.options(), unpaired.options(), dataset.options()
     begun_with = given_weights()["generator"]
     data = create_unpaired_data(
@@ -248,14 +255,48 @@ def train(
         share,
         learnt_from(resumed, start_from or begun_with, ex.store),
     )
-    # In this order: both draw their weights from one stream.
-    discriminators = model.discriminators(discriminator.options(), data.kind.channels)
-    built = generator.options().create(scale, data.kind.channels)
-    networks = {"generator": built, "discriminator": discriminators}
+    begin_with = None
     if resume is None:
-        begun = begin(start_from, None, ex.store, networks, given_weights())
-        networks = begun.networks
-        _run.info.update(begun.info)
+        begin_with = partial(begin, start_from, None, ex.store, weights=given_weights())
+    assembled, info = assemble(place, data.kind, _run.config, begin_with)
+    _run.info.update(info)
+    return train_and_report(
+        _run,
+        str(ex.path),
+        assembled,
+        data,
+        scale=scale,
+        adv_weight=adv_weight,
+        scoring=Scoring(
+            metrics_to_look_at(scale, data, place.device),
+            metrics_without_hr(data, scale, seed),
+            guard="consistency",
+            max_loss=model.max_consistency_loss,
+        ),
+        place=place,
+        measurement=measurement.options().create(scale, seed, kind=data.kind).spec,
+        resumed=resumed,
+        validate_first=resumed is None and begun_with is not None,
+    )
+
+
+def assemble(
+    place: Place,
+    kind: ImageKind,
+    config: Mapping[str, Any],
+    begin_with: Callable[[dict[str, nn.Module]], Beginning] | None = None,
+) -> tuple[Assembled, dict[str, Any]]:
+    """Networks, what they learn by, and the trainer; see `experiments.srgan.assemble`."""
+    scale, seed, share, loss = config["scale"], config["seed"], place.share, losses.options()
+    model = ambient.options()
+    # In this order: both draw their weights from one stream.
+    discriminators = model.discriminators(discriminator.options(), kind.channels)
+    built = generator.options().create(scale, kind.channels)
+    networks: dict[str, nn.Module] = {"generator": built, "discriminator": discriminators}
+    info: dict[str, Any] = {}
+    if begin_with is not None:
+        begun = begin_with(networks)
+        info, networks = begun.info, begun.networks
     networks = {name: place.prepared(network) for name, network in networks.items()}
     updaters = optimization.options().updaters(
         {"g": networks["generator"], "d": networks["discriminator"]}
@@ -266,8 +307,8 @@ def train(
         {name: place.trained(network) for name, network in discriminators.items()},
         updaters["g"],
         updaters["d"],
-        remeasurement(scale, seed, "training", data.kind).of_share(share),
-        place.prepared(loss.create_content(data.kind)),
+        remeasurement(scale, seed, "training", kind).of_share(share),
+        place.prepared(loss.create_content(kind)),
         loss.create_pixel(),
         loss.create_adversarial(),
         schedule.options().phases(training.options().epoch_length),
@@ -280,27 +321,8 @@ def train(
         autocast=place.speed.autocast,
         share=share,
     )
-    return train_and_report(
-        _run,
-        str(ex.path),
-        trainer,
-        networks,
-        updaters,
-        data,
-        scale=scale,
-        adv_weight=adv_weight,
-        scoring=Scoring(
-            metrics_to_look_at(scale, data, place.device),
-            metrics_without_hr(data, scale, seed),
-            guard="consistency",
-            max_loss=model.max_consistency_loss,
-        ),
-        place=place,
-        measurement=measurement.options().create(scale, seed, kind=data.kind).spec,
-        handlers={} if kept is None else {"history": kept},
-        resumed=resumed,
-        validate_first=resumed is None and begun_with is not None,
-    )
+    handlers = {} if kept is None else {"history": kept}
+    return Assembled(trainer, networks, updaters, handlers), info
 
 
 def remeasurement(scale: int, seed: int, stream: str, kind: ImageKind) -> Measurement:

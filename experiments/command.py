@@ -61,6 +61,7 @@ PLAIN = {
     "compare animate": Plain("RUN", "run", output="output"),
     "export": Plain("RUN|FILE", "checkpoint", numbers="run", output="output"),
     "prepare": Plain("FOLDER", "input", several=True, output="output"),
+    "replay": Plain("FILE", "file"),
     "runs": Plain("STORE", "store", output="output"),
 }
 

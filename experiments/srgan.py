@@ -9,11 +9,20 @@ every key, `with resume=3` goes on where run 3 stopped.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from typing import Any
 
+from torch import nn
+
 from experiments.support import configs
-from experiments.support.beginning import begin, check_beginning, inherited_config, learnt_from
+from experiments.support.beginning import (
+    Beginning,
+    begin,
+    check_beginning,
+    inherited_config,
+    learnt_from,
+)
 from experiments.support.checks import (
     check_dataset,
     check_experiment,
@@ -45,8 +54,10 @@ from ingredients import (
 )
 from tmd.data import create_data
 from tmd.handlers import Freezing
-from tmd.session import Scoring
+from tmd.images import ImageKind
+from tmd.session import Assembled, Scoring
 from tmd.training import create_srgan_trainer
+from tmd.training.place import Place
 
 PARTS = (
     dataset,
@@ -149,7 +160,7 @@ def train(
 ) -> dict[str, float]:
     resumed = None if resume is None else resume_point(resume, ex.store)
     place = start(seed, device, deterministic)
-    share, loss = place.share, losses.options()
+    share = place.share
     begun_with = given_weights()["generator"]
     data = create_data(
         vars(dataset.options()),
@@ -160,18 +171,57 @@ def train(
         share,
         learnt_from(resumed, start_from or grow_from or begun_with, ex.store),
     )
+    begin_with = None
+    if resume is None:  # else the checkpoint has the weights, and says which are trained
+        begin_with = partial(begin, start_from, grow_from, ex.store, weights=given_weights())
+    assembled, info = assemble(place, data.kind, _run.config, begin_with)
+    _run.info.update(info)
+    score = schedule.options().scoring_function(
+        scale, place.device, data.images.validation_sizes(), data.kind
+    )
+    return train_and_report(
+        _run,
+        str(ex.path),
+        assembled,
+        data,
+        scale=scale,
+        adv_weight=adv_weight,
+        scoring=Scoring(
+            {**metrics_with_hr(scale, place.device, data.kind), "score": score},
+            max_loss=schedule.options().max_psnr_loss,
+        ),
+        place=place,
+        measurement=data.measurement,
+        resumed=resumed,
+        validate_first=resumed is None and begun_with is not None,
+    )
+
+
+def assemble(
+    place: Place,
+    kind: ImageKind,
+    config: Mapping[str, Any],
+    begin_with: Callable[[dict[str, nn.Module]], Beginning] | None = None,
+) -> tuple[Assembled, dict[str, Any]]:
+    """Networks, what they learn by, and the trainer; and what is to be recorded of them.
+
+    Args:
+        config: the experiment's.
+        begin_with: fresh networks -> those to begin with; None: a checkpoint will say.
+    """
+    scale, seed, share, loss = config["scale"], config["seed"], place.share, losses.options()
     networks = {
-        "generator": generator.options().create(scale, data.kind.channels),
-        "discriminator": discriminator.options().create(data.kind.channels),
+        "generator": generator.options().create(scale, kind.channels),
+        "discriminator": discriminator.options().create(kind.channels),
     }
     handlers: dict[str, Any] = {}
+    info: dict[str, Any] = {}
     trainable: list[str] = []
-    if resume is None:  # else the checkpoint has the weights, and says which are trained
-        begun = begin(start_from, grow_from, ex.store, networks, given_weights())
-        _run.info.update(begun.info)
-        networks = begun.networks
+    if begin_with is not None:
+        begun = begin_with(networks)
+        info, networks = begun.info, begun.networks
         trainable = begun.trainable(schedule.options().freeze_output)
-    if grow_from is not None:
+    if config["grow_from"] is not None:
         length = schedule.options().freeze_length(training.options().epoch_length)
         handlers["freezing"] = Freezing(networks["generator"], trainable, length)
     networks = {name: place.prepared(network) for name, network in networks.items()}
@@ -184,7 +234,7 @@ def train(
         place.trained(networks["discriminator"]),
         updaters["g"],
         updaters["d"],
-        place.prepared(loss.create_content(data.kind)),
+        place.prepared(loss.create_content(kind)),
         loss.create_pixel(),
         loss.create_adversarial(),
         schedule.options().phases(training.options().epoch_length),
@@ -195,28 +245,9 @@ def train(
         autocast=place.speed.autocast,
         share=share,
     )
-    score = schedule.options().scoring_function(
-        scale, place.device, data.images.validation_sizes(), data.kind
-    )
-    return train_and_report(
-        _run,
-        str(ex.path),
-        trainer,
-        networks,
-        updaters,
-        data,
-        scale=scale,
-        adv_weight=adv_weight,
-        scoring=Scoring(
-            {**metrics_with_hr(scale, place.device, data.kind), "score": score},
-            max_loss=schedule.options().max_psnr_loss,
-        ),
-        place=place,
-        measurement=data.measurement,
-        handlers=handlers if kept is None else {**handlers, "history": kept},
-        resumed=resumed,
-        validate_first=resumed is None and begun_with is not None,
-    )
+    if kept is not None:
+        handlers["history"] = kept
+    return Assembled(trainer, networks, updaters, handlers), info
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ tracebacks for what a user can put right. The rest is Sacred's.
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import pdb
 import signal
@@ -125,6 +126,15 @@ class Experiment(sacred.Experiment):
         """
         self.__dict__.setdefault("_adapters", []).append(function)
         return function
+
+    def prepare(self, config: Mapping[str, Any]) -> None:
+        """Have captured functions see the config of a run that there was, without a new one."""
+        logging.disable(logging.WARNING)  # "changed type", of what was typed long ago
+        try:
+            with self._named([(self, ConfigDict(plain_config(config, "config")))]) as names:
+                super()._create_run(named_configs=names)
+        finally:
+            logging.disable(logging.NOTSET)
 
     def resolve(self, function: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
         """Decorator: a captured function that returns the config entries to replace, by path.

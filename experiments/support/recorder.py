@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 from sacred.run import Run
 
-from observers import RunArtifacts
+from observers import RunArtifacts, run_folder
 
 
 class SacredRecorder:
@@ -22,6 +22,11 @@ class SacredRecorder:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.artifacts = RunArtifacts(run)
+
+    @property
+    def folder(self) -> Path | None:
+        """The run's folder, where one of its stores has folders."""
+        return run_folder(self.run)
 
     @property
     def keeps_artifacts(self) -> bool:

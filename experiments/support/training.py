@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from ignite.engine import Engine
 from sacred.run import Run
-from torch import nn
 
 from experiments.support.experiment import DEFAULT_STORE
 from experiments.support.recorder import SacredRecorder
 from experiments.support.report import print_report
 from experiments.support.resume import Resumed, note_of_place
+from experiments.support.values import plain_config
 from ingredients import optimization, schedule, training
 from observers import run_folder
 from tmd.acceleration.threads import AUTO, choose_threads
 from tmd.images import EIGHT_BITS, ImageKind
 from tmd.metrics.functions import MetricFunction
 from tmd.recorders import Recorder, create_recorder
-from tmd.session import Data, Scoring, SessionOptions, TrainingSession, validated_metrics
-from tmd.training import Updater
+from tmd.session import (
+    Assembled,
+    Data,
+    Scoring,
+    SessionOptions,
+    TrainingSession,
+    validated_metrics,
+)
 from tmd.training.place import Place, take_place
 
 
@@ -38,9 +42,7 @@ def start(seed: int, device: str, deterministic: bool) -> Place:
 def train_and_report(
     run: Run,
     script: str,
-    trainer: Engine,
-    networks: Mapping[str, nn.Module],
-    updaters: Mapping[str, Updater],
+    assembled: Assembled,
     data: Data,
     *,
     scale: int,
@@ -48,7 +50,6 @@ def train_and_report(
     scoring: Scoring,
     place: Place,
     measurement: list[Any],
-    handlers: Mapping[str, Any],
     resumed: Resumed | None,
     validate_first: bool = False,
 ) -> dict[str, float]:
@@ -57,24 +58,24 @@ def train_and_report(
     Args:
         run: Sacred's ``_run``.
         script: the experiment's name, which a checkpoint remembers.
+        assembled: the trainer and all that it trains.
         measurement: how LR is made, for the checkpoint.
         resumed: the run that this one continues, and its checkpoint.
         validate_first: before the first update, as what the run begins with may stay the best.
         The rest: see `TrainingSession`.
     """
     session = TrainingSession(
-        trainer,
-        networks,
-        updaters,
+        assembled.trainer,
+        assembled.networks,
+        assembled.updaters,
         data,
-        SessionOptions(
-            scale, adv_weight, schedule.options(), optimization.options(), training.options()
-        ),
+        session_options(scale, adv_weight),
         recorders(run, place),
         scoring=scoring,
         place=place,
-        handlers=handlers,
+        handlers=assembled.handlers,
         frame={"experiment": script, "measurement": measurement},
+        config=plain_config(run.config, "config"),
     )
     session.validation.at_start = validate_first
     if resumed is not None:
@@ -82,6 +83,13 @@ def train_and_report(
     result = session.train()
     print_report(session, run, script)
     return result
+
+
+def session_options(scale: int, adv_weight: float) -> SessionOptions:
+    """Options of a session, as the config says them."""
+    return SessionOptions(
+        scale, adv_weight, schedule.options(), optimization.options(), training.options()
+    )
 
 
 def metrics_with_hr(

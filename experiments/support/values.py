@@ -26,6 +26,7 @@ NAMES = RUNS | {
     "checkpoint",
     "content_weights",
     "dists_weights",
+    "file",
     "input",
     "list_file",
     "lpips_weights",

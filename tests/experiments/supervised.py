@@ -27,7 +27,7 @@ from ingredients import (
     training,
 )
 from tmd.data import MeasuredData, create_dataset
-from tmd.session import Scoring
+from tmd.session import Assembled, Scoring
 from tmd.training.supervised import create_supervised_trainer
 
 PARTS = (dataset, measurement, generator, losses, schedule, history, optimization, training)
@@ -99,16 +99,13 @@ def train(_run: Any, scale: int, seed: int, device: str, resume: Any) -> dict[st
     return train_and_report(
         _run,
         str(ex.path),
-        trainer,
-        {"generator": network},
-        updaters,
+        Assembled(trainer, {"generator": network}, updaters, {}),
         data,
         scale=scale,
         adv_weight=0.0,
         scoring=Scoring(metrics_with_hr(scale, place.device)),
         place=place,
         measurement=measure.spec,
-        handlers={},
         resumed=resumed,
     )
 

@@ -19,7 +19,7 @@ from experiments.command import COMMON, PLAIN, TOOLS
 from experiments.support.report import evaluation
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = ("ambientgan", "compare", "evaluate", "export", "runs", "srgan", "upscale")
+SCRIPTS = ("ambientgan", "compare", "evaluate", "export", "replay", "runs", "srgan", "upscale")
 
 
 def tmd(*words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:

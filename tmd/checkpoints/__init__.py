@@ -9,6 +9,7 @@ from tmd.checkpoints.format import (
 )
 from tmd.checkpoints.names import (
     BEST,
+    captured_name,
     checkpoint_name,
     checkpoints_in,
     is_checkpoint,
@@ -19,6 +20,7 @@ from tmd.models.weights import load_weights
 
 __all__ = [
     "BEST",
+    "captured_name",
     "checkpoint_name",
     "checkpoints_in",
     "image_kind",

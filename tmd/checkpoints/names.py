@@ -21,6 +21,16 @@ def checkpoint_name(iteration: int) -> str:
     return f"checkpoint_{iteration:08d}.pt"
 
 
+def captured_name(iteration: int) -> str:
+    """Name of the file of an update that broke.
+
+    Example:
+        >>> captured_name(37)
+        'nonfinite_00000037.pt'
+    """
+    return f"nonfinite_{iteration:08d}.pt"
+
+
 def is_checkpoint(name: str) -> bool:
     """Tell a checkpoint's name."""
     return _CHECKPOINT.fullmatch(name) is not None

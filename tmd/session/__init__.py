@@ -7,18 +7,22 @@ from tmd.session.options import (
     SessionOptions,
     TrainingOptions,
 )
+from tmd.session.replaying import Assembled, Replayed, replay
 from tmd.session.scoring import Scoring, default_scoring, validated_metrics
 from tmd.session.session import Data, TrainingSession
 
 __all__ = [
+    "Assembled",
     "Data",
     "HistoryOptions",
     "OptimizationOptions",
+    "Replayed",
     "ScheduleOptions",
     "Scoring",
     "SessionOptions",
     "TrainingOptions",
     "TrainingSession",
     "default_scoring",
+    "replay",
     "validated_metrics",
 ]

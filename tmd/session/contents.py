@@ -10,6 +10,7 @@ from torch import nn
 from tmd.checkpoints import load_weights
 from tmd.checkpoints.contents import about, best_contents, training_contents
 from tmd.handlers import Best, NonFiniteError
+from tmd.session.capture import Broken
 from tmd.training.phases import Phases
 from tmd.training.state import TrainingState
 from tmd.training.steps import all_finite
@@ -47,6 +48,17 @@ class Contents:
     def _described(self) -> dict[str, Any]:
         configs = {name: getattr(n, "config", None) for name, n in self.networks.items()}
         return about(configs=configs, judged_by=self.judged_by, **self.frame)
+
+    def of_broken(self, broken: Broken, **more: Any) -> dict[str, Any]:
+        """All that a broken update is made of; the state is that before it."""
+        iteration = broken.iteration - 1
+        return training_contents(
+            {**self._described(), "captured": broken.contents(**more)},
+            iteration,
+            self.phases.at(max(1, iteration)),
+            broken.parts,
+            tuple(self.networks),
+        )
 
     def of_training(self, iteration: int, exact: bool = True, **more: Any) -> dict[str, Any]:
         """Copy of all that an exact resume needs.

@@ -51,6 +51,7 @@ class TrainingOptions:
         preview_images: held-out images on the sheet that is drawn after each validation.
         tensorboard: whether TensorBoard's events are written.
         trackers: further names in `tmd.recorders.TRACKERS`, in whose form the run is recorded too.
+        capture: whether an update whose loss is not finite is written to a file, to be made again.
         sync_batch_norm: whether batch statistics are taken over all GPUs.
         speed: see `tmd.acceleration.speed.Speed`, or ``auto``.
         threads: see `tmd.acceleration.threads`.
@@ -63,6 +64,7 @@ class TrainingOptions:
     preview_images: int = 2
     tensorboard: bool = False
     trackers: Sequence[str] = ()
+    capture: bool = True
     sync_batch_norm: bool = False
     speed: str = "float32"
     threads: int | str = "auto"
@@ -81,6 +83,7 @@ class TrainingOptions:
             check_choice("training.metrics", name, list(FUNCTIONS))
         check_flag("training.tensorboard", self.tensorboard)
         check_trackers(self.trackers)
+        check_flag("training.capture", self.capture)
         check_flag("training.sync_batch_norm", self.sync_batch_norm)
         if self.sync_batch_norm and device == "cpu":
             raise UserError("training.sync_batch_norm=True: needs GPUs, the device is cpu")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tmd.acceleration.threads import ADAPTIVE
-from tmd.checkpoints import save_checkpoint, sheet_name
+from tmd.checkpoints import captured_name, save_checkpoint, sheet_name
 from tmd.data.measured import Pair
 from tmd.distributed import disconnect, equalise_buffers
 from tmd.errors import UserError
@@ -46,6 +47,7 @@ from tmd.metrics import described
 from tmd.metrics.registry import INFO_KEY
 from tmd.recorders import Recorder, recording
 from tmd.resize import baseline_name
+from tmd.session.capture import LastGood, made_again
 from tmd.session.contents import Contents
 from tmd.session.description import described_run
 from tmd.session.options import SessionOptions
@@ -110,6 +112,7 @@ class TrainingSession:
         handlers: more of them, by the name of their state in a checkpoint; those that have
             ``attach`` are attached before validation.
         frame: what every checkpoint says of itself besides.
+        config: that an update which breaks is captured with, to be made again; plain values.
 
     Example:
         See `docs/howto/notebook.md`.
@@ -128,6 +131,7 @@ class TrainingSession:
         place: Place | None = None,
         handlers: Mapping[str, Any] | None = None,
         frame: Mapping[str, Any] | None = None,
+        config: Mapping[str, Any] | None = None,
     ) -> None:
         self.trainer = trainer
         self.networks = dict(networks)
@@ -138,6 +142,7 @@ class TrainingSession:
         self.recorders = list(recorders)
         self._keeps = any(each.keeps_artifacts for each in recorders)
         self.place = place or Place()
+        self.config = dict(config or {})
         self.phases = options.phases
         self.background = Background()
         self.pairs = data.held_out()
@@ -145,6 +150,7 @@ class TrainingSession:
         self._create_validation(scoring or default_scoring(options, self.place.device, data.kind))
         self._create_schedules()
         self.state = TrainingState(self._parts(extra))
+        self.last_good = self._last_good()
         self._create_keeping(frame or {})
         # Handlers of one event are called in the order in which they are attached.
         self.handlers = (
@@ -166,7 +172,17 @@ class TrainingSession:
             self.checkpoints,
             self.interruption,
             AtIterationsEnd(self._stop_at_the_end),
+            self.last_good,
             AtIterationsEnd(self.underway.over),
+        )
+        #: Those that change the state, or what a step finds on the engine.
+        self.changing = (
+            self.average,
+            *extra.values(),
+            self.best,
+            self.learning_rate,
+            self.weight,
+            self.validation,
         )
         for handler in self.handlers:
             if hasattr(handler, "attach"):
@@ -344,8 +360,9 @@ class TrainingSession:
                     max_epochs=self._epochs(),
                     epoch_length=self.options.training.epoch_length,
                 )
-            except NonFiniteError:
-                raise
+                self.scalars.flush(self.trainer)
+            except NonFiniteError as error:
+                raise self._captured(error) from None
             except Exception as error:
                 self._rescue(error)
                 if is_out_of_memory(error):
@@ -354,7 +371,6 @@ class TrainingSession:
                         "dataset.batch_size, dataset.patch_size or network needs less"
                     ) from error
                 raise
-            self.scalars.flush(self.trainer)
         disconnect(self.place.share)
         return self.result()
 
@@ -365,6 +381,43 @@ class TrainingSession:
         )
         batches = self.data.batches(first * d_steps * accumulate)
         return _grouped(_grouped(batches, accumulate) if accumulate > 1 else batches, d_steps)
+
+    def _last_good(self) -> LastGood | None:
+        """States to find a broken update from, where it would be kept."""
+        wanted = self.options.training.capture and self._keeps and self.place.share.count == 1
+        if not wanted or not hasattr(self.trainer, "steps"):
+            return None
+        return LastGood(self.state, self.options.training.log_interval)
+
+    def _captured(self, error: NonFiniteError) -> NonFiniteError:
+        """``error`` with the name of the file that the update which broke was captured in."""
+        good = self.last_good
+        if good is None or good.iteration is None:
+            return error
+        now = self.trainer.state.iteration
+        self._say(f"{error}\nmaking the updates since {good.iteration} again, to capture it")
+        broken = made_again(
+            self.trainer,
+            self.changing,
+            good,
+            self._groups(good.iteration),
+            now,
+            lambda: self.interruption.requested is not None,
+        )
+        if broken is None:
+            return NonFiniteError(f"{error}; made again, the updates are finite: none is captured")
+        name = captured_name(broken.iteration)
+        contents = self.contents.of_broken(
+            broken,
+            config=json.dumps(self.config),
+            speed=str(self.place.speed),
+            device=str(self.place.device),
+            threads=torch.get_num_threads(),
+        )
+        self._save_checkpoint(name, contents)
+        folders = [getattr(each, "folder", None) for each in self.recorders]
+        place = next((folder / name for folder in folders if folder), name)
+        return NonFiniteError(f"{error}; update {broken.iteration} is kept: tmd replay {place}")
 
     def _epochs(self) -> int:
         return math.ceil(self.phases.total / self.options.training.epoch_length)

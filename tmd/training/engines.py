@@ -24,7 +24,13 @@ def phased_engine(steps: Mapping[str, Step], phases: Phases) -> Engine:
     Returns:
         An engine with ``state.phase`` and ``state.adv_weight`` (0 until a handler says otherwise).
     """
-    trainer = Engine(lambda engine, batch: steps[engine.state.phase](engine, batch))
+
+    def step(engine: Engine, batch: Any) -> dict[str, Tensor]:
+        return steps[engine.state.phase](engine, batch)
+
+    trainer = Engine(step)
+    # For `engine_again`.
+    trainer.step, trainer.steps, trainer.phases = step, steps, phases
     trainer.register_events(*TrainingEvents)
     trainer.state.adv_weight = 0.0
 
@@ -33,3 +39,8 @@ def phased_engine(steps: Mapping[str, Step], phases: Phases) -> Engine:
         engine.state.phase = phases.at(engine.state.iteration)
 
     return trainer
+
+
+def engine_again(trainer: Engine) -> Engine:
+    """Another engine of a trainer's steps, which no handler is attached to."""
+    return phased_engine(trainer.steps, trainer.phases)
