@@ -7,11 +7,14 @@ scikit-image, or on 48 × 48 images that `Kind.prepare` draws, so that a run goe
 
 from __future__ import annotations
 
+import os
+import shutil
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import tifffile
 from PIL import Image
 
 #: Iterations of each.
@@ -42,6 +45,16 @@ SMALL = (
 )
 DRAWN = ("dataset.root=images", "dataset.validation=2")
 SHARDS = ("dataset.root=train-{000000..000001}.tar", "dataset.validation=2")
+SENTINEL = "sentinel2_13bands.npy"
+#: Sentinel-2's 13 bands of reflectance.
+BANDS = (
+    "dataset.root=bands",
+    "dataset.validation=1",
+    "dataset.channels=13",
+    "dataset.shown=[4,3,2]",
+    'dataset.value_range={"percentiles":[0.1,99.9]}',
+    "training.metrics=psnr,sam,ergas",
+)
 SRGAN = (
     *SMALL,
     "losses.content=pixel",
@@ -88,6 +101,17 @@ class Kind:
             with tarfile.open(folder / f"train-{number:06}.tar", "w") as shard:
                 for image in sorted((folder / "images").iterdir())[number::2]:
                     shard.add(image, arcname=image.name)
+        (folder / "levels").mkdir(exist_ok=True)
+        for number in range(6):
+            levels = np.asarray(draw(number)).astype(np.uint16) * 157 + number
+            tifffile.imwrite(folder / "levels" / f"{number}.tif", levels, photometric="rgb")
+        (folder / "bands").mkdir(exist_ok=True)
+        shared = Path(os.environ.get("TMD_TEST_DATA", "../shared/data")) / "bands" / SENTINEL
+        if shared.is_file():
+            shutil.copy(shared, folder / "bands")
+        else:
+            drawn = np.stack([np.asarray(draw(number)) for number in range(5)]) / 400
+            np.save(folder / "bands" / SENTINEL, np.concatenate([drawn] * 5, -1)[..., :13])
         return folder
 
 
@@ -157,6 +181,11 @@ KINDS: dict[str, Kind] = {
 
 #: Kinds that earlier builds had not.
 LATER: dict[str, Kind] = {
+    "bands": Kind((*SRGAN, *BANDS, "dataset.workers=2", "dataset.storage=disk")),
+    "bands-unpaired": Kind((*AMBIENTGAN, *BANDS, "schedule.adv=linear"), script="ambientgan"),
+    "16-bit": Kind(
+        (*SRGAN, "dataset.root=levels", "dataset.validation=2", "dataset.value_range=[0,40000]")
+    ),
     "shards": Kind((*SRGAN, *SHARDS, "dataset.storage=disk", "schedule.adv=linear")),
     "accumulate": Kind(
         (
