@@ -46,6 +46,10 @@ def settled(chosen: DatasetOptions) -> DatasetOptions:
     found = [(source, *named) for source in sources for named in _headers(source)]
     dtype = chosen.dtype or _common_dtype([(name, probe) for _, _, name, probe in found])
     kind = replace(chosen, dtype=dtype, value_range=None).image_kind
+    if found and kind.is_photo and all(probe.dtype == "float32" for *_, probe in found):
+        raise UserError(
+            f"dataset.dtype=uint8: the images hold float32 ({found[0][2]}), which is no photo's"
+        )
     if kind.is_photo and not isinstance(chosen.value_range, Mapping):
         return replace(chosen, **_said(_with_range(chosen, kind, [])))
     if not kind.is_photo:
@@ -73,9 +77,6 @@ def _sources(chosen: DatasetOptions) -> list[ProbedSource]:
     """The set, and the one to validate on, as far as files could be of other than 8 bits."""
     if not chosen.kind.of_any_numbers or chosen.download:
         return []
-    plain = chosen.dtype == "uint8" and chosen.image_kind.is_photo
-    if plain and not isinstance(chosen.value_range, Mapping):
-        return []  # any file is converted
     sources = [chosen.kind.pools(chosen.request).train]
     if chosen.val_root is not None:
         kind = chosen.request.kind

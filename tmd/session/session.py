@@ -466,6 +466,7 @@ class TrainingSession:
         names = [*self.validation.metrics, *self.validation.set_metrics]
         return {
             "data": self.data.fingerprint,
+            "image_kind": self.data.kind.state_dict(),
             "skipped": self.data.skipped,
             "bicubic": self.bicubic,
             "baseline": baseline_name(self.options.scale),
