@@ -76,6 +76,14 @@ def recognised(state_dict: Mapping[str, Tensor]) -> tuple[Identified, dict[str, 
     )
 
 
+def spandrels_network(state_dict: Mapping[str, Tensor]) -> nn.Module:
+    """The module that spandrel's own loader makes of weights by the field's names."""
+    import spandrel
+
+    network: nn.Module = spandrel.MAIN_REGISTRY.load(dict(state_dict)).model
+    return network
+
+
 def _line(problem: Exception) -> str:
     return (str(problem).splitlines() or [type(problem).__name__])[0][:200]
 
