@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
+from models.small_networks import SMALL
 from torch import Tensor, nn
 
 from tmd.acceleration.speed import UPSCALING_ON_CPU
 from tmd.errors import UserError
+from tmd.images import read_image, to_float
 from tmd.models import create_generator
+from tmd.tiling import Seams, blended_tiles, windows
 from tmd.upscale import (
     bytes_per_pixel,
     count_tiles,
@@ -18,7 +24,6 @@ from tmd.upscale import (
     upscale,
     upscale_bands,
     upscale_tiles,
-    windows,
 )
 
 # The sums of a convolution are taken in another order for another size.
@@ -275,9 +280,70 @@ def test_a_network_that_sees_everything_is_not_tiled():
     generator = Watched(lively())
     generator.receptive_field = None
     upscale(generator, torch.rand(1, 3, 30, 20))
-    assert generator.sizes == [(1, 3, 30, 20)]
-    with pytest.raises(UserError, match="tile=8: this generator sees the whole image"):
+    assert generator.sizes == [(1, 3, 16, 16), (1, 3, 30, 20)]  # the first for its memory
+    with pytest.raises(UserError, match=r"tile=8: this generator sees the whole image"):
         upscale(generator, torch.rand(1, 3, 30, 20), 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "tile"),
+    [("swinir", (30, 77), 16), ("safmn", (90, 61), 24), ("moesr", (33, 150), 31)],
+)
+@pytest.mark.parametrize("self_ensemble", [False, True])
+def test_tiles_of_windowed_networks_are_exact(name, size, tile, self_ensemble):
+    """Their windows begin on the network's grid; 77, 61 and 33 are no multiples of it."""
+    generator = create_generator(name, 2, **SMALL[name]).eval()
+    lr = torch.rand(1, 3, *size)
+    whole = upscale(generator, lr, max(size), self_ensemble=self_ensemble)
+    tiled = upscale(generator, lr, tile, self_ensemble=self_ensemble)
+    assert (tiled - whole).abs().max() < ROUNDING
+    generator.contract = replace(generator.contract, multiple=1)
+    tiled = upscale(generator, lr, tile, self_ensemble=self_ensemble)
+    assert (tiled - whole).abs().max() > 10 * ROUNDING
+
+
+def test_tiles_of_a_network_that_sees_everything_fade_into_each_other(shared_data):
+    """Channel attention by the mean of the image: tiles differ, and no step shows between them."""
+    torch.manual_seed(3)
+    generator = create_generator("rcan", 2, **SMALL["rcan"]).eval()
+    photo = next((shared_data / "train/BSDS500/test").glob("*.jpg"))
+    lr = to_float(read_image(photo))[None]
+    whole = upscale(generator, lr)
+    rules = []
+    tiles = list(upscale_tiles(generator, lr, 160, on_rule=rules.append))
+    tiled = torch.zeros_like(whole)
+    for top, left, sr in tiles:
+        tiled[..., top : top + sr.shape[-2], left : left + sr.shape[-1]] += sr
+    (rule,) = rules
+    meetings = []  # of the uncut windows, as two people would compare them
+    rows, columns = (windows(n, 160, rule.overlap) for n in lr.shape[-2:])
+    with torch.no_grad():
+        for down in rows:
+            part = lr[..., down.first : down.last, :]
+            for one, other in pairwise(columns):
+                left = generator(part[..., one.first : one.last])
+                right = generator(part[..., other.first : other.last])
+                at = 2 * other.start
+                difference = left[..., at - 1 - 2 * one.first : at + 1 - 2 * one.first]
+                difference = difference - right[..., at - 1 - 2 * other.first :][..., :2]
+                kept = slice(2 * (down.start - down.first), 2 * (down.stop - down.first))
+                meetings.append(255 * float(difference[..., kept, :].abs().max()))
+    assert 0 < max(meetings) <= rule.seam + 1e-3 < 1
+    assert (tiled - whole).abs().max() * 255 < 4
+
+
+def test_fading_tiles_of_an_exact_network_are_the_whole_image():
+    generator = lively(scale=3)
+    lr = torch.rand(1, 3, 90, 115)
+    with torch.no_grad():
+        whole = generator(lr)
+    seams, found = Seams(), torch.zeros_like(whole)
+    axes = (windows(n, 50, 2 * generator.receptive_field) for n in (90, 115))
+    with torch.no_grad():
+        for top, left, sr in blended_tiles(lr, generator, 3, *axes, seams):
+            found[..., top : top + sr.shape[-2], left : left + sr.shape[-1]] += sr
+    assert (found - whole).abs().max() < ROUNDING
+    assert seams.levels < 255 * ROUNDING
 
 
 @pytest.mark.parametrize("tile", [0, -3, 2.5, "8", True])

@@ -1,8 +1,9 @@
 """Upscaling images of any size: whole or in tiles that leave no seam, in memory set by the tile.
 
 A tile is computed inside a window that is larger by the generator's receptive field, so what is
-kept of it is what the whole image would have given. Windows end at the image's border and never
-beyond it: padding happens where it happens for the whole image.
+kept of it is what the whole image would have given (`tmd.tiling`). Windows end at the image's
+border and never beyond it: padding happens where it happens for the whole image. A network without a
+finite field gets images whole while the memory suffices, else tiles that fade into each other.
 """
 
 from __future__ import annotations
@@ -11,14 +12,27 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from itertools import chain, pairwise
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tmd.errors import UserError, check_number
 from tmd.images import HIGHEST_LEVEL, ImageKind, to_levels
+from tmd.models.layers import padded
+from tmd.tiling import (
+    OVERLAPS,
+    Seams,
+    Tile,
+    TileRule,
+    blended_tiles,
+    chosen_rule,
+    grid_of,
+    kept_tiles,
+    least_tile,
+    windows,
+)
 
 DEFAULT_CPU_BUDGET = 1 << 30
 DEFAULT_GPU_BUDGET = 8 << 30
@@ -26,38 +40,6 @@ SMALLEST_TILE = 16
 AT_ONCE = 1 << 22
 """SR pixels that `super_resolve` computes at once: 2048 × 2048, so that the images of DIV2K stay
 whole; about 2 GB of float32 feature maps in the default network."""
-
-
-class Window(NamedTuple):
-    """One axis of a tile, in LR pixels: ``start:stop`` is kept of what ``first:last`` gives."""
-
-    start: int
-    stop: int
-    first: int
-    last: int
-
-
-class Tile(NamedTuple):
-    """A finished piece of the result: its place in SR pixels and its values (N, C, h, w)."""
-
-    top: int
-    left: int
-    sr: Tensor
-
-
-def windows(length: int, tile: int, overlap: int) -> list[Window]:
-    """Cut ``length`` pixels into near-equal parts of at most ``tile``, each with its context.
-
-    Example:
-        >>> windows(10, 5, 2)
-        [Window(start=0, stop=5, first=0, last=7), Window(start=5, stop=10, first=3, last=10)]
-    """
-    count = math.ceil(length / tile)
-    edges = [length * i // count for i in range(count + 1)]
-    return [
-        Window(start, stop, max(start - overlap, 0), min(stop + overlap, length))
-        for start, stop in pairwise(edges)
-    ]
 
 
 def count_tiles(height: int, width: int, tile: int) -> int:
@@ -170,6 +152,7 @@ def upscale_tiles(
     self_ensemble: bool = False,
     amp: bool | None = False,
     kind: ImageKind | None = None,
+    on_rule: Callable[[TileRule], Any] | None = None,
 ) -> Iterator[Tile]:
     """The pieces of `upscale`'s result, left to right and top to bottom, on the generator's device.
 
@@ -177,22 +160,25 @@ def upscale_tiles(
 
     Args:
         kind: of ``lr``, whose numbers it makes into those of the library; None: see `upscale`.
+        on_rule: called with the rule of the tiles, and the seam found, where they are not exact.
     """
     height, width = lr.shape[-2:]
     scale = _scale(generator)
     tile = tile_size(generator, lr, tile)
-    overlap = _receptive_field(generator) or 0
-    for rows in windows(height, tile, overlap):
-        for columns in windows(width, tile, overlap):
-            window = lr[..., rows.first : rows.last, columns.first : columns.last]
-            sr = _forward(generator, window, self_ensemble, amp, kind)
-            top, left = scale * (rows.start - rows.first), scale * (columns.start - columns.first)
-            kept = sr[
-                ...,
-                top : top + scale * (rows.stop - rows.start),
-                left : left + scale * (columns.stop - columns.start),
-            ]
-            yield Tile(scale * rows.start, scale * columns.start, kept)
+    overlap, grid = _receptive_field(generator), grid_of(generator)
+
+    def forward(window: Tensor) -> Tensor:
+        return _forward(generator, window, self_ensemble, amp, kind)
+
+    if overlap is not None or tile >= max(height, width):
+        rows, columns = (windows(each, tile, overlap or 0, grid) for each in (height, width))
+        yield from kept_tiles(lr, forward, scale, rows, columns)
+        return
+    rule, seams = chosen_rule(lr, forward, scale, tile, grid), Seams()
+    rows, columns = (windows(each, tile, rule.overlap, grid) for each in (height, width))
+    yield from blended_tiles(lr, forward, scale, rows, columns, seams)
+    if on_rule is not None:
+        on_rule(rule._replace(seam=seams.levels))
 
 
 def upscale_bands(
@@ -205,19 +191,23 @@ def upscale_bands(
     amp: bool | None = False,
     kind: ImageKind | None = None,
     on_tile: Callable[[int, int], Any] | None = None,
+    on_rule: Callable[[TileRule], Any] | None = None,
 ) -> Iterator[Tensor]:
     """`upscale`'s result from top to bottom as bands (N, C, rows, scale·W) on the CPU.
 
     Args:
         dtype: float32, or uint8 or uint16 for clamped and rounded values.
         kind: of ``lr`` and of the result, in place of ``dtype``: the value range is undone.
+        on_tile, on_rule: as for `upscale` and `upscale_tiles`.
     """
     dtype = dtype if kind is None else kind.torch_dtype
     n, channels, height, width = lr.shape
     scale = _scale(generator)
     tile = tile_size(generator, lr, tile)
     per_band, total = math.ceil(width / tile), count_tiles(height, width, tile)
-    tiles = upscale_tiles(generator, lr, tile, self_ensemble=self_ensemble, amp=amp, kind=kind)
+    tiles = upscale_tiles(
+        generator, lr, tile, self_ensemble=self_ensemble, amp=amp, kind=kind, on_rule=on_rule
+    )
     band = torch.empty(0)
     for done, (_, left, sr) in enumerate(tiles, start=1):
         if left == 0:
@@ -234,25 +224,26 @@ def tile_size(generator: nn.Module, lr: Tensor, tile: int | None = None) -> int:
     """``tile`` checked, or the largest side in LR pixels whose window fits the memory.
 
     Raises:
-        UserError: tiles are asked of a generator that sees the whole image at once.
+        UserError: ``tile`` is too small for a generator that sees the whole image at once.
     """
     height, width = lr.shape[-2:]
     overlap = _receptive_field(generator)
     whole = max(height, width)
+    least = least_tile(grid_of(generator))
     if tile is not None:
         check_number("tile", tile, minimum=1, integer=True)
-        if overlap is None and tile < whole:
+        if overlap is None and tile < min(whole, least):
             raise UserError(
-                f"tile={tile}: this generator sees the whole image at once; use tile=None"
+                f"tile={tile}: this generator sees the whole image at once, so that its tiles "
+                f"overlap: must be at least {least}"
             )
         return min(tile, whole)
-    if overlap is None:
-        return whole
     pixels = memory_budget(generator) / (lr.shape[0] * bytes_per_pixel(generator))
     if height * width <= pixels:
         return whole
     # Tiles smaller than the context around them are almost all overlap.
-    smallest = max(SMALLEST_TILE, overlap)
+    smallest = max(SMALLEST_TILE, overlap) if overlap is not None else least
+    overlap = OVERLAPS[1] if overlap is None else overlap
     return min(max(int(math.sqrt(pixels)) - 2 * overlap, smallest), whole)
 
 
@@ -350,6 +341,9 @@ def _precision(device: torch.device, amp: bool | None) -> AbstractContextManager
 
 
 def _self_ensemble(generator: nn.Module, x: Tensor) -> Tensor:
+    height, width = x.shape[-2:]
+    # Turned by half, the grid of windows is to lie where it lay.
+    x = padded(x, 1, grid_of(generator))
     total: Tensor | None = None
     for turns in range(4):
         for flip in (False, True):
@@ -358,4 +352,5 @@ def _self_ensemble(generator: nn.Module, x: Tensor) -> Tensor:
             sr = torch.rot90(sr.flip(-1) if flip else sr, -turns, (-2, -1))
             total = sr if total is None else total.add_(sr)
     assert total is not None
-    return total / 8
+    scale = _scale(generator)
+    return total[..., : scale * height, : scale * width] / 8

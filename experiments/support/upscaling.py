@@ -25,6 +25,7 @@ from tmd.photos import (
     lost_in,
     write_photos,
 )
+from tmd.tiling import TileRule
 from tmd.upscale import upscale_bands
 
 
@@ -88,7 +89,7 @@ def upscaled(
     """The results of a file's images, one after the other.
 
     Args:
-        notes: gets what is not in the result.
+        notes: gets what is not in the result, and how far tiles differ that are not exact.
     """
     scale = upscaler.scale
     is_chosen = split_name(job.source)[1] is not None  # one of a stack's
@@ -109,10 +110,16 @@ def upscaled(
             self_ensemble=settings.self_ensemble,
             amp=settings.amp,
             on_tile=partial(advance, bar, bar.n, photo.pixels[0].numel()),
+            on_rule=partial(add_rule, notes),
         )
         if photo.nodata is not None:
             bands = with_nodata_again(bands, photo.empty, photo.nodata, scale)
         yield Picture(photo, size, bands)
+
+
+def add_rule(notes: list[str], rule: TileRule) -> None:
+    """Add the line of tiles that are not exact."""
+    notes.append(rule.said)
 
 
 def advance(bar: tqdm, before: int, pixels: int, done: int, total: int) -> None:

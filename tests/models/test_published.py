@@ -16,6 +16,7 @@ from tmd.models import create_generator
 from tmd.models.options import GeneratorOptions
 from tmd.models.published.recognition import identify, recognised
 from tmd.models.published.sizes import SIZES
+from tmd.models.reach import found_reach
 
 spandrel = pytest.importorskip("spandrel")
 
@@ -259,3 +260,34 @@ def test_other_commands_do_not_wait_for_the_fields_networks() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+#: Deeper and wider than the small ones, at another scale.
+DEEPER = {
+    "swinir": ({"embed_dim": 12, "depths": [2, 3], "num_heads": [2, 2]}, 4),
+    "swin2sr": (
+        {
+            "embed_dim": 12,
+            "depths": [3, 1],
+            "num_heads": [2, 2],
+            "upsampler": "pixelshuffledirect",
+        },
+        3,
+    ),
+    "moesr": ({"dim": 8, "blocks": 2, "n_block": 2}, 4),
+    "safmn": ({"dim": 8, "blocks": 3}, 3),
+    "drct": ({"embed_dim": 12, "depths": [6, 6], "num_heads": [2, 2], "gc": 4}, 3),
+    "esrgan": ({"num_feat": 4, "num_block": 1}, 1),
+    "realplksr": ({"dim": 8, "blocks": 2, "layer_norm": True}, 2),
+    "plksr": ({"dim": 8, "blocks": 2, "ccm_type": "ICCM"}, 4),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_reach_is_exact(name: str) -> None:
+    """By NaN, which spreads as far as a pixel has influence, whatever the weights are."""
+    for options, scale in filter(None, [(SMALL[name], 2), DEEPER.get(name)]):
+        network = create_generator(name, scale, **options).eval()
+        declared = network.contract.receptive_field
+        length = 2 * declared + 64 if declared else max(160, 8 * network.contract.multiple)
+        assert found_reach(network, length) == declared

@@ -6,7 +6,8 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
 
@@ -111,3 +112,23 @@ def normalise_spectrally(module: nn.Module, leave: Collection[nn.Module] = ()) -
     for layer in list(module.modules()):
         if isinstance(layer, nn.Conv2d | nn.Linear) and layer not in leave:
             parametrizations.spectral_norm(layer)
+
+
+def padded(images: Tensor, minimum: int, multiple: int) -> Tensor:
+    """``images`` continued to the right and below: mirrored as far as they reach, then repeated.
+
+    Args:
+        minimum: which height and width become at least.
+        multiple: of which they become one.
+    """
+    if minimum == multiple == 1:
+        return images
+    height, width = images.shape[-2:]
+    down, right = (
+        -(-max(length, minimum) // multiple) * multiple - length for length in (height, width)
+    )
+    if not (down or right):
+        return images
+    mirrored = (min(right, width - 1), min(down, height - 1))
+    images = F.pad(images, (0, mirrored[0], 0, mirrored[1]), "reflect")
+    return F.pad(images, (0, right - mirrored[0], 0, down - mirrored[1]), "replicate")

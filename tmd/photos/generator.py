@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
+from tmd.models.contract import contract_of
 from tmd.models.upsampling import BicubicUpsampling
 
 LUMA = (0.299, 0.587, 0.114)
@@ -35,6 +38,9 @@ class PhotoGenerator(nn.Module):
         self.to(device)
         radius = generator.receptive_field
         self.receptive_field = None if radius is None else max(int(radius), self.bicubic.radius)  # type: ignore[arg-type]
+        self.contract = replace(
+            contract_of(generator), channels=channels, receptive_field=self.receptive_field
+        )
 
     def forward(self, lr: Tensor) -> Tensor:
         """(N, C, H, W) in [0, 1] -> (N, C, scale·H, scale·W)."""

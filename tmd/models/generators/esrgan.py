@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from tmd.errors import UserError, check_flag, check_number
 from tmd.models.contract import GeneratorContract
 from tmd.models.layers import convolution, initialise_kaiming
+from tmd.models.published import reaches
 from tmd.models.registry import GENERATORS
 
 SLOPE = 0.2
@@ -96,20 +97,12 @@ class ESRGAN(nn.Module):
         self.contract = GeneratorContract(
             scale,
             channels,
-            receptive_field=self._reach(1 + num_block * DENSE_BLOCKS * CONVOLUTIONS + 1),
+            receptive_field=reaches.esrgan(num_block, self.fold, scale),
             multiple=self.fold,
         )
         initialise_kaiming(self.modules(), SLOPE)
         initialise_kaiming(self.body.modules(), factor=0.1)
         initialise_kaiming([self.conv_last], slope=1.0)
-
-    def _reach(self, trunk: int) -> int:
-        """Radius in LR pixels, with ``trunk`` pixels of it in the body."""
-        first, last = -2, self.factor * self.fold - 1 + 2  # SR pixels of one position of the body
-        for _ in range(self.doublings):
-            first, last = (first - 1) // 2, (last + 1) // 2
-        radius = trunk + max(-first, last)
-        return radius * self.fold + self.fold - 1
 
     def forward(self, lr: Tensor) -> Tensor:
         """(N, C, H, W) in [0, 1] -> (N, C, scale·H, scale·W)."""

@@ -9,7 +9,7 @@ from typing import Any
 Options = Mapping[str, Any]
 
 
-def everywhere(options: Options) -> None:
+def everywhere(options: Options, scale: int) -> None:
     """Radius of a network that sees the whole image at once."""
     return None
 
@@ -34,7 +34,7 @@ class Architecture:
             single precision, for bfloat16 leaves an image of fewer than 8 bits.
         widened: names of convolutions whose result alone becomes single precision, where the LR
             image is added to it.
-        reach: radius in LR pixels by the options; see `GeneratorContract.receptive_field`.
+        reach: radius in LR pixels by the options and the scale; see `GeneratorContract`.
         multiple: side of the grid of windows by the options.
         minimum_size: least side by the options.
         fit: least side, and the number of which each side is to be a multiple, of what the class
@@ -54,7 +54,7 @@ class Architecture:
     renamed: Mapping[str, str] = field(default_factory=dict)
     outputs: tuple[str, ...] = ("conv_last", "upsample.0")
     widened: tuple[str, ...] = ()
-    reach: Callable[[Options], int | None] = everywhere
+    reach: Callable[[Options, int], int | None] = everywhere
     multiple: Callable[[Options], int] = lambda options: 1
     minimum_size: Callable[[Options], int] = lambda options: 1
     fit: tuple[int, int] = (1, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tmd.models.published import reaches
 from tmd.models.published.architecture import Architecture, Options
 
 
@@ -22,7 +23,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         channel_arguments=("num_in_ch", "num_out_ch"),
         outputs=(),
         widened=("body.-1",),
-        reach=lambda o: o["num_conv"] + 2,
+        reach=lambda o, scale: o["num_conv"] + 2,
     ),
     "plksr": Architecture(
         "PLKSR",
@@ -35,7 +36,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         constants={"use_ea": True},
         renamed={"blocks": "n_blocks"},
         outputs=(),
-        reach=lambda o: (
+        reach=lambda o, scale: (
             2 + o["blocks"] * (o["kernel_size"] // 2 + 1 + (2 if o["ccm_type"] == "DCCM" else 1))
         ),
     ),
@@ -57,7 +58,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         rgb_layers=("feats.0", "feats.-1"),
         renamed={"blocks": "n_blocks"},
         outputs=(),
-        reach=lambda o: (
+        reach=lambda o, scale: (
             2 + o["blocks"] * (o["kernel_size"] // 2 + 2 + o["use_ea"]) if o["layer_norm"] else None
         ),
     ),
@@ -76,7 +77,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         channel_arguments=("in_ch", "out_ch"),
         renamed={"blocks": "n_block"},
         outputs=("upsampler.0",),
-        reach=lambda o: 1 + o["blocks"] * (2 + o["kernel_size"] // 2) + 2 + 1,
+        reach=lambda o, scale: 1 + o["blocks"] * (2 + o["kernel_size"] // 2) + 2 + 1,
     ),
     "moesr": Architecture(
         "MoESR",
@@ -88,8 +89,10 @@ ARCHITECTURES: dict[str, Architecture] = {
         constants={"upsampler": "pixelshuffledirect"},
         renamed={"blocks": "n_blocks"},
         outputs=("upscale.0",),
+        multiple=lambda o: 2,
         minimum_size=lambda o: 2,
         fit=(2, 1),
+        reach=reaches.moesr,
     ),
     "rcan": Architecture(
         "RCAN",
@@ -125,6 +128,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         multiple=_window,
         minimum_size=_window,
         fit=(16, 1),
+        reach=reaches.swin,
     ),
     "swin2sr": Architecture(
         "Swin2SR",
@@ -143,6 +147,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         multiple=_window,
         minimum_size=_window,
         fit=(16, 1),
+        reach=reaches.swin,
     ),
     "hat": Architecture(
         "HAT",
@@ -218,6 +223,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         multiple=_window,
         minimum_size=_window,
         fit=(16, 16),
+        reach=reaches.drct,
     ),
     "atd": Architecture(
         "ATD",
@@ -282,5 +288,6 @@ ARCHITECTURES: dict[str, Architecture] = {
         multiple=lambda o: 8,
         minimum_size=lambda o: 8,
         fit=(8, 8),
+        reach=reaches.safmn,
     ),
 }

@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from tmd.errors import UserError
 from tmd.models.contract import GeneratorContract
+from tmd.models.layers import padded
 from tmd.models.published.architecture import Architecture
 
 
@@ -52,26 +52,6 @@ class Fitted:
         sr = super().forward(fitting).to(lr.dtype)  # type: ignore[misc]
         scale = self.contract.scale
         return sr[..., : scale * height, : scale * width]
-
-
-def padded(images: Tensor, minimum: int, multiple: int) -> Tensor:
-    """``images`` continued to the right and below: mirrored as far as they reach, then repeated.
-
-    Args:
-        minimum: which height and width become at least.
-        multiple: of which they become one.
-    """
-    if minimum == multiple == 1:
-        return images
-    height, width = images.shape[-2:]
-    down, right = (
-        -(-max(length, minimum) // multiple) * multiple - length for length in (height, width)
-    )
-    if not (down or right):
-        return images
-    mirrored = (min(right, width - 1), min(down, height - 1))
-    images = F.pad(images, (0, mirrored[0], 0, mirrored[1]), "reflect")
-    return F.pad(images, (0, right - mirrored[0], 0, down - mirrored[1]), "replicate")
 
 
 @cache
@@ -120,7 +100,7 @@ class Published:
         network.contract = GeneratorContract(  # type: ignore[assignment]
             scale=scale,
             channels=channels,
-            receptive_field=own.reach(options),
+            receptive_field=own.reach(options, scale),
             multiple=own.multiple(options),
             minimum_size=own.minimum_size(options),
             minimum_batch=own.minimum_batch,
