@@ -31,6 +31,7 @@ from experiments.support.beginning import (
 )
 from experiments.support.checks import (
     check_experiment,
+    check_patches,
     check_training,
     resolved,
     settled_dataset,
@@ -191,6 +192,7 @@ def check(
     measurement.options().check(scale, kind)
     model.check(scale, kind)
     network = generator.options().check(scale, kind.channels)
+    check_patches(network, images, scale)
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         discriminators = model.discriminators(discriminator.options(), kind.channels)
     if images.mode == "patches":

@@ -27,6 +27,7 @@ from experiments.support.checks import (
     check_dataset,
     check_experiment,
     check_measurement,
+    check_patches,
     check_training,
     resolved,
     resolved_measurement,
@@ -115,6 +116,7 @@ def check(
         "generator": generator.options().check(scale, kind.channels),
         "discriminator": discriminator.options().check(kind.channels),
     }
+    check_patches(networks["generator"], images, scale)
     total = check_training(adv_weight, device, scale=scale)
     losses.options().check_discriminator(networks["discriminator"])
     optimization.options().check_parts({name[0]: each for name, each in networks.items()})

@@ -2,8 +2,8 @@
 
 A tile is computed inside a window that is larger by the generator's receptive field, so what is
 kept of it is what the whole image would have given (`tmd.tiling`). Windows end at the image's
-border and never beyond it: padding happens where it happens for the whole image. A network without a
-finite field gets images whole while the memory suffices, else tiles that fade into each other.
+border and never beyond it: padding happens where it happens for the whole image. A network without
+a finite field gets images whole while the memory suffices, else tiles that fade into each other.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+from torch import nn
 
 from experiments.support.devices import available_device
 from ingredients import dataset, history, losses, measurement, optimization, schedule, training
@@ -19,6 +20,7 @@ from tmd.evaluation import check_metrics
 from tmd.images import ImageKind
 from tmd.losses.extra import IMAGES
 from tmd.metrics import MetricSettings
+from tmd.models.contract import contract_of
 from tmd.models.generators import SCALES
 
 
@@ -118,6 +120,28 @@ def _check_metrics() -> None:
     except UserError as problem:
         said = str(problem).replace("lpips_weights=", "schedule.lpips_weights=")
         raise UserError(said) from None
+
+
+def check_patches(generator: nn.Module, options: DatasetOptions, scale: int) -> None:
+    """Raise `UserError` for patches or batches that a generator can't be trained on.
+
+    Args:
+        generator: without weights, of `GeneratorOptions.check`.
+    """
+    contract = contract_of(generator)
+    name = getattr(generator, "config", {}).get("name")
+    least = contract.minimum_size * scale
+    if options.mode == "patches" and options.patch_side < least:
+        raise UserError(
+            f"dataset.patch_size={options.patch_side}: {name} is trained on "
+            f"{contract.minimum_size} LR pixels a side or more, "
+            f"so that it must be at least {least} at scale={scale}"
+        )
+    if options.batch_size // started_share().count < contract.minimum_batch:
+        raise UserError(
+            f"dataset.batch_size={options.batch_size}: {name} normalises over a batch, "
+            f"must be at least {contract.minimum_batch} for each process"
+        )
 
 
 def _check_processes() -> None:
