@@ -37,6 +37,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "compare": {"run": 1, "device": "cpu"},
     "evaluate": {"method": "bicubic", "benchmark": str(ROOT / "docs"), "device": "cpu"},
     "export": {"checkpoint": "photos_x4", "format": "torchscript"},
+    "prepare": {"input": "photos/", "output": "prepared/"},
     "runs": {},
 }
 #: Values that no key can have; where one takes them, its check says nothing.
