@@ -12,7 +12,7 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -63,8 +63,17 @@ def replacing(path: PathLike, durable: bool = True, overwrite: bool = True) -> I
 
 
 @contextlib.contextmanager
-def replacing_path(path: PathLike, durable: bool = True, overwrite: bool = True) -> Iterator[Path]:
+def replacing_path(
+    path: PathLike,
+    durable: bool = True,
+    overwrite: bool = True,
+    companions: Collection[str] = (),
+) -> Iterator[Path]:
     """As `replacing`, for writers that open a file by its name: a path with the name of ``path``.
+
+    Args:
+        companions: suffixes of files that belong to it, which the block writes beside it; they are
+            there before it is.
 
     Raises:
         FileNotFoundError: the block wrote no file there.
@@ -77,10 +86,12 @@ def replacing_path(path: PathLike, durable: bool = True, overwrite: bool = True)
         temporary = folder / path.name
         with _naming(path):
             yield temporary
-        if durable:
-            with open(temporary, "rb") as file:
+        names = [path.with_suffix(suffix).name for suffix in companions] + [path.name]
+        for name in names if durable else ():
+            with open(folder / name, "rb") as file:
                 os.fsync(file.fileno())
-        _publish(temporary, path, overwrite)
+        for name in names:
+            _publish(folder / name, path.with_name(name), overwrite)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if durable:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from experiments import compare, evaluate, export, upscale
 from experiments.srgan import ex
+from experiments.support.values import parse_updates
 from tmd.checkpoints import load_checkpoint, load_generator
 from tmd.errors import UserError
 from tmd.images import read_image, to_float
@@ -151,10 +152,8 @@ def test_mistakes_get_a_line_before_there_is_a_run(folder, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     words = [word.replace("{}", str(folder)) for word in words]
     ex.store = "runs"
+    given = parse_updates([*WORDS, *words, f"dataset.root={folder / 'images'}"])[0]
     with pytest.raises(UserError) as raised:
-        from experiments.support.values import parse_updates
-
-        given = parse_updates([*WORDS, *words, f"dataset.root={folder / 'images'}"])[0]
         ex.run(config_updates=given)
     assert said.replace("{}", str(folder)) in str(raised.value)
     assert "\n" not in str(raised.value)
