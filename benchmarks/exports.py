@@ -1,4 +1,4 @@
-"""Which network can be written for which program, tried with small ones; a Markdown table.
+"""Table of the networks by the programs that they can be written for, tried with small ones.
 
     python benchmarks/exports.py
     python benchmarks/exports.py compact span craft
@@ -41,7 +41,7 @@ def network(name: str) -> nn.Module:
 
 
 def outcome(generator: nn.Module, name: str, format: str) -> str:
-    """Word on whether ``format`` can be written."""
+    """Word on the files of a ``format`` that can be written."""
     with tempfile.TemporaryDirectory() as folder:
         for word, size in (("any", None), ("64", (64, 64))):
             if size is not None and not FORMATS[format].fixed:

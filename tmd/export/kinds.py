@@ -42,6 +42,21 @@ class How:
         return self.precision == "float16"
 
 
+def _nothing_against(generator: nn.Module) -> str:
+    """Return no objection."""
+    return ""
+
+
+def _nothing_of(path: Path, generator: nn.Module) -> str:
+    """Return no line on a file."""
+    return ""
+
+
+def _no_other(path: Path, generator: nn.Module) -> Run | None:
+    """Return no second program's network."""
+    return None
+
+
 @dataclass(frozen=True)
 class Format:
     """Kind of file: its writer, and the runtime that what was written is run by.
@@ -73,10 +88,10 @@ class Format:
     extra: str = "export"
     companions: tuple[str, ...] = ()
     fixed: bool = False
-    refuse: Callable[[nn.Module], str] = lambda generator: ""
-    second: Callable[[Path, nn.Module], Run | None] = lambda path, generator: None
-    misunderstood: Callable[[Path, nn.Module], str] = lambda path, generator: ""
-    note: Callable[[Path, nn.Module], str] = lambda path, generator: ""
+    refuse: Callable[[nn.Module], str] = _nothing_against
+    second: Callable[[Path, nn.Module], Run | None] = _no_other
+    misunderstood: Callable[[Path, nn.Module], str] = _nothing_of
+    note: Callable[[Path, nn.Module], str] = _nothing_of
 
 
 def channels_of(generator: nn.Module) -> int:

@@ -98,7 +98,7 @@ def load_published(path: Path) -> Run:
 
 
 def spandrels(path: Path, generator: nn.Module) -> Run | None:
-    """What spandrel makes of a safetensors file of the field's; None for a generator of ours.
+    """Spandrel's network of a safetensors file of the field's; None for a generator of ours.
 
     Raises:
         UserError: it can't open it.
