@@ -201,6 +201,7 @@ def check(
     for each in discriminators.values():
         losses.options().check_discriminator(each)
     optimization.options().check_parts({"g": network, "d": discriminators})
+    training.options().check_generator(network)
     networks = {"generator": network, "discriminator": discriminators}
     configs: Any = {name: each.config for name, each in networks.items()}
     if resume is not None:

@@ -119,6 +119,7 @@ def check(
     check_patches(networks["generator"], images, scale)
     total = check_training(adv_weight, device, scale=scale)
     losses.options().check_discriminator(networks["discriminator"])
+    training.options().check_generator(networks["generator"])
     optimization.options().check_parts({name[0]: each for name, each in networks.items()})
     wanted: Any = {name: network.config for name, network in networks.items()}
     if resume is not None:

@@ -21,6 +21,7 @@ def config():
     preview_images = 2  # held-out images on the sheet
     tensorboard = True  # also write events for TensorBoard
     trackers = []  # further ones: mlflow, wandb
+    recompute = False  # G's blocks are computed again for their gradients: less memory, more time
     capture = True  # an update whose loss is not finite is written to a file, for `tmd replay`
     sync_batch_norm = False  # batch statistics over all GPUs; False: over each one's images
     # float32, bfloat16 or float16 (losses are scaled), then any of +channels_last +compile

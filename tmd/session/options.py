@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tmd.acceleration import autotune
+from tmd.acceleration.recompute import check_recompute
 from tmd.acceleration.speed import Speed
 from tmd.acceleration.threads import check_threads
 from tmd.distributed import ALONE, Share, started_share
@@ -51,6 +52,8 @@ class TrainingOptions:
         preview_images: held-out images on the sheet that is drawn after each validation.
         tensorboard: whether TensorBoard's events are written.
         trackers: further names in `tmd.recorders.TRACKERS`, in whose form the run is recorded too.
+        recompute: whether the generator's blocks are computed again for their gradients, which
+            saves memory; see `tmd.acceleration.recompute`.
         capture: whether an update whose loss is not finite is written to a file, to be made again.
         sync_batch_norm: whether batch statistics are taken over all GPUs.
         speed: see `tmd.acceleration.speed.Speed`, or ``auto``.
@@ -64,6 +67,7 @@ class TrainingOptions:
     preview_images: int = 2
     tensorboard: bool = False
     trackers: Sequence[str] = ()
+    recompute: bool = False
     capture: bool = True
     sync_batch_norm: bool = False
     speed: str = "float32"
@@ -84,12 +88,20 @@ class TrainingOptions:
         check_flag("training.tensorboard", self.tensorboard)
         check_trackers(self.trackers)
         check_flag("training.capture", self.capture)
+        check_flag("training.recompute", self.recompute)
+        if self.recompute and self.compiles:
+            raise UserError("training.recompute=True: not with training.speed=…+compile")
         check_flag("training.sync_batch_norm", self.sync_batch_norm)
         if self.sync_batch_norm and device == "cpu":
             raise UserError("training.sync_batch_norm=True: needs GPUs, the device is cpu")
         check_threads(self.threads)
         if self.speed != "auto":
             Speed.parse(self.speed)
+
+    def check_generator(self, network: nn.Module) -> None:
+        """Raise `UserError` for a generator that can't be trained so; it needs no weights."""
+        if self.recompute:
+            check_recompute(network)
 
     @property
     def compiles(self) -> bool:

@@ -17,6 +17,7 @@ from PIL import Image
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from tmd.acceleration.recompute import recompute_blocks
 from tmd.acceleration.threads import ADAPTIVE
 from tmd.checkpoints import captured_name, save_checkpoint, sheet_name
 from tmd.data.measured import Pair
@@ -135,6 +136,8 @@ class TrainingSession:
     ) -> None:
         self.trainer = trainer
         self.networks = dict(networks)
+        if options.training.recompute:  # before it is copied, for its average
+            recompute_blocks(self.networks[GENERATOR])
         self.optimizers = {name: updater.optimizer for name, updater in updaters.items()}
         self.scalings = self._scalings(updaters, place or Place())
         self.data = data

@@ -8,14 +8,15 @@ to rounding. Batch normalisation is the exception: its statistics are each part'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.utils.parametrizations import _SpectralNorm
+from torch import Tensor
+
+from tmd.acceleration.recompute import standing
+
+__all__ = ["standing"]
 
 #: (LR, HR): (N, C, h, w) and (N, C, scale·h, scale·w), float in [0, 1], on the networks' device.
 Batch = tuple[Tensor, Tensor]
@@ -26,39 +27,6 @@ Group = Batch | Sequence[Batch]
 def parts_of(group: Group) -> list[Batch]:
     """Batches that an update is of."""
     return [group] if isinstance(group[0], Tensor) else list(group)  # type: ignore[list-item, arg-type]
-
-
-@contextmanager
-def standing(module: nn.Module, stands: bool = True) -> Iterator[None]:
-    """``module`` is used and leaves no trace in itself: it has been used for this update already.
-
-    Spectral normalisations take no step of their power iteration, and what batch normalisations
-    see moves no running statistics; what comes out is what would without.
-
-    Args:
-        stands: whether it is so; False changes nothing.
-    """
-    if not stands:
-        yield
-        return
-    norms = [m for m in module.modules() if isinstance(m, _SpectralNorm) and m.training]
-    kept = [
-        (m, dict(m._buffers))
-        for m in module.modules()
-        if isinstance(m, _BatchNorm) and m.training and m.track_running_stats
-    ]
-    for norm in norms:
-        norm.training = False
-    for layer, buffers in kept:
-        # Copies take the changes: a backward pass wants what is replaced as it was.
-        layer._buffers.update({k: v if v is None else v.clone() for k, v in buffers.items()})
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.training = True
-        for layer, buffers in kept:
-            layer._buffers.update(buffers)
 
 
 def joined(function: Callable[[Tensor], Tensor], images: Sequence[Tensor]) -> Sequence[Tensor]:
