@@ -37,6 +37,10 @@ def start(observer: RunObserver) -> None:
     )
 
 
+#: Points of fifty beats, of which the first five times metrics.json are made.
+FEWEST = 60 * 20 * len(NAMES)
+
+
 def beat(observer: RunObserver, first: int, points: int) -> tuple[float, float]:
     """Seconds by the clock and of the processor for a beat of ``points`` points of each metric."""
     metrics: dict[str, Any] = {
@@ -125,6 +129,8 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=1000)
     options = parser.parse_args()
+    if options.points < FEWEST:
+        parser.error(f"--points {options.points}: must be at least {FEWEST:,}, for fifty beats")
     measure_beats(options.points)
     measure_sacred(min(options.points, 100_000))
     measure_listing(options.runs)

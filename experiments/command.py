@@ -161,6 +161,8 @@ def take_apart(name: str, words: Sequence[str], takes_value: dict[str, bool]) ->
             parsed.output = value
         else:
             parsed.rest += [flag] if value is None else [flag, value]
+    if after_with and not settings:
+        raise UsageError("with: lacks its settings, KEY=VALUE or names of named configs")
     if settings:
         parsed.rest += ["with", *settings]
     return parsed

@@ -82,7 +82,7 @@ def config():
     scale = 4  # 2, 3, 4, 8; 1: restoration, with measurement.operators that degrade
     adv_weight = 1e-2  # weight of the adversarial loss, the highest where it is scheduled
     seed = 1  # of everything random
-    device = "auto"  # cpu, cuda, cuda:1, ...; auto: a GPU if there is one
+    device = "auto"  # cpu, cuda, cuda:1, mps, xpu, ...; auto: a CUDA GPU if there is one
     deterministic = False  # the same bits again on a GPU, for some speed
     resume = None  # a run to continue: 3, runs/3, mongodb://host/db#3
     start_from = None  # networks to begin with: a run, a checkpoint's file, photos_x4; their config

@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
         started = command(options.program)
         check_free(options.port)
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 2
     address = f"http://127.0.0.1:{options.port}"
     shown = password if PASSWORD_VARIABLE not in os.environ else f"that of {PASSWORD_VARIABLE}"

@@ -16,6 +16,8 @@ def device_name(device: torch.device) -> str:
     """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return f"{device.type} of {platform.processor() or platform.machine()}"
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

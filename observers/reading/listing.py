@@ -99,7 +99,8 @@ def _listed(look: Look, id: int | str) -> Listed:
         seconds=look.seconds,
         config=look.part("its config", lambda: flattened(look.config), {}),
         metrics={
-            name: _last_and_best(summary, look.higher_is_better(name))
+            name: _mean_in(look.result, name)
+            or _last_and_best(summary, look.higher_is_better(name))
             for name, summary in look.summary.items()
         },
     )
@@ -175,6 +176,16 @@ def short(value: Any, width: int = 24) -> str:
     if not text.isprintable():
         text = "".join(character if character.isprintable() else " " for character in text)
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _mean_in(result: Any, name: str) -> LastAndBest | None:
+    """The mean that an evaluation's result has of a series, whose points are images; else None."""
+    value = result
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    if "." not in name or isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return LastAndBest(last=float(value), last_step=None, best=float(value), best_step=None)
 
 
 def _last_and_best(summary: Mapping[str, Any], higher_is_better: bool | None) -> LastAndBest:

@@ -47,6 +47,15 @@ def script(name: str) -> sacred.Experiment:
 # What there is -----------------------------------------------------------------------------------
 
 
+def test_a_with_that_nothing_follows_trains_nothing(tmp_path: Path) -> None:
+    done = tmd("srgan", "with", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: with: lacks its settings, KEY=VALUE or names of named configs\n",
+    )
+    assert not list(tmp_path.iterdir())
+
+
 def test_alone_it_lists_every_script_with_a_line(tmp_path: Path) -> None:
     done = tmd(folder=tmp_path)
     assert done.returncode == 0

@@ -63,6 +63,8 @@ _provisional: set[tuple[torch.device, int]] = set()
 @lru_cache
 def _fastest(device: torch.device, threads: int) -> Speed:
     speeds = candidates(device)
+    if len(speeds) == 1:
+        return speeds[0]
     names = [str(speed) for speed in speeds]
     machine = f"{device_name(device)}, {threads} threads, torch {torch.__version__}: {names}"
     place = cache_file("speeds", machine, ".json")
@@ -93,8 +95,10 @@ def _remembered(place: Path) -> Any:
 
 def candidates(device: torch.device) -> Sequence[Speed]:
     """Speeds to choose from, from the most exact on."""
-    if device.type != "cuda":
+    if device.type == "cpu":
         return CPU_SPEEDS
+    if device.type != "cuda":  # not timed: there was none to try it on
+        return (Speed(),)
     if torch.cuda.is_bf16_supported(including_emulation=False):
         return GPU_SPEEDS
     return [speed for speed in GPU_SPEEDS if speed.autocast is None]

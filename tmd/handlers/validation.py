@@ -156,7 +156,7 @@ class Validation:
             rows[row] = torch.stack(
                 [_of_image(n, f, sr, hr, self.ceiling) for n, f in self.metrics.items()]
             )
-        table = self.share.total(torch.stack(rows)).double()
+        table = self.share.total(torch.stack(rows)).cpu().double()  # not every device has it
         means = (table.mean(0) if table.isfinite().all() else table.nanmean(0)).tolist()
         named = zip(self.metrics, means, strict=True)
         return {name: mean for name, mean in named if mean == mean}
