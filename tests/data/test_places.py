@@ -21,6 +21,7 @@ from PIL import Image
 from tests.servers import ACCESS, Failing, FailingServer, file_server, s3_server, upload
 from tmd.data import TrainingData, addresses, create_dataset
 from tmd.data.files import find_files
+from tmd.data.paired import create_paired_data
 from tmd.errors import UnreachableError, UserError
 from tmd.places import objects, opening, reaching, shards
 
@@ -375,3 +376,31 @@ def test_a_checkpoint_can_be_saved_when_the_address_is_away(home: Path) -> None:
     with FailingServer(home) as server:
         data = dataset(f"{server.address}/folder", cache=0)
     assert len(data.trained_on["images"]) == IMAGES - 3
+
+
+def test_pairs_from_shards_and_addresses_are_those_of_folders(home: Path) -> None:
+    for side, step in (("HR", 1), ("LR", 2)):
+        (home / "pairs" / side).mkdir(parents=True)
+        for path in sorted((home / "folder").glob("*.png"))[:6]:
+            pixels = np.asarray(Image.open(path))[:40:step, :48:step]
+            Image.fromarray(pixels).save(home / "pairs" / side / path.name)
+        pack(home / "pairs" / side, home / "pairs" / f"{side} shards", each=2)
+    options = {"name": "folder", "batch_size": 4, "patch_size": 16, "validation": 2, "workers": 0}
+
+    def batches(hr: str, lr: str) -> list[bytes]:
+        chosen = {**options, "storage": "disk", "root": hr, "lr_root": lr}
+        data = create_paired_data(chosen, scale=2, seed=1)
+        made = [
+            tensor.numpy().tobytes()
+            for pair in itertools.islice(data.batches(), 4)
+            for tensor in pair
+        ]
+        data.close()
+        return made
+
+    with FailingServer(home / "pairs") as server:
+        here, there = str(home / "pairs"), server.address
+        expected = batches(f"{here}/HR", f"{here}/LR")
+        assert batches(f"{here}/HR shards", f"{here}/LR shards") == expected
+        assert batches(f"{there}/HR", f"{there}/LR shards") == expected
+        assert batches(f"{here}/HR shards", f"{there}/LR") == expected

@@ -16,7 +16,7 @@ from tmd.data.options import DatasetOptions
 from tmd.data.roots import folders, lr_folders
 from tmd.data.sources import FileSource, ProbedSource
 from tmd.data.storage import in_threads
-from tmd.errors import UserError
+from tmd.errors import UnreachableError, UserError
 from tmd.images import ImageKind, Probe
 
 # Images of a set whose headers are looked at, and those whose numbers are, if they matter.
@@ -108,6 +108,8 @@ def _headers(source: ProbedSource) -> list[tuple[int, str, Probe]]:
     def probed(index: int) -> Probe | None:
         try:
             return source.probe(index)
+        except UnreachableError:
+            raise
         except UserError:
             return None
 
@@ -187,6 +189,8 @@ def _numbers(
         source, index, _ = found[place]
         try:
             image = source.of_kind(kind).read(index)
+        except UnreachableError:
+            raise
         except UserError as problem:
             return str(problem)
         numbers = image.numpy().ravel()

@@ -19,7 +19,7 @@ from tmd.data.places import common_folder, finder, root_of
 from tmd.data.roots import lr_folders
 from tmd.data.sources import FileSource, ImageSource
 from tmd.data.storage import in_threads
-from tmd.errors import UserError
+from tmd.errors import UnreachableError, UserError
 from tmd.images import split_name
 from tmd.places import in_shard
 
@@ -122,6 +122,8 @@ class _Found:
         """Sizes of HR and LR by the files' headers, or why one can't be read."""
         try:
             return self.hr.size(self.image), self.lr.size(self.other)
+        except UnreachableError:
+            raise
         except UserError as problem:
             return str(problem)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from tmd.data.framing import centre
 from tmd.data.parts import PartsSource
 from tmd.data.storage import in_threads
-from tmd.errors import UserError
+from tmd.errors import UnreachableError, UserError
 from tmd.images import ImageKind
 from tmd.resize import imresize, imresize_uint8
 
@@ -95,6 +95,8 @@ def look_at_pairs(lr: PartsSource, hr: PartsSource, scale: int) -> Look:
     def look(row: int) -> tuple[str, np.ndarray, float] | None:
         try:
             small, large = lr.read(row), hr.read(row)
+        except UnreachableError:
+            raise
         except UserError:
             return None
         made = reduced(large, scale, lr.kind)
@@ -122,6 +124,8 @@ def aligned(
     def moved(row: int) -> tuple[int, int]:
         try:
             small, large = lr.read(row), hr.read(row)
+        except UnreachableError:
+            raise
         except UserError:
             return 0, 0
         kind = lr.kind
@@ -136,6 +140,8 @@ def aligned(
     for row, move in enumerate(moves):
         try:
             sizes = lr.size(row), hr.size(row)
+        except UnreachableError:
+            raise
         except UserError:
             continue
         windows[row] = overlap(*sizes, move, scale)
