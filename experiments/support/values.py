@@ -60,6 +60,7 @@ def parse_updates(words: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
     """
     updates: dict[str, Any] = {}
     names = []
+    given: dict[str, str] = {}
     for word in filter(None, words):
         key, equals, text = (part.strip() for part in word.partition("="))
         if not equals:
@@ -67,6 +68,11 @@ def parse_updates(words: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
             continue
         if not all(key.split(".")):
             raise UserError(f"{word}: must be key=value, with a key such as dataset.root")
+        if text.endswith(".tar") and given.setdefault(key, text) != text:
+            raise UserError(  # of which the last would count, silently
+                f"{key}={text}: {key}={given[key]} is given too; put braces in quotes, which a "
+                "shell makes several words of, or commas between several tars"
+            )
         try:
             set_by_dotted_path(updates, key, _typed(key, text))
         except TypeError:  # an earlier word made a part of the key a value

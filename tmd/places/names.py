@@ -10,6 +10,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from tmd.errors import UserError
@@ -66,9 +67,15 @@ def in_shard(path: str) -> tuple[str, str] | None:
         return None
     for match in _SHARD.finditer(path):
         shard = path[: match.end()]
-        if is_address(path) or not os.path.isdir(shard):
+        if is_address(path) or not _is_folder(shard):
             return shard, path[match.end() + 1 :]
     return None
+
+
+@lru_cache(maxsize=4096)
+def _is_folder(path: str) -> bool:
+    """Asked once of each shard, and not for each of its images."""
+    return os.path.isdir(path)
 
 
 def names_several(path: str) -> bool:

@@ -294,3 +294,10 @@ def test_a_script_takes_names_that_look_like_numbers(tmp_path, monkeypatch):
     assert os.listdir("1e3") == ["2024_06_01.png"]
     with pytest.raises(SystemExit):
         upscale.ex.run_commandline(["upscale.py", "with", "input=2024_06_01", "output=a.heic"])
+
+
+def test_braces_that_the_shell_expanded_are_told() -> None:
+    words = [f"dataset.root=train-{number}.tar" for number in range(3)]
+    with pytest.raises(UserError, match=r"root=train-1\.tar: .* put braces in quotes"):
+        parse_updates(words)
+    assert parse_updates([words[0]] * 2)[0] == {"dataset": {"root": "train-0.tar"}}
