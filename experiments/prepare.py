@@ -2,6 +2,7 @@
 
     python experiments/prepare.py with input=photos/ output=prepared/
     python experiments/prepare.py with input=photos/ output=prepared/ shards=True
+    python experiments/prepare.py with input=HR/ lr_input=LR/ scale=4 output=prepared/
     python experiments/srgan.py with dataset.root=prepared/
 
 A tile is read in part, without being decoded, where a photo is decoded whole for each crop. What a
@@ -20,6 +21,7 @@ from typing import Any
 
 from experiments.support.experiment import Experiment
 from experiments.support.inputs import check_folder, several
+from tmd.data.prepared import HR, LR
 from tmd.data.preparing import PrepareOptions, Report, prepare
 from tmd.errors import UserError, check_flag, printable
 from tmd.images import set_max_pixels
@@ -31,6 +33,8 @@ ex.recorded = False
 @ex.config
 def config():
     input = None  # a folder of photos, or a list of folders
+    lr_input = None  # of pairs: a folder of LR, or one for each of input
+    scale = None  # of pairs: between HR and LR
     output = "prepared"  # the folder that dataset.root takes afterwards
     tile = 512  # side of a tile in pixels; a smaller photo is one tile
     overlap = 96  # pixels shared with the next tile; a patch of that side lies whole in a tile
@@ -60,6 +64,7 @@ def options(
     duplicates: str,
     channels: int | None,
     bands: Any,
+    scale: int | None,
 ) -> PrepareOptions:
     """Options of the config."""
     chosen = None if bands is None else several(bands)
@@ -75,13 +80,26 @@ def options(
         duplicates,
         channels,
         chosen,
+        1 if scale is None else scale,
     )
 
 
 @ex.check
-def check(input: Any, output: Any, overwrite: bool, max_pixels: int | None) -> None:
+def check(
+    input: Any,
+    lr_input: Any,
+    scale: int | None,
+    duplicates: str,
+    output: Any,
+    overwrite: bool,
+    max_pixels: int | None,
+) -> None:
     if not several(input):
         raise UserError("input=None: give a folder of photos, input=photos/ say")
+    if (lr_input is None) != (scale is None):
+        raise UserError("lr_input=FOLDER and scale=4, say, go together: give both or none")
+    if lr_input is not None and duplicates != "keep":
+        raise UserError(f"duplicates={duplicates}: of pairs they are kept; must be keep")
     if not isinstance(output, str) or not output:
         raise UserError(f"output={output!r}: must be a folder")
     check_folder("output", output)
@@ -91,15 +109,17 @@ def check(input: Any, output: Any, overwrite: bool, max_pixels: int | None) -> N
 
 
 @ex.main
-def main(input: Any, output: str, overwrite: bool) -> dict[str, Any]:
+def main(input: Any, lr_input: Any, output: str, overwrite: bool) -> dict[str, Any]:
     """Write the tiles and say what was left out."""
     roots = [str(Path(str(root)).expanduser()) for root in several(input)]
-    report = prepare(roots, output, options(), command=" ".join(sys.argv), overwrite=overwrite)
-    print_report(report, output)
+    report = prepare(
+        roots, output, options(), command=" ".join(sys.argv), lr_roots=lr_input, overwrite=overwrite
+    )
+    print_report(report, output, lr_input is not None)
     return {"photos": report.photos, "tiles": report.tiles, "bytes": report.bytes}
 
 
-def print_report(report: Report, output: str) -> None:
+def print_report(report: Report, output: str, pairs: bool) -> None:
     """Say what was made, what was left out and what takes it."""
     was = "was there: " if report.was_there else ""
     print(
@@ -112,7 +132,8 @@ def print_report(report: Report, output: str) -> None:
     if report.flat:
         print(f"left out: {counted(report.flat, 'tile')} without detail")
     print(f"all photos: {printable(Path(output) / 'photos.csv')}")
-    print(f"train:      tmd srgan {printable(output)}")
+    words = f"with dataset.root={output}/{HR} dataset.lr_root={output}/{LR}" if pairs else output
+    print(f"train:      tmd srgan {printable(words)}")
 
 
 def counted(number: int, noun: str) -> str:

@@ -18,13 +18,17 @@ import numpy as np
 import pytest
 import skimage.data
 import tifffile
+import torch
 import webdataset
 from PIL import Image, ImageFilter
 
 from tmd.data import create_dataset
+from tmd.data.files import find_files
+from tmd.data.paired import create_paired_data
 from tmd.data.prepared import JOURNAL, MANIFEST, read_manifest
 from tmd.data.preparing import PrepareOptions, prepare
 from tmd.data.preparing.cutting import sharpness, starts
+from tmd.data.sources import FileSource
 from tmd.data.tiles import photo_of
 from tmd.errors import UserError
 
@@ -208,6 +212,37 @@ def test_duplicates_are_found_and_others_kept(photos: Path, tmp_path: Path) -> N
     }
 
 
+@pytest.mark.parametrize("shards", [False, True])
+def test_pairs_are_cut_at_the_same_places(photos: Path, tmp_path: Path, shards: bool) -> None:
+    (tmp_path / "lr" / "more").mkdir(parents=True)
+    for path in photos.rglob("*.png"):
+        small = np.asarray(Image.open(path))[1::4, 2::4]
+        place = tmp_path / "lr" / path.relative_to(photos)
+        Image.fromarray(small).save(place.with_name(f"{path.stem}x4.png"))
+    options = PrepareOptions(**SMALL, shards=shards, scale=4)
+    prepare([str(photos)], tmp_path / "out", options, lr_roots=str(tmp_path / "lr"))
+    found = [
+        FileSource(find_files([str(tmp_path / "out" / side)], 3).names(), 3)
+        for side in ("lr", "hr")
+    ]
+    assert len(found[0]) == len(found[1]) == 4 * 3 * 4
+    for index in range(48):
+        lr, hr = (side.read(index) for side in found)
+        assert np.array_equal(lr, hr[:, 1::4, 2::4])
+    with pytest.raises(UserError, match=r"holds pairs; dataset.root=.*/out/hr dataset.lr_root="):
+        create_dataset("folder", str(tmp_path / "out"), patch_size=32)
+    given = {"name": "folder", "root": str(tmp_path / "out" / "hr"), "patch_size": 32}
+    given |= {"lr_root": str(tmp_path / "out" / "lr"), "batch_size": 3, "validation": 1}
+    streams = [
+        create_paired_data({**given, "storage": storage, "workers": 0}, 4).batches()
+        for storage in ("disk", "memory")
+    ]
+    for _ in range(3):
+        (lr, hr), others = (next(stream) for stream in streams)
+        assert torch.equal(hr, others[1])
+        assert torch.equal(lr, others[0])
+
+
 KILLED = """
 import sys
 from tmd.data.preparing import PrepareOptions, prepare
@@ -316,7 +351,6 @@ def test_tiles_of_one_photo_are_on_one_side(photos: Path, tmp_path: Path, shards
 
 
 def test_halves_of_unpaired_training_share_no_photo(photos: Path, tmp_path: Path) -> None:
-    from tmd.data.files import find_files
     from tmd.data.unpaired import halves
 
     prepare([str(photos)], tmp_path / "out", PrepareOptions(**SMALL))

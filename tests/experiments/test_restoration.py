@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 from kill_and_resume import train
 from PIL import Image
 from skimage import data
@@ -19,6 +20,7 @@ from experiments.export import ex as export
 from tmd.checkpoints import load_generator
 from tmd.errors import UserError
 from tmd.images import read_image, rgb_to_y, to_float, to_uint8
+from tmd.models import create_generator
 
 JPEG = '[{"name":"jpeg","quality":5}]'
 
@@ -30,8 +32,6 @@ def coded(pixels: np.ndarray, quality: int = 5) -> np.ndarray:
 
 
 def luma_psnr(image: np.ndarray, reference: np.ndarray) -> float:
-    import torch
-
     a, b = (
         rgb_to_y(to_float(torch.from_numpy(x.copy()).permute(2, 0, 1))[None])[0, 0].double().numpy()
         for x in (image, reference)
@@ -63,7 +63,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
         "schedule.adversarial=4it",
         "schedule.score=spectral",
         "optimization.lr_g=1e-3",
-        "generator.name=compact",
+        "generator.name=subpixel",
         "generator.n_blocks=3",
         "training.epoch_length=20",
         "training.speed=float32",
@@ -185,3 +185,17 @@ def test_a_pair_at_scale_1_is_not_made_of_hr_alone(photos: Path) -> None:
 
     with pytest.raises(UserError, match="at scale=1 LR comes from a measurement or a file"):
         read_pair(open_benchmark(photos, 1).samples[0], 1)
+
+
+@pytest.mark.parametrize("name", ["hat", "drct", "rgt"])
+def test_networks_that_only_enlarge_say_so(name: str) -> None:
+    with pytest.raises(UserError, match=f"scale=1: {name} is made to enlarge$"):
+        create_generator(name, scale=1)
+
+
+def test_windowed_networks_restore_without_their_upsampler() -> None:
+    with pytest.raises(UserError, match="is made to enlarge; "):
+        create_generator("swinir", scale=1)
+    sizes = {"depths": [2], "embed_dim": 12, "num_heads": [2], "window_size": 8}
+    generator = create_generator("swinir", scale=1, upsampler="", **sizes).eval()
+    assert generator(torch.rand(1, 3, 9, 14)).shape == (1, 3, 9, 14)

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from tmd.data.sources import ImageSource
+from tmd.data.sources import FileSource, ImageSource
+from tmd.data.windows import Window
 from tmd.errors import UserError
 from tmd.images import ImageKind
 
@@ -73,6 +74,16 @@ class PartsSource:
                 "header says"
             )
         return image[:, top : top + height, left : left + width]
+
+    def window(self, index: int) -> Window | None:
+        """The rectangle as a window, of which parts are read alone; None where that can't be."""
+        height, width = self.size(index)
+        top, left = self._windows[index, :2].tolist()
+        source, number = self._at(index)
+        window = source.window(number) if isinstance(source, FileSource) else None
+        if window is None or window.shape[1] < top + height or window.shape[2] < left + width:
+            return None
+        return window[:, top : top + height, left : left + width]
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> PartsSource:
         """The rows of these numbers, in this order."""

@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 
 from tmd.data.preparing.cutting import luma
 from tmd.data.progress import progress
-from tmd.data.sources import FileSource
+from tmd.data.sources import FileSource, ImageSource
 from tmd.data.storage import in_threads
 from tmd.errors import UserError
 from tmd.images import split_name
@@ -63,7 +63,7 @@ def _digest(path: str) -> bytes:
 
 
 def look_alikes(
-    source: FileSource, sizes: Sequence[tuple[int, int]], remembered: Path
+    source: ImageSource, sizes: Sequence[tuple[int, int]], remembered: Path
 ) -> dict[int, int]:
     """Numbers of photos that look like a larger one -> that one's number.
 
@@ -93,7 +93,7 @@ def look_alikes(
     return twins
 
 
-def _hashes(source: FileSource, remembered: Path) -> np.ndarray:
+def _hashes(source: ImageSource, remembered: Path) -> np.ndarray:
     """(n,), uint64: differences of neighbouring pixels of each photo's icon; 0 of what has none."""
     known = remembered.read_bytes() if remembered.is_file() else b""
     first = len(known) // 8
@@ -111,7 +111,7 @@ def _hashes(source: FileSource, remembered: Path) -> np.ndarray:
     return found
 
 
-def _hash(source: FileSource, index: int) -> int:
+def _hash(source: ImageSource, index: int) -> int:
     icon = _icon(source, index, 9, 8)
     if icon is None:
         return 0
@@ -119,7 +119,7 @@ def _hash(source: FileSource, index: int) -> int:
     return int.from_bytes(np.packbits(bits).tobytes(), "little")
 
 
-def _show_the_same(source: FileSource, index: int, other: int) -> bool:
+def _show_the_same(source: ImageSource, index: int, other: int) -> bool:
     """Return whether two photos look alike at the size of an icon."""
     icons = [_icon(source, each, _SIDE, _SIDE) for each in (index, other)]
     if icons[0] is None or icons[1] is None or icons[0].std() < _LEAST_CONTRAST:
@@ -127,7 +127,7 @@ def _show_the_same(source: FileSource, index: int, other: int) -> bool:
     return float(np.abs(icons[0] - icons[1]).mean()) < _MOST_DIFFERENCE
 
 
-def _icon(source: FileSource, index: int, width: int, height: int) -> np.ndarray | None:
+def _icon(source: ImageSource, index: int, width: int, height: int) -> np.ndarray | None:
     """Luma at the size of an icon, in levels of 255; None of what can't be read."""
     try:
         grey = luma(source.read(index), source.kind)

@@ -32,6 +32,7 @@ class PrepareOptions:
             size or compression; of several, the largest is kept.
         channels: 3 or 1 for photos of 8 bits; None for 3.
         bands: the bands of each file to take, from 1; None for all.
+        scale: between the HR and LR of pairs; tiles and overlaps of HR are multiples of it.
     """
 
     tile: int = 512
@@ -45,6 +46,7 @@ class PrepareOptions:
     duplicates: str = "keep"
     channels: int | None = None
     bands: Sequence[int] | None = None
+    scale: int = 1
 
     def check(self) -> None:
         """Raise `UserError` for a value that can't be."""
@@ -59,6 +61,12 @@ class PrepareOptions:
         check_number("min_sharpness", self.min_sharpness, 0)
         check_number("min_detail", self.min_detail, 0)
         check_choice("duplicates", self.duplicates, DUPLICATES)
+        check_number("scale", self.scale, 1, integer=True)
+        for key in ("tile", "overlap"):
+            if getattr(self, key) % self.scale:
+                raise UserError(
+                    f"{key}={getattr(self, key)}: must be a multiple of scale={self.scale}"
+                )
         if self.channels is not None:
             check_choice("channels", self.channels, (1, 3))
         if self.bands is not None:

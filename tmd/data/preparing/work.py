@@ -21,14 +21,15 @@ from tqdm import tqdm
 
 from tmd import __version__
 from tmd.data.files import find_files
-from tmd.data.prepared import FORMAT, IMAGES, JOURNAL, MANIFEST, read_manifest
+from tmd.data.prepared import FORMAT, HR, IMAGES, JOURNAL, LR, MANIFEST, read_manifest
 from tmd.data.preparing.cutting import luma, places, sharpness
 from tmd.data.preparing.duplicates import equal_files, look_alikes
 from tmd.data.preparing.encoding import check_format, encoded
 from tmd.data.preparing.journal import WAYS_OUT, Journal, Part, Photo
 from tmd.data.preparing.options import PrepareOptions
-from tmd.data.preparing.writing import write_files, write_shard
-from tmd.data.sources import FileSource
+from tmd.data.preparing.sides import Side, find_sides
+from tmd.data.preparing.writing import Add, folder_writer, shard_writer
+from tmd.data.sources import FileSource, ImageSource
 from tmd.data.storage import available_cpus, in_threads
 from tmd.data.tiles import tile_name
 from tmd.errors import UserError
@@ -72,6 +73,7 @@ def prepare(
     options: PrepareOptions,
     *,
     command: str = "",
+    lr_roots: Any = None,
     overwrite: bool = False,
 ) -> Report:
     """Write the photos below ``roots`` as tiles into a folder that `dataset.root` takes.
@@ -83,6 +85,8 @@ def prepare(
         output: the folder; absent, empty, or of the same preparation.
         options: see `PrepareOptions`.
         command: what was typed, for the manifest.
+        lr_roots: of pairs, where LR lies, as `dataset.lr_root` has it; LR and HR get tiles of the
+            same places.
         overwrite: remove another preparation that is there.
 
     Raises:
@@ -92,14 +96,16 @@ def prepare(
     output = Path(output)
     kind = common_kind(roots, options)
     check_format(options.format, kind)
-    source = find_files(roots, kind, key="input")
-    head = {
+    sides = find_sides(roots, lr_roots, kind, options)
+    source = sides[0].source
+    head: dict[str, Any] = {
         "format": FORMAT,
         "source": {
             "roots": [os.path.abspath(root) for root in roots],
             "images": len(source),
-            "digest": source.digest(),
+            "digest": "".join(side.source.digest() for side in sides),
         },
+        "pairs": len(sides) > 1,
         "options": vars(options),
         "kind": kind.state_dict(),
     }
@@ -108,7 +114,7 @@ def prepare(
     with _unless_full(output):
         journal = Journal(output / JOURNAL, head)
         sweep_leftovers(output)
-        work = _Work(source, output, options, journal)
+        work = _Work(sides, output, options, journal)
         work.run()
         report = work.report()
         if not report.tiles:
@@ -141,15 +147,16 @@ def common_kind(roots: Sequence[str], options: PrepareOptions) -> ImageKind:
 
 class _Work:
     def __init__(
-        self, source: FileSource, output: Path, options: PrepareOptions, journal: Journal
+        self, sides: Sequence[Side], output: Path, options: PrepareOptions, journal: Journal
     ) -> None:
-        self.source = source
+        self.sides = sides
+        self.source = sides[0].source
         self.output = output
         self.options = options
         self.journal = journal
         self.problems: dict[int, Photo] = {}
         self.sizes = self._sizes()
-        self.names = _names(source)
+        self.names = _names(self.source)
 
     def run(self) -> None:
         """Do the parts that are not done."""
@@ -182,7 +189,7 @@ class _Work:
 
     def _leave_out_duplicates(self) -> None:
         twins: dict[str, dict[int, int]] = {}
-        if self.options.duplicates != "keep":
+        if self.options.duplicates != "keep" and isinstance(self.source, FileSource):
             twins[EQUAL] = equal_files(self.source)
         if self.options.duplicates == "near":
             twins[ALIKE] = look_alikes(self.source, self.sizes, self.output / HASHES)
@@ -209,47 +216,50 @@ class _Work:
 
     def _part(self, number: int, numbers: range, advance: Callable[[], object]) -> Part:
         photos: list[Photo] = []
-
-        def files() -> Iterator[tuple[str, bytes]]:
+        total = 0
+        with contextlib.ExitStack() as stack:
+            writers = [stack.enter_context(self._writer(side, number)) for side in self.sides]
             for photo, tiles in a_few_ahead(self._photo, numbers):
                 photos.append(photo)
-                yield from tiles
+                for side, name, content in tiles:
+                    writers[side](name, content)
+                    total += len(content)
                 advance()
+        return Part(numbers.start, photos, total)
 
-        folder = self.output / IMAGES
-        folder.mkdir(exist_ok=True)
+    def _writer(self, side: Side, number: int) -> contextlib.AbstractContextManager[Add]:
+        folder = self.output / side.folder
         if self.options.shards:
-            sweep_leftovers(folder)
-            size = write_shard(folder / f"{self.output.name}-{number:06d}.tar", files())
-        else:  # no folder of a million files
-            folder = folder / f"{number:06d}"
-            shutil.rmtree(folder, ignore_errors=True)  # begun, but not done
-            size = write_files(folder, files())
-        return Part(numbers.start, photos, size)
+            return shard_writer(folder / f"{self.output.name}-{number:06d}.tar")
+        return folder_writer(folder / f"{number:06d}")  # no folder of a million files
 
-    def _photo(self, index: int) -> tuple[Photo, list[tuple[str, bytes]]]:
-        """Fate of a photo, and its tiles as files."""
+    def _photo(self, index: int) -> tuple[Photo, list[tuple[int, str, bytes]]]:
+        """Fate of a photo, and its tiles as files of each side."""
         if index in self.problems:
             return self.problems[index], []
         try:
-            pixels = self.source.read(index)
+            images = [side.source.read(index) for side in self.sides]
         except UserError as problem:
             return Photo(0, 0, UNREADABLE, str(problem)), []
-        options, kind = self.options, self.source.kind
+        options, pixels = self.options, images[0]
         judged = options.min_sharpness or options.min_detail
-        grey = luma(pixels, kind) if judged else None
+        grey = luma(pixels, self.source.kind) if judged else None
         if grey is not None and (value := sharpness(grey)) < options.min_sharpness:
             return Photo(0, 0, BLURRED, f"sharpness {value:.1f}"), []
-        levels = pixels.permute(1, 2, 0).numpy()
-        files, flat, side = [], 0, options.tile
-        for top, left in places(levels.shape[:2], options.tile, options.overlap):
-            area = slice(top, top + side), slice(left, left + side)
-            if options.min_detail and grey is not None and grey[area].std() < options.min_detail:
+        levels = [image.permute(1, 2, 0).numpy() for image in images]
+        tiles, flat = 0, 0
+        files = []
+        for top, left in places(levels[0].shape[:2], options.tile, options.overlap):
+            seen = None if grey is None else grey[_area(top, left, options.tile)]
+            if seen is not None and seen.std() < options.min_detail:
                 flat += 1
                 continue
+            tiles += 1
             name = tile_name(self.names[index], top, left, f".{options.format}")
-            files.append((name, encoded(levels[area], options.format)))
-        return Photo(len(files), flat, "" if files else FLAT), files
+            for number, side in enumerate(self.sides):
+                area = _area(*(length // side.factor for length in (top, left, options.tile)))
+                files.append((number, name, encoded(levels[number][area], options.format)))
+        return Photo(tiles, flat, "" if files else FLAT), files
 
     def report(self) -> Report:
         """Counts of what was done."""
@@ -306,7 +316,8 @@ def _claim(output: Path, head: Mapping[str, Any], overwrite: bool) -> Report | N
         # First what says that it is whole.
         for name in (MANIFEST, JOURNAL, HASHES, PHOTOS):
             (output / name).unlink(missing_ok=True)
-        shutil.rmtree(output / IMAGES, ignore_errors=True)
+        for name in (IMAGES, HR, LR):
+            shutil.rmtree(output / name, ignore_errors=True)
     elif not ours and output.is_dir() and any(output.iterdir()):
         raise UserError(f"output={output}: is no empty folder, and no prepared one")
     with _unless_full(output):
@@ -314,7 +325,11 @@ def _claim(output: Path, head: Mapping[str, Any], overwrite: bool) -> Report | N
     return None
 
 
-def _names(source: FileSource) -> list[str]:
+def _area(top: int, left: int, side: int) -> tuple[slice, slice]:
+    return slice(top, top + side), slice(left, left + side)
+
+
+def _names(source: ImageSource) -> list[str]:
     """A name for each photo's tiles: its path below the root, without what ends names in tars."""
     plain = []
     for index in range(len(source)):
@@ -371,7 +386,7 @@ def _none_left(report: Report) -> str:
 def _counts(report: Report) -> dict[str, Any]:
     counts = dict(vars(report))
     counts.pop("was_there")
-    return {"prepared": counts, "pairs": False}
+    return {"prepared": counts}
 
 
 def _made_by(command: str) -> dict[str, Any]:

@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import shutil
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tmd.files import replacing, write_bytes
+from tmd.files import replacing, sweep_leftovers, write_bytes
 
-Files = Iterable[tuple[str, bytes]]
+#: Takes a file's name and content.
+Add = Callable[[str, bytes], None]
 
 
-def write_files(folder: Path, files: Files) -> int:
-    """Write files by their names below a folder; the bytes that they have."""
-    total = 0
+@contextlib.contextmanager
+def folder_writer(folder: Path) -> Iterator[Add]:
+    """Files by their names below a folder, of which none was there before."""
+    shutil.rmtree(folder, ignore_errors=True)  # begun, but not done
     made: set[Path] = set()
-    for name, content in files:
+
+    def add(name: str, content: bytes) -> None:
         path = folder / name
         if path.parent not in made:
             path.parent.mkdir(parents=True, exist_ok=True)
             made.add(path.parent)
         write_bytes(path, content, durable=False)
-        total += len(content)
+
+    yield add
     os.sync()  # one by one, the files of a million tiles would be waited for
-    return total
 
 
-def write_shard(path: Path, files: Files) -> int:
-    """Write a tar of files, with nothing in it that depends on when; the bytes of the files."""
-    total = 0
+@contextlib.contextmanager
+def shard_writer(path: Path) -> Iterator[Add]:
+    """A tar of files, with nothing in it that depends on when."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep_leftovers(path.parent)
     with replacing(path) as file, tarfile.open(fileobj=file, mode="w") as tar:
-        for name, content in files:
+
+        def add(name: str, content: bytes) -> None:
             member = tarfile.TarInfo(name)
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
-            total += len(content)
-    return total
+
+        yield add

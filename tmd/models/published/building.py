@@ -62,6 +62,10 @@ def _fitted(family: str, class_name: str) -> type[nn.Module]:
     return type(class_name, (Fitted, network), {"hyperparameters": {}})
 
 
+#: Upsamplers of the windowed networks that have no stage at scale 1.
+_ENLARGING = ("pixelshuffle", "nearest+conv")
+
+
 class Published:
     """Builder of a network of the field, for the registry of generators.
 
@@ -93,6 +97,9 @@ class Published:
         _check_kinds(own.options, options)
         if channels != 3 and not (own.channel_arguments or own.rgb_layers):
             raise UserError(f"channels={channels}: {self.name} is made for 3 alone")
+        if scale == 1 and {**own.constants, **options}.get("upsampler") in _ENLARGING:
+            way = "; generator.options.upsampler='' restores" if "upsampler" in options else ""
+            raise UserError(f"scale=1: {self.name} is made to enlarge{way}")
         hollow = torch.get_default_device().type == "meta"
         # Their constructors read numbers back from tensors, which have none on "meta".
         with torch.device("cpu") if hollow else nullcontext():
