@@ -9,7 +9,7 @@ import pytest
 import tifffile
 import torch
 
-from tmd.data import DatasetOptions, create_dataset, settled
+from tmd.data import DatasetOptions, create_dataset, settled, training
 from tmd.errors import UserError
 from tmd.images import ImageKind
 
@@ -116,7 +116,11 @@ LEVELS = [scene(seed) for seed in range(3)]
 @pytest.mark.parametrize(
     ("images", "more", "message"),
     [
-        (LEVELS, {}, r"channels=3: the images have 5 \(.*0.tif\); dataset.channels=5 takes all"),
+        (
+            LEVELS,
+            {},
+            r"channels=3: the images have 5 bands \(.*0.tif\); dataset.channels=5 takes",
+        ),
         (LEVELS, {"bands": [6]}, r"bands=\[6\]: not all images have 6 bands: 5 bands in 3 images"),
         (LEVELS, {"dtype": "float32", "channels": 5}, r"3 of 3 images hold another type: .*uint16"),
         (
@@ -199,3 +203,17 @@ def test_options_that_cannot_be_are_refused(tmp_path, more, message) -> None:
 
     with pytest.raises(UserError, match=message):
         DatasetOptions(**{"name": "folder", "root": str(tmp_path / "set"), **more}).check(2)
+
+
+@pytest.mark.parametrize(("dtype", "storage"), [("uint16", "memory"), ("float32", "disk")])
+def test_memory_is_counted_by_the_bytes_of_a_number(tmp_path, monkeypatch, dtype, storage) -> None:
+    high = {"uint16": 60_000, "float32": 1}[dtype]
+    images = [scene(seed, dtype=dtype, high=high) for seed in range(3)]
+    root = write(tmp_path / "set", *images)
+    # Room for the two images to learn from, twice over, at three bytes a number.
+    numbers = 2 * images[0].size
+    monkeypatch.setattr(training, "available_memory", lambda: 2 * 3 * numbers)
+
+    data = create_dataset(**vars(options(root, channels=5)), scale=2)
+
+    assert data.resolved["storage"] == storage

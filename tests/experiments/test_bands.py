@@ -91,7 +91,7 @@ def test_evaluate_and_compare_take_the_kind_of_the_network(run, folder) -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({}, r"dataset.channels=3: the images have 13 \(.*sentinel2_13bands.npy\[0\]\)"),
+        ({}, r"dataset.channels=3: the images have 13 bands \(.*sentinel2_13bands.npy\[0\]\)"),
         ({"bands": [14, 1]}, r"dataset.bands=\[14, 1\]: not all images have 14 bands"),
         ({"dtype": "uint8"}, "dataset.dtype=uint8: the images hold float32 .*no photo's"),
     ],

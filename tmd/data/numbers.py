@@ -18,6 +18,7 @@ from tmd.data.sources import FileSource, ProbedSource
 from tmd.data.storage import in_threads
 from tmd.errors import UnreachableError, UserError
 from tmd.images import ImageKind, Probe
+from tmd.images.native import counted
 
 # Images of a set whose headers are looked at, and those whose numbers are, if they matter.
 _HEADERS = 2_000
@@ -158,7 +159,7 @@ def _check_headers(chosen: DatasetOptions, kind: ImageKind, found: list[tuple[st
     elif by_bands and kind.channels not in by_bands:
         ((bands, names),) = by_bands.items()
         raise UserError(
-            f"dataset.channels={kind.channels}: the images have {bands} ({names[0]}); "
+            f"dataset.channels={kind.channels}: the images have {counted(bands)} ({names[0]}); "
             f"dataset.channels={bands} takes all, {_ways(chosen, bands)}"
         )
 
