@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tmd.errors import UserError
 from tmd.models import GENERATORS, create_generator
 from tmd.models.generators.rrdb import DenseBlock, ResidualInResidualBlock
+from tmd.models.options import GeneratorOptions
 from tmd.resize import imresize
 
 SMALL = {"n_blocks": 1, "n_features": 6}
@@ -247,3 +248,14 @@ def test_bad_arguments_are_named_in_one_line(arguments, message):
 
 def test_every_registered_generator_is_tested_here_or_as_published():
     assert set(GENERATORS) == {*ARCHITECTURES, *PUBLISHED}
+
+
+def test_lists_of_a_config_are_plain_in_a_checkpoint(tmp_path):
+    from sacred.config.custom_containers import ReadOnlyList
+
+    from tmd.checkpoints import load_checkpoint, save_checkpoint
+
+    options = {"embed_dim": 48, "depths": ReadOnlyList([2]), "num_heads": ReadOnlyList([6])}
+    generator = GeneratorOptions(name="craft", options=options).create(2, 3)
+    save_checkpoint(tmp_path / "a.pt", {"generator_config": generator.config})
+    assert load_checkpoint(tmp_path / "a.pt")["generator_config"]["depths"] == [2]

@@ -12,7 +12,7 @@ from tmd.export.graphs import (
     write_openvino,
     write_torchscript,
 )
-from tmd.export.kinds import HALF_TOLERANCE, ROUNDED_TOLERANCE, Format
+from tmd.export.kinds import HALF_TOLERANCE, NCNN_TOLERANCE, ROUNDED_TOLERANCE, Format
 from tmd.export.ncnn_files import load_ncnn, write_ncnn
 from tmd.export.weights_files import (
     load_ours,
@@ -47,7 +47,7 @@ FORMATS = {
         ("safetensors",),
         write_ours,
         load_ours,
-        half_tolerance=ROUNDED_TOLERANCE,
+        half_tolerance=HALF_TOLERANCE,
         second=spandrels,
         misunderstood=misunderstood,
         note=note_of_ours,
@@ -59,7 +59,7 @@ FORMATS = {
         ("spandrel",),
         write_pth,
         load_published,
-        half_tolerance=ROUNDED_TOLERANCE,
+        half_tolerance=HALF_TOLERANCE,
         refuse=unknown_elsewhere,
         misunderstood=misunderstood,
     ),
@@ -69,7 +69,7 @@ FORMATS = {
         ("openvino", "onnx", "onnxscript"),
         write_openvino,
         load_openvino,
-        half_tolerance=ROUNDED_TOLERANCE,
+        half_tolerance=HALF_TOLERANCE,
         extra="openvino",
         companions=(".bin",),
         fixed=True,
@@ -81,7 +81,8 @@ FORMATS = {
         ("pnnx", "ncnn"),
         write_ncnn,
         load_ncnn,
-        half_tolerance=ROUNDED_TOLERANCE,
+        NCNN_TOLERANCE,
+        half_tolerance=HALF_TOLERANCE,
         extra="ncnn",
         companions=(".bin",),
         fixed=True,

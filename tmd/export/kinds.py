@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 #: How far from our output a file of 32 bits may be, of the range of an image.
 TOLERANCE = 1e-4
+#: The same of ncnn, which has exponentials of its own: a quarter of a level of 8 bits.
+NCNN_TOLERANCE = 1e-3
 #: The same where the weights are rounded to 16 bits: half a level of 8 bits.
 ROUNDED_TOLERANCE = 0.5 / 255
-#: The same where all arithmetic is of 16 bits: two levels.
+#: The same of a file that is asked for in 16 bits, be it the weights or all arithmetic: two levels.
 HALF_TOLERANCE = 2 / 255
 
 Metadata = Mapping[str, Any]

@@ -42,4 +42,11 @@ def complete_options(
         if key not in defaults:
             takes = f"takes {', '.join(sorted(defaults))}" if defaults else "takes no options"
             raise UserError(f"{kind}.options.{key}={value!r}: {name} {takes}")
-    return {**defaults, **options}
+    return {**defaults, **{key: _plain(value) for key, value in options.items()}}
+
+
+def _plain(value: Any) -> Any:
+    """``value`` with plain lists and dicts: checkpoints with a config's own kinds are not read."""
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
