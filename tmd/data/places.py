@@ -7,6 +7,7 @@ folder are.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -197,11 +198,16 @@ def _list_shards(shards: Sequence[str], root: str, with_copies: bool = True) -> 
         parts.append(np.stack([np.full(len(images), number), index.lengths[images]], axis=1))
     order = np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.int64)
     of_shard, sizes = np.concatenate(parts)[order].T
+    repeated = any(names[one] == names[other] for one, other in itertools.pairwise(order))
     starts = [os.fsencode(shard) + b"/" for shard in shards]
-    coded = [starts[number] + names[i] for number, i in zip(of_shard, order.tolist(), strict=True)]
-    repeated = len(set(names)) < len(names)
+    # A list of them would be the largest thing in memory.
+    coded, limits = bytearray(), np.zeros(len(names) + 1, dtype=np.int64)
+    for place, (number, i) in enumerate(zip(of_shard, order, strict=True), start=1):
+        coded += starts[number] + names[i]
+        limits[place] = len(coded)
     del names
-    paths = PackedStrings.of_coded(coded)
+    paths = PackedStrings(bytes(coded), limits)
+    del coded
     return _listing(paths, sizes.copy(), root, aside, with_copies, in_shards=not repeated)
 
 
