@@ -8,7 +8,8 @@
 
 One run gives the sheet of the logbook: LR, SR, HR and UR = G(HR) pixel for pixel, and below the
 same brought to one size by bicubic. Several runs are shown side by side, in the regions where
-bicubic is furthest from the truth. `input` holds HR images; LR is made by the run's measurement.
+bicubic is furthest from the truth. `input` holds HR images; LR is made by the run's measurement, or
+given by `lr_root`.
 `curves` of several runs are drawn in the same axes.
 `animate` shows a run's sheets in the order of its training or, with `input`, what each of its
 checkpoints makes of that image; `.gif` or `.mp4`.
@@ -26,7 +27,7 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from experiments.support.comparing import Judge, draw, in_words, measured, open_alike
+from experiments.support.comparing import Judge, draw, given_lr, in_words, measured, open_alike
 from experiments.support.curves import curves_of, labels
 from experiments.support.devices import available_device
 from experiments.support.experiment import Experiment
@@ -66,6 +67,7 @@ ex.recorded = False
 def config():
     run = None  # 3, runs/3, mongodb://host/db#3, a file of anyone's weights, or a list of these
     input = None  # HR images: a file, a folder, a glob, or a list of these
+    lr_root = None  # folder of given LR images of them, matched by name; None: LR is made
     output = None  # None: the folder out, animation.gif or curves.png
     existing = "error"  # skip, replace: what is done where a result is there
     overwrite = False  # the same as existing=replace
@@ -122,6 +124,7 @@ def check(
 def compare(
     run: Any,
     input: Any,
+    lr_root: str | None,
     output: str | None,
     existing: str,
     overwrite: bool,
@@ -135,11 +138,12 @@ def compare(
     planned = named_sheets(input, folder, existing, overwrite)
     jobs = left_to_do(planned, existing)
     trained = open_alike(run, ex.store, available_device(device))
+    given = given_lr([job.source for job in jobs], lr_root, trained)
     judge = Judge(trained[0].generator.scale, build_lpips())  # type: ignore[arg-type]
     failed = 0
     for job in tqdm(jobs, desc="compare", unit="image", file=sys.stderr, leave=False):
         try:
-            case = measured(job.source, trained)
+            case = measured(job.source, trained, given.get(job.source))
             sheet = draw(case, trained, judge, zooms, zoom_size)
             save_figure(sheet, job.target)
         except (UserError, OSError) as problem:

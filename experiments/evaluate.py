@@ -43,13 +43,14 @@ from tmd.evaluation import (
     check_images_suffice,
     evaluate,
     interpolation,
+    look_at_given_lr,
     metrics_at_hand,
     network,
     open_benchmark,
     results_in_folder,
 )
 from tmd.images import ImageKind, set_max_pixels
-from tmd.measurements import Measurement, create_measurement
+from tmd.measurements import Measurement, create_measurement, is_given
 from tmd.metrics import CHANNELS, MetricSettings, default_border
 from tmd.metrics.registry import FUNCTIONS, INFO_KEY, described
 
@@ -68,7 +69,7 @@ def config():
     sr_root = None  # method=folder: where another program's results are
     # folder of HR images, or with HR/ and LR_bicubic/X4 in it; or a tar or an address of either
     benchmark = None  # the HR images
-    lr_root = None  # folder of LR images, if they lie elsewhere
+    lr_root = None  # folder of given LR images, matched by name, if they lie elsewhere
     scale = None  # None: the run's, else 4
     measurement = None  # makes LR: None bicubic (scale 1: as run), run as in training, or a list
     metrics = "auto"  # registered ones; auto: psnr, ssim, lpips_alex (its weights), spectral
@@ -259,6 +260,10 @@ def build_measurement(
                 f"measurement=run: needs runs that agree on it, there are {len(specs)} runs"
             )
         measurement = specs[0]
+        if is_given(measurement):
+            raise UserError(
+                "measurement=run: the run learnt from given LR images; lr_root=FOLDER gives some"
+            )
     return create_measurement(measurement, scale, seed)
 
 
@@ -317,6 +322,8 @@ def main(
     _run.info["image_kind"] = kind.state_dict()
     _run.info["evaluated"] = {**describe(benchmarks), "systems": describe_systems()}
     _run.info[INFO_KEY] = described(metrics)
+    if measurement is None:
+        _run.info["evaluated"]["pairs"] = look_at_lr(benchmarks, kind)
     results, left_out = {}, {}
     with tqdm(
         total=len(systems) * sum(len(benchmark.samples) for benchmark in benchmarks),
@@ -354,6 +361,20 @@ def main(
     if _run._id is not None:
         print(f"recorded as run {_run._id}")
     return results
+
+
+def look_at_lr(benchmarks: list[Benchmark], kind: ImageKind) -> dict[str, Any]:
+    """Facts on the given LR images of each benchmark, of which a line says what is unusual."""
+    facts = {}
+    for name, benchmark in zip(distinct(b.name for b in benchmarks), benchmarks, strict=True):
+        if (look := look_at_given_lr(benchmark, kind)) is None:
+            continue
+        facts[plain(name)] = {**look.described(), "cropped": benchmark.cropped}
+        cropped = f"{benchmark.cropped} pairs are cropped to a common size, as LR was rounded"
+        lines = (look.warning(""), look.note(benchmark.scale), cropped * bool(benchmark.cropped))
+        for line in filter(None, lines):
+            print(f"note: {benchmark.name}: {line}", file=sys.stderr)
+    return facts
 
 
 def describe(benchmarks: list[Benchmark]) -> dict[str, Any]:

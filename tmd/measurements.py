@@ -31,6 +31,15 @@ from tmd.seeding import generator
 GIVEN = ({"name": "given"},)
 
 
+def is_given(operators: Sequence[str | Mapping[str, Any]]) -> bool:
+    """Return whether a list of operators says that LR is given.
+
+    >>> is_given(["given"]), is_given(["bicubic"])
+    (True, False)
+    """
+    return [_entry(operator) for operator in operators] == [*GIVEN]
+
+
 class Draws:
     """Draws of an operator for one batch: for each purpose the same whenever it is asked.
 
@@ -241,22 +250,17 @@ class MeasurementOptions:
 
     operators: Sequence[Any] = field(default_factory=lambda: ["bicubic"])
 
-    @property
-    def is_given(self) -> bool:
-        """True where nothing makes LR, as it is given."""
-        return [_entry(operator) for operator in self.operators] == [*GIVEN]
-
     def check_given(self, made: float) -> None:
         """Raise `UserError` for a list that can't be where LR is given but for the share ``made``.
 
         By default the list is that of MATLAB's bicubic, which needs not be taken back.
         """
-        if made and self.is_given:
+        if made and is_given(self.operators):
             raise UserError(
                 f"dataset.made={made}: measurement.operators={list(self.operators)} make no LR; "
                 "'measurement.operators=[\"bicubic\"]' do, say"
             )
-        if not made and not self.is_given and list(self.operators) != ["bicubic"]:
+        if not made and not is_given(self.operators) and list(self.operators) != ["bicubic"]:
             raise UserError(
                 f"measurement.operators={list(self.operators)}: all LR is given by "
                 "dataset.lr_root; dataset.made=0.5 would have half of it made by them"
@@ -264,7 +268,7 @@ class MeasurementOptions:
 
     def check(self, scale: int, kind: ImageKind = EIGHT_BITS) -> None:
         """Raise `UserError` for a list that can't be, or leaves nothing to learn."""
-        if self.is_given:
+        if is_given(self.operators):
             raise UserError("measurement.operators=['given']: needs dataset.lr_root")
         if create_measurement(self.operators, scale, kind=kind).changes_nothing(kind):
             raise UserError(

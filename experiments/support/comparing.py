@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +16,12 @@ from torch import Tensor
 from experiments.support.inputs import several
 from experiments.support.trained import Trained, open_any
 from tmd.checkpoints import image_kind
+from tmd.data.pairing import common_part, pair_folder
+from tmd.data.sources import FileSource
 from tmd.errors import UserError
 from tmd.figures import comparison_sheet, preview_sheet, telling_regions, views
 from tmd.images import EIGHT_BITS, ImageKind, read_native
-from tmd.measurements import create_measurement
+from tmd.measurements import create_measurement, is_given
 from tmd.metrics import LPIPS, default_border, is_flat, metric, psnr
 from tmd.resize import baseline_name, imresize
 from tmd.upscale import super_resolve
@@ -163,8 +166,33 @@ def draw(
     )
 
 
-def measured(file: Path, trained: Sequence[Trained]) -> Case:
-    """Case of a file: its LR by the first run's measurement, and what all make of it.
+def given_lr(
+    files: Sequence[Path], lr_root: str | None, trained: Sequence[Trained]
+) -> dict[Path, Path]:
+    """The given LR image of each file, matched by name; empty where LR is made.
+
+    Raises:
+        UserError: a file has none, or one of another size.
+    """
+    first = trained[0].state
+    if lr_root is None:
+        if is_given(first["measurement"]):
+            print(
+                f"note: {trained[0].name} learnt from given LR, and is shown LR by bicubic; "
+                "lr_root=FOLDER gives others",
+                file=sys.stderr,
+            )
+        return {}
+    if not files:
+        return {}
+    root = os.path.commonpath([os.path.abspath(file.parent) for file in files])
+    hr = FileSource([os.path.abspath(file) for file in files], image_kind(first), root)
+    lr, _ = pair_folder(hr, lr_root, int(first["scale"]), "lr_root").sides(hr)
+    return {file: Path(lr.name(number)) for number, file in enumerate(files)}
+
+
+def measured(file: Path, trained: Sequence[Trained], given: Path | None = None) -> Case:
+    """Case of a file: its LR, ``given`` or by the first run's measurement, and what all make of it.
 
     Raises:
         UserError: it can't be read, or is smaller than one LR pixel.
@@ -177,8 +205,13 @@ def measured(file: Path, trained: Sequence[Trained]) -> Case:
         raise UserError(f"{file}: smaller than one LR pixel at scale={scale}")
     device = next(first.generator.parameters()).device
     hr = hr[:, :height, :width].to(device)
-    measure = create_measurement(first.state["measurement"], scale)
-    lr = measure(hr[None])
+    if given is None:
+        spec = first.state["measurement"]
+        lr = create_measurement(["bicubic"] if is_given(spec) else spec, scale)(hr[None])
+    else:
+        lr = kind.to_float(read_native(given, kind)).contiguous()[None].to(device)
+        lr, hr = common_part(lr, hr, scale)
+        height, width = hr.shape[-2:]
     baseline = baseline_name(scale).capitalize()
     results = {baseline: kind.rounded(imresize(lr, (height, width)))[0]}
     for each in trained:

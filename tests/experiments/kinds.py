@@ -101,6 +101,11 @@ class Kind:
             with tarfile.open(folder / f"train-{number:06}.tar", "w") as shard:
                 for image in sorted((folder / "images").iterdir())[number::2]:
                     shard.add(image, arcname=image.name)
+        (folder / "given").mkdir(exist_ok=True)
+        for number in range(6):
+            draw(number).resize((24, 24), Image.Resampling.BOX).save(
+                folder / "given" / f"{number:02}x2.png"
+            )
         (folder / "levels").mkdir(exist_ok=True)
         for number in range(6):
             levels = np.asarray(draw(number)).astype(np.uint16) * 157 + number
@@ -181,6 +186,16 @@ KINDS: dict[str, Kind] = {
 
 #: Kinds that earlier builds had not.
 LATER: dict[str, Kind] = {
+    "pairs": Kind(
+        (
+            *SRGAN,
+            *DRAWN,
+            "dataset.lr_root=given",
+            "dataset.made=0.3",
+            "dataset.workers=2",
+            "dataset.storage=disk",
+        ),
+    ),
     "bands": Kind((*SRGAN, *BANDS, "dataset.workers=2", "dataset.storage=disk")),
     "bands-unpaired": Kind((*AMBIENTGAN, *BANDS, "schedule.adv=linear"), script="ambientgan"),
     "16-bit": Kind(

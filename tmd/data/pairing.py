@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from tmd.data.files import find_files, found_by, listed_pairs
 from tmd.data.matching import is_marked_lr, match
@@ -97,6 +98,28 @@ def pair_up(chosen: DatasetOptions, scale: int) -> Pairing:
     return pairing
 
 
+def pair_folder(hr: FileSource, folder: str, scale: int, key: str) -> Pairing:
+    """Pair image files with the LR images of a folder by their names.
+
+    Args:
+        hr: the files.
+        folder: of LR images.
+        scale: between the two.
+        key: the config key that error messages name.
+
+    Raises:
+        UserError: everything that is wrong, by name, in a line.
+    """
+    search = _Search(DatasetOptions("folder", hr.root, lr_root=folder), scale, key, folder)
+    search.images = len(hr)
+    labels = {number: hr.label(number) for number in range(len(hr))}
+    search.take_named(hr, labels, find_files([folder], hr.kind, key=key, copies=True))
+    search.measure()
+    pairing = Pairing([], {})
+    search.add_to(pairing)
+    return pairing
+
+
 def common_size(hr: Size, lr: Size, scale: int) -> Size | None:
     """(h, w) of the LR part that HR has ``scale`` times; None where more than rounding differs.
 
@@ -107,6 +130,14 @@ def common_size(hr: Size, lr: Size, scale: int) -> Size | None:
         return None
     height, width = (min(small, side // scale) for side, small in zip(hr, lr, strict=True))
     return (height, width) if height and width else None
+
+
+def common_part(lr: Tensor, hr: Tensor, scale: int) -> tuple[Tensor, Tensor]:
+    """LR (..., h, w) and HR (..., scale·h, scale·w) of the largest size that both have."""
+    height, width = (
+        min(small, side // scale) for small, side in zip(lr.shape[-2:], hr.shape[-2:], strict=True)
+    )
+    return lr[..., :height, :width], hr[..., : scale * height, : scale * width]
 
 
 @dataclass(frozen=True)
@@ -175,7 +206,7 @@ class _Search:
             for root, given in zip(self.roots, folders_of, strict=True):
                 for folder in given:
                     lr = find_files([folder], source.kind, key=self.key, copies=True)
-                    self._take_named(source, labels[root], lr)
+                    self.take_named(source, labels[root], lr)
 
     def _by_root(self, source: ImageSource) -> dict[str, dict[int, str]]:
         """Of each root its images, by their numbers, and the names that they have below it."""
@@ -191,7 +222,7 @@ class _Search:
             labels[root] = {number: label for number, label in names if number is not None}
         return labels
 
-    def _take_named(self, hr: ImageSource, labels: dict[int, str], lr: ImageSource) -> None:
+    def take_named(self, hr: ImageSource, labels: dict[int, str], lr: ImageSource) -> None:
         """Match by name; an image that is on both sides is on the one that its name says."""
         mine = {hr.name(i): i for i in labels}
         shared = [j for j in range(len(lr)) if lr.name(j) in mine]

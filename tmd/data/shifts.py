@@ -25,6 +25,9 @@ MUCH = 0.5
 #: dB from MATLAB's bicubic above which LR is some library's bicubic (Pillow's 53, torch's 54).
 OTHER_THAN_BICUBIC = 50.0
 
+#: Way out of shifts in training.
+ALIGN = "; dataset.align=True moves those that lie whole HR pixels beside each other"
+
 # A larger square shows the same shift, and takes longer.
 _SIDE = 256
 _LEAST_SIDE = 16
@@ -65,8 +68,8 @@ class Look:
             "bicubic_db": round(self.bicubic, 2) if math.isfinite(self.bicubic) else None,
         }
 
-    def warning(self) -> str:
-        """One line on shifts that are much; empty: none are."""
+    def warning(self, way: str = ALIGN) -> str:
+        """One line on shifts that are much, and the ``way`` out; empty: none are."""
         beyond = np.flatnonzero(self.lengths > MUCH)
         if not len(beyond):
             return ""
@@ -75,7 +78,7 @@ class Look:
         return (
             f"{len(beyond)} of {len(self.names)} pairs that were looked at are shifted by more "
             f"than {MUCH:g} LR pixels: {self.names[worst]} by {down:+.2f} down and {right:+.2f} "
-            "right; dataset.align=True moves those that lie whole HR pixels beside each other"
+            f"right{way}"
         )
 
     def note(self, scale: int) -> str:

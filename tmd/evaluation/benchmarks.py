@@ -18,6 +18,10 @@ import torch
 from torch import Tensor
 
 from tmd.data import DatasetOptions, settled
+from tmd.data.pairing import common_part, common_size, pair_folder
+from tmd.data.parts import PartsSource
+from tmd.data.shifts import Look, look_at_pairs
+from tmd.data.sources import FileSource
 from tmd.errors import UserError
 from tmd.evaluation.local import local_folder
 from tmd.images import EIGHT_BITS, ImageKind, list_images, probe, read_native, read_size
@@ -50,12 +54,14 @@ class Benchmark:
         scale: the factor.
         samples: its images, sorted by name.
         lr_root: folder of the LR images, where there is one.
+        cropped: how many pairs are read to a common size, as LR was rounded.
     """
 
     name: str
     scale: int
     samples: tuple[Sample, ...]
     lr_root: Path | None = None
+    cropped: int = 0
 
 
 def open_benchmark(root: PathLike, scale: int, lr_root: PathLike | None = None) -> Benchmark:
@@ -63,8 +69,8 @@ def open_benchmark(root: PathLike, scale: int, lr_root: PathLike | None = None) 
 
     Args:
         root: a folder of HR images; or one with ``HR/`` and perhaps ``LR_bicubic/X2``, ``X3``, ...
-            whose files are called as the HR ones, an ending such as ``x4`` apart. A tar or an
-            address of such a folder is copied first.
+            whose files are called as `tmd.data.matching.match` knows. A tar or an address of such a
+            folder is copied first.
         scale: the factor; the LR folder is chosen by it.
         lr_root: a folder of LR images, instead of the one within ``root``.
 
@@ -80,14 +86,38 @@ def open_benchmark(root: PathLike, scale: int, lr_root: PathLike | None = None) 
         lr_folder = within if within.is_dir() else None
     else:
         lr_folder = Path(lr_root)
-    partners = pair_by_name(files, lr_folder, scale, "lr_root", exact=True) if lr_folder else {}
-    samples = tuple(Sample(file.stem, file, partners.get(file)) for file in files)
-    for sample in samples:
-        _check_sizes(sample, scale)
+    for file in files:
+        if min(read_size(file)) < scale:
+            raise UserError(f"{file}: smaller than scale={scale} pixels")
+    partners: list[Path | None] = [None] * len(files)
+    cropped = 0
+    if lr_folder is not None:
+        hr = FileSource([str(file) for file in files], EIGHT_BITS, str(hr_root))
+        pairing = pair_folder(hr, str(lr_folder), scale, "lr_root")
+        lr, _ = pairing.sides(hr)
+        partners = [Path(lr.name(number)) for number in range(len(lr))]
+        cropped = pairing.cropped
+    samples = tuple(map(Sample, (file.stem for file in files), files, partners))
     named = Path(os.path.abspath(root))
     if named.name == "HR":  # `Set5/HR` is Set5, too
         named = named.parent
-    return Benchmark(named.name, scale, samples, lr_folder)
+    return Benchmark(named.name, scale, samples, lr_folder, cropped)
+
+
+def look_at_given_lr(benchmark: Benchmark, kind: ImageKind) -> Look | None:
+    """Shifts of a benchmark's given LR, and how far it is from MATLAB's; None where it has none."""
+    paths = [(sample.lr, sample.hr) for sample in benchmark.samples if sample.lr is not None]
+    if not paths:
+        return None
+    lr, hr = (FileSource([str(path) for path in side], kind) for side in zip(*paths, strict=True))
+    sizes = [common_size(hr.size(i), lr.size(i), benchmark.scale) or (0, 0) for i in range(len(hr))]
+    windows = np.array([(0, 0, *size) for size in sizes])
+    places = np.array([(0, i) for i in range(len(hr))])
+    return look_at_pairs(
+        PartsSource([lr], places, windows, {}),
+        PartsSource([hr], places, windows * benchmark.scale, {}),
+        benchmark.scale,
+    )
 
 
 def _images(folder: Path, key: str) -> list[Path]:
@@ -102,10 +132,8 @@ def _images(folder: Path, key: str) -> list[Path]:
     return files
 
 
-def pair_by_name(
-    files: Sequence[Path], folder: Path, scale: int, key: str, *, exact: bool
-) -> dict[Path, Path]:
-    """Each file's partner in ``folder``, which ``key`` names; ``exact``: with none left over."""
+def pair_by_name(files: Sequence[Path], folder: Path, scale: int, key: str) -> dict[Path, Path]:
+    """Each file's result by some program in ``folder``, which ``key`` names."""
     partners = {file.stem: file for file in _images(folder, key)}
     found = {}
     for file in files:
@@ -117,9 +145,6 @@ def pair_by_name(
                 f"{file.stem} or {file.stem}x{scale}"
             )
         found[file] = partners[names[0]]
-    left = sorted(set(partners.values()) - set(found.values()))
-    if exact and left:
-        raise UserError(f"{left[0]}: has no HR image of its name")
     return found
 
 
@@ -141,17 +166,6 @@ def partner_names(stem: str, names: Mapping[str, Path] | Sequence[str], scale: i
         if found := [name for name in names if re.fullmatch(kind, name)]:
             return found
     return []
-
-
-def _check_sizes(sample: Sample, scale: int) -> None:
-    height, width = (side // scale for side in read_size(sample.hr))
-    if min(height, width) == 0:
-        raise UserError(f"{sample.hr}: smaller than scale={scale} pixels")
-    if sample.lr is not None and read_size(sample.lr) != (height, width):
-        raise UserError(
-            f"{sample.hr} {size_text(sample.hr)} and {sample.lr} {size_text(sample.lr)}: "
-            f"LR must be {height}×{width} at scale={scale}"
-        )
 
 
 def size_text(path: Path) -> str:
@@ -218,7 +232,7 @@ def read_pair(
     if measurement is not None:
         return kind.to_native(measurement(kind.to_float(hr)[None], index)[0]), hr
     if sample.lr is not None:
-        return _read(sample.lr, kind), hr
+        return common_part(_read(sample.lr, kind), hr, scale)
     if scale == 1:
         raise UserError(f"{sample.hr}: at scale=1 LR comes from a measurement or a file")
     if kind.is_eight_bit:

@@ -109,7 +109,7 @@ def results_in_folder(
         folder = Path(root) / benchmark.name
         folder = folder if folder.is_dir() else Path(root)
         files = [sample.hr for sample in benchmark.samples]
-        found = pair_by_name(files, folder, benchmark.scale, "sr_root", exact=False)
+        found = pair_by_name(files, folder, benchmark.scale, "sr_root")
         for hr, sr in found.items():
             _check_result(hr, sr, benchmark.scale)
         results |= found
