@@ -2,6 +2,7 @@
 
     python experiments/ambientgan.py with scale=2
     python experiments/ambientgan.py with faces_x2 dataset.root=FACES unpaired.root=OTHER_FACES
+    python experiments/ambientgan.py with dataset.root=HR dataset.lr_root=LR_OF_OTHER_SCENES
 
 The generator's result is measured again and compared with LR; discriminators compare it with HR
 images of other scenes, and its measurements with LR images. Without `unpaired.root` the images of
@@ -59,7 +60,7 @@ from ingredients import (
     training,
     unpaired,
 )
-from tmd.data.unpaired import UnpairedData, create_unpaired_data
+from tmd.data.unpaired import UnpairedData, create_unpaired_data, two_sides
 from tmd.handlers.validation import SetMetric
 from tmd.images import ImageKind
 from tmd.measurements import Measurement
@@ -184,11 +185,12 @@ def check(
     start_from: Any,
 ) -> None:
     device = check_experiment(scale, adv_weight, seed, device, deterministic)
-    images, model = dataset.options(), ambient.options()
-    unpaired.options().check(vars(images), scale)
+    model = ambient.options()
+    images, other = two_sides(dataset.options(), unpaired.options())
+    other.check(vars(images), scale)
     found = settled_dataset(images)
     kind = found.image_kind
-    unpaired.options().check_numbers(vars(found))
+    other.check_numbers(vars(found))
     measurement.options().check(scale, kind)
     model.check(scale, kind)
     network = generator.options().check(scale, kind.channels)
@@ -245,7 +247,8 @@ def train(
     resumed = None if resume is None else resume_point(resume, ex.store)
     place = start(seed, device, deterministic)
     share = place.share
-    model, other, images = ambient.options(), unpaired.options(), dataset.options()
+    model = ambient.options()
+    images, other = two_sides(dataset.options(), unpaired.options())
     begun_with = given_weights()["generator"]
     data = create_unpaired_data(
         vars(images),

@@ -8,8 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
-from tmd.data import create_dataset
-from tmd.data.unpaired import UnpairedData, create_unpaired_data, halves
+from tmd.data import DatasetOptions, create_dataset
+from tmd.data.unpaired import (
+    UnpairedData,
+    UnpairedOptions,
+    create_unpaired_data,
+    halves,
+    two_sides,
+)
 from tmd.errors import UserError
 from tmd.measurements import create_measurement
 
@@ -166,3 +172,33 @@ def test_what_can_not_be_is_said_of_the_keys_that_the_user_typed(
 ) -> None:
     with pytest.raises(UserError, match=said):
         make(tmp_path)
+
+
+def test_lr_root_beside_root_is_lr_and_hr_of_other_scenes(tmp_path: Path) -> None:
+    write(tmp_path / "lr", 6, side=12)
+    write(tmp_path / "hr", 6, side=24, seed=5)
+    chosen = DatasetOptions(
+        **OPTIONS, root=str(tmp_path / "hr"), lr_root=str(tmp_path / "lr"), crop=20
+    )
+    lr, hr = two_sides(chosen, UnpairedOptions())
+    measure = create_measurement(["bicubic"], 2, 1)
+    told = create_unpaired_data(vars(lr), hr.own, measure, 2, 1, lr_given=hr.lr_given)
+    typed = build(tmp_path / "lr", unpaired_root=str(tmp_path / "hr"), lr_given=True, crop=20)
+    for one, other in zip(next(told.batches()), next(typed.batches()), strict=True):
+        assert torch.equal(one, other)
+    assert [pair.hr for pair in told.held_out()] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("changes", "unpaired", "message"),
+    [
+        ({}, {"root": "x"}, r"dataset\.root has the HR images then; leave out unpaired"),
+        ({"root": None}, {}, r"needs dataset\.root, HR of other scenes"),
+        ({"align": True}, {}, r"dataset\.align=True: is for pairs"),
+        ({"val_root": "x"}, {}, r"dataset\.val_lr_root=FOLDER holds LR images out"),
+    ],
+)
+def test_keys_of_pairs_are_refused_where_lr_has_no_hr(changes, unpaired, message) -> None:
+    chosen = DatasetOptions(**{"name": "folder", "root": "HR", "lr_root": "LR", **changes})
+    with pytest.raises(UserError, match=message):
+        two_sides(chosen, UnpairedOptions(**unpaired))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -270,6 +270,46 @@ def create_unpaired_data(
         raise _said_of_unpaired(problem) if separate else problem from None
     _check_shapes(lr, hr, scale if lr_given else 1)
     return UnpairedData(lr, hr, None if lr_given else measure, device, share)
+
+
+def two_sides(
+    dataset: DatasetOptions, unpaired: UnpairedOptions
+) -> tuple[DatasetOptions, UnpairedOptions]:
+    """Options of the LR side and of the HR side.
+
+    ``dataset.root=HR dataset.lr_root=LR`` are LR images of which nobody has HR, and HR images of
+    other scenes; they become ``dataset.root=LR unpaired.root=HR unpaired.lr_given=True``. Without
+    ``lr_root`` both are returned as they are.
+
+    Raises:
+        UserError: keys that are for pairs, or that say it in both ways.
+    """
+    if dataset.lr_root is None:
+        return dataset, unpaired
+    lr_root = dataset.lr_root
+    if is_separate(unpaired.own) or unpaired.lr_given:
+        raise UserError(
+            f"dataset.lr_root={lr_root}: dataset.root has the HR images then; leave out unpaired.*"
+        )
+    if dataset.root is None:
+        raise UserError(f"dataset.lr_root={lr_root}: needs dataset.root, HR of other scenes")
+    for key in ("lr_pattern", "made", "align", "val_root"):
+        if value := getattr(dataset, key):
+            raise UserError(
+                f"dataset.{key}={value}: is for pairs, and here LR images have no HR; "
+                "dataset.val_lr_root=FOLDER holds LR images out"
+            )
+    lr = replace(
+        dataset,
+        root=lr_root,
+        val_root=dataset.val_lr_root,
+        lr_root=None,
+        val_lr_root=None,
+        list_file=None,
+        crop=None,
+    )
+    hr = UnpairedOptions(dataset.root, dataset.name, dataset.list_file, dataset.crop, lr_given=True)
+    return replace(lr, name="folder"), hr
 
 
 def is_separate(unpaired: Mapping[str, Any]) -> bool:
