@@ -238,7 +238,8 @@ class _Search:
             self.found += [
                 _Found(hr, images[i], lr, others[j]) for i, j in sorted(matches.partners.items())
             ]
-            if not matches.partners and match(their_names, names, self.scale).partners:
+            turned = match(their_names, names, self.scale).partners if pattern is None else {}
+            if turned and not matches.partners:
                 self._say("LR images are called as HR; are the two swapped?", their_names)
                 continue
             self.left_out += len(matches.of_other_scales)
