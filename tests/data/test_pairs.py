@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import logging
 import re
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 from torch import Tensor
@@ -240,6 +242,40 @@ def test_patterns_are_versions_too(tmp_path: Path) -> None:
     assert len(create(tmp_path, lr_pattern="{}x3w2", validation=0).images.train) == 2
     both = create(tmp_path, lr_pattern=["{}x3w1", "{}x3w2"], validation=0)
     assert len(both.images.train) == 4
+
+
+def test_shards_hold_pairs_as_folders_do(root: Path) -> None:
+    for side in ("HR", "LR"):
+        with tarfile.open(root / f"{side}.tar", "w") as shard:
+            for path in sorted((root / side).iterdir()):
+                shard.add(path, arcname=path.name)
+    packed = create(root, root=str(root / "HR.tar"), lr_root=str(root / "LR.tar"))
+    assert equal(batches(packed, 8), batches(create(root), 8))
+
+
+def test_bits_that_differ_between_the_sides_are_told_by_name(root: Path) -> None:
+    levels = np.zeros((12, 14, 3), np.uint16)
+    for path in (root / "LR").iterdir():
+        path.unlink()
+    for number in range(6):
+        tifffile.imwrite(root / "LR" / f"{number}x3.tif", levels, photometric="rgb")
+    with pytest.raises(UserError, match=r"mixed bits: uint16 in 6 images .*0x3\.tif.* uint8 in 6"):
+        create(root)
+
+
+def test_16_bit_pairs_keep_their_bits(tmp_path: Path) -> None:
+    for side in ("HR", "LR"):
+        (tmp_path / side).mkdir()
+    for number in range(3):
+        lr = np.random.default_rng(number).integers(0, 65536, (12, 14, 3), np.uint16)
+        hr = lr.repeat(SCALE, 0).repeat(SCALE, 1)
+        tifffile.imwrite(tmp_path / "LR" / f"{number}x3.tif", lr, photometric="rgb")
+        tifffile.imwrite(tmp_path / "HR" / f"{number}.tif", hr, photometric="rgb")
+    data = create(tmp_path, validation=1)
+    assert data.kind.dtype == "uint16"
+    for lr, hr in batches(data, 6):
+        assert torch.equal(torch.stack([enlarged(each) for each in lr]), hr)
+        assert (lr * 255 - (lr * 255).round()).abs().max() > 0.1  # between the levels of 8 bits
 
 
 def test_one_folder_may_hold_both_sides(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tmd.data.files import check_folders, listed_pairs
 from tmd.errors import UserError, check_flag, check_number
+from tmd.places import is_packed, is_shard
 
 
 def folders(root: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -49,7 +50,7 @@ def lr_folders(roots: Sequence[str], value: Any, key: str) -> list[list[str]]:
             "for each, in the same order, or a list of some where LR has versions"
         )
     for folder in (folder for some in versions for folder in some):
-        if os.path.isfile(folder):
+        if os.path.isfile(folder) and not is_shard(folder) and not is_packed(folder):
             raise UserError(f"{key}={folder}: is a file; pairs are listed by dataset.list_file")
         check_folders([folder], key)
     return versions
