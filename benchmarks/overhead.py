@@ -90,13 +90,16 @@ def now() -> np.ndarray:
     return np.array([time.perf_counter(), time.process_time()])
 
 
-def measure(options: argparse.Namespace, log_interval: int, ema: float) -> Rounds:
+def measure(
+    options: argparse.Namespace, log_interval: int, ema: float, capture: bool = True
+) -> Rounds:
     rounds: list[Rounds] = []
     # None of it falls due while rounds are timed: it depends on the networks, not on the framework.
     never = 10**9
     config = {
         "optimization.ema": ema,
         "training.log_interval": log_interval,
+        "training.capture": capture,
         "training.epoch_length": never,
         "training.checkpoint_every": never,
         # The end of a run is a validation and a checkpoint.
@@ -121,12 +124,16 @@ def main(words: list[str] | None = None) -> None:
     options = parser.parse_args(words)
     costs: dict[str, np.ndarray] = {}
     steps = []
-    for log_interval, ema in ((5, 0), (10, 0), (10, 0.995)):
-        rounds = measure(options, log_interval, ema)
+    for log_interval, ema, capture in (
+        *((5, 0, True), (10, 0, True), (10, 0.995, True)),
+        (10, 0.995, False),
+    ):
+        rounds = measure(options, log_interval, ema, capture)
         steps.append(rounds.fastest("step"))
         costs.setdefault("bare loop", rounds.median("bare"))
         costs.setdefault("Ignite's engine alone", rounds.median("engine", less="bare"))
         name = f"run, log_interval={log_interval}" + (", averaged weights" if ema else "")
+        name += "" if capture else ", capture=False"
         costs[name] = rounds.median("run", less="bare") + rounds.median("beat")
     real = np.min(steps, axis=0)
     rows = [

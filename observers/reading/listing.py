@@ -185,7 +185,7 @@ def _mean_in(result: Any, name: str) -> LastAndBest | None:
         value = value.get(part) if isinstance(value, Mapping) else None
     if "." not in name or isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return LastAndBest(last=float(value), last_step=None, best=float(value), best_step=None)
+    return LastAndBest(last=float(value), last_step=None, best=None, best_step=None)
 
 
 def _last_and_best(summary: Mapping[str, Any], higher_is_better: bool | None) -> LastAndBest:
