@@ -22,6 +22,7 @@ from tests.servers import ACCESS, Failing, FailingServer, file_server, s3_server
 from tmd.data import TrainingData, addresses, create_dataset
 from tmd.data.files import find_files
 from tmd.data.paired import create_paired_data
+from tmd.distributed import Share
 from tmd.errors import UnreachableError, UserError
 from tmd.places import objects, opening, reaching, shards
 
@@ -404,3 +405,19 @@ def test_pairs_from_shards_and_addresses_are_those_of_folders(home: Path) -> Non
         assert batches(f"{here}/HR shards", f"{here}/LR shards") == expected
         assert batches(f"{there}/HR", f"{there}/LR shards") == expected
         assert batches(f"{here}/HR shards", f"{there}/LR") == expected
+
+
+@pytest.mark.parametrize("place", ["{home}/shards", "s3://shards"])
+def test_processes_read_their_rows_only(place: str, home: Path, s3: str) -> None:
+    root = place.replace("{home}", str(home))
+    whole = next(dataset(root).batches(5))
+    parts = []
+    for rank in range(2):
+        data = dataset(root, share=Share(rank, 2))
+        read: list[int] = []
+        source = data.train
+        real = source.read
+        source.read = lambda i, real=real, read=read: read.append(i) or real(i)  # type: ignore[method-assign]
+        parts.append(next(data.batches(5)))
+        assert len(read) == 2
+    assert torch.cat(parts).equal(whole)
