@@ -128,7 +128,9 @@ def split(chosen: DatasetOptions, seed: int, before: TrainedOn | None = None) ->
         train = train.subset(np.flatnonzero(~np.isin(photos, photos[tiles[places]])))
     elif splits:
         train = train.subset(np.sort(order[count:]))
-    others, again = _without(train, picked)
+    # Of a photo that is there twice, the one tile that is held out says nothing of the others.
+    by_photo = splits and photos is not None
+    others, again = (train, Aside()) if by_photo else _without(train, picked)
     if len(others):  # else all images are equal, and there is nothing to keep apart
         train = others
         aside.append(again)
