@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from torch import nn
 
 from tmd.errors import UserError
 from tmd.models import create_generator
+from tmd.models.contract import DTYPES
 from tmd.models.options import GeneratorOptions
 from tmd.models.published.recognition import identify, recognised
 from tmd.models.published.sizes import SIZES
@@ -291,3 +293,23 @@ def test_reach_is_exact(name: str) -> None:
         declared = network.contract.receptive_field
         length = 2 * declared + 64 if declared else max(160, 8 * network.contract.multiple)
         assert found_reach(network, length) == declared
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_types_that_a_whole_network_survives_are_those_of_its_contract(name: str) -> None:
+    network, lr = small(name).eval(), torch.rand(1, 3, 32, 32)
+    survived = []
+    with torch.inference_mode():
+        whole = network(lr)
+        for dtype in DTYPES:
+            kind = getattr(torch, dtype)
+            try:
+                sr = copy.deepcopy(network).to(kind)(lr.to(kind))
+            except RuntimeError:
+                continue
+            if (sr.float() - whole).abs().max() < 0.02 * whole.abs().max():
+                survived.append(dtype)
+        for dtype in network.contract.half_precision:
+            with torch.autocast("cpu", getattr(torch, dtype)):
+                assert (network(lr) - whole).abs().max() < 0.02 * whole.abs().max()
+    assert tuple(survived) == network.contract.dtypes

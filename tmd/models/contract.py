@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from torch import nn
 
 
+#: Types in which a whole network may run.
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+
+
 @dataclass(frozen=True)
 class GeneratorContract:
     """Properties of a generator that hold whatever its weights are.
@@ -23,7 +27,8 @@ class GeneratorContract:
         minimum_batch: least number of images that it is trained on at once (batch normalisation of
             vectors needs two).
         dtypes: names of the types in which the whole network, weights included, was found to run.
-        half_precision: names of the types in which it was found to be right under autocast.
+        half_precision: names of the types in which it was found to be right under autocast. Both
+            were found by trying, with fresh weights (`tests/models/test_published.py`).
     """
 
     scale: int
@@ -32,8 +37,8 @@ class GeneratorContract:
     multiple: int = 1
     minimum_size: int = 1
     minimum_batch: int = 1
-    dtypes: tuple[str, ...] = ("float32", "float64", "bfloat16")
-    half_precision: tuple[str, ...] = ("bfloat16",)
+    dtypes: tuple[str, ...] = DTYPES
+    half_precision: tuple[str, ...] = ("bfloat16", "float16")
 
 
 def contract_of(generator: nn.Module) -> GeneratorContract:

@@ -66,9 +66,9 @@ class MergedConvolution(nn.Conv2d):
         parts: Any = self.conv
         first, middle, last = parts
         with torch.autocast(self.sk.weight.device.type, enabled=False):
-            wide = torch.einsum("mcyx,ci->miyx", middle.weight, first.weight[..., 0, 0])
-            kernel = torch.einsum("om,miyx->oiyx", last.weight[..., 0, 0], wide)
-            kernel = kernel + F.pad(self.sk.weight, (1, 1, 1, 1))
+            wide = (last.weight[..., 0, 0] @ middle.weight.flatten(1)).unflatten(1, (-1, 9))
+            kernel = (wide.transpose(1, 2) @ first.weight[..., 0, 0]).transpose(1, 2)
+            kernel = kernel.unflatten(2, (3, 3)) + F.pad(self.sk.weight, (1, 1, 1, 1))
             bias = middle.weight.sum((2, 3)) @ first.bias + middle.bias
             bias = last.weight[..., 0, 0] @ bias + last.bias
             assert self.sk.bias is not None

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tmd.models.contract import DTYPES
+
 Options = Mapping[str, Any]
 
 
@@ -39,7 +41,7 @@ class Architecture:
         minimum_size: least side by the options.
         fit: least side, and the number of which each side is to be a multiple, of what the class
             can be given; other images are padded, to the same pixels as by spandrel's loader.
-        minimum_batch: see `GeneratorContract`.
+        minimum_batch, dtypes: see `GeneratorContract`.
         writes_input: the class's forward pass changes the images it is given.
     """
 
@@ -59,4 +61,5 @@ class Architecture:
     minimum_size: Callable[[Options], int] = lambda options: 1
     fit: tuple[int, int] = (1, 1)
     minimum_batch: int = 1
+    dtypes: tuple[str, ...] = DTYPES
     writes_input: bool = False

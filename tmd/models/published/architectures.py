@@ -5,6 +5,9 @@ from __future__ import annotations
 from tmd.models.published import reaches
 from tmd.models.published.architecture import Architecture, Options
 
+#: Their masks of attention are float32, whatever the weights are.
+WIDE = ("float32", "float64")
+
 
 def _window(options: Options) -> int:
     return int(options["window_size"])
@@ -129,6 +132,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         minimum_size=_window,
         fit=(16, 1),
         reach=reaches.swin,
+        dtypes=WIDE,
     ),
     "swin2sr": Architecture(
         "Swin2SR",
@@ -148,6 +152,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         minimum_size=_window,
         fit=(16, 1),
         reach=reaches.swin,
+        dtypes=WIDE,
     ),
     "hat": Architecture(
         "HAT",
@@ -224,6 +229,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         minimum_size=_window,
         fit=(16, 16),
         reach=reaches.drct,
+        dtypes=WIDE,
     ),
     "atd": Architecture(
         "ATD",
@@ -244,6 +250,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         multiple=_window,
         minimum_size=_window,
         fit=(8, 1),
+        dtypes=WIDE,
     ),
     "craft": Architecture(
         "CRAFT",

@@ -111,6 +111,7 @@ class Published:
             multiple=own.multiple(options),
             minimum_size=own.minimum_size(options),
             minimum_batch=own.minimum_batch,
+            dtypes=own.dtypes,
         )
         network.fit = own.fit  # type: ignore[assignment]
         network.writes_input = own.writes_input  # type: ignore[assignment]
