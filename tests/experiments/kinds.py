@@ -184,6 +184,10 @@ KINDS: dict[str, Kind] = {
     ),
 }
 
+#: Networks of the field have sizes of their own.
+PUBLISHED = (*(each for each in SRGAN if not each.startswith("generator.")), *DRAWN)
+PLKSR = "generator.options={'dim':8,'blocks':1,'kernel_size':5}"
+
 #: Kinds that earlier builds had not.
 LATER: dict[str, Kind] = {
     "pairs": Kind(
@@ -215,6 +219,24 @@ LATER: dict[str, Kind] = {
     "float16": Kind(
         (*SRGAN, *DRAWN, "training.speed=float16", "optimization.clip=1", "losses.extra.ldl=0.1"),
     ),
+    "spandrel-muon": Kind(
+        (
+            *PUBLISHED,
+            "generator.name=realplksr",
+            PLKSR,
+            "optimization.optimizer_g=muon",
+            "training.speed=bfloat16+channels_last+keep_memory+rows",
+        ),
+    ),
+    "spandrel-schedule-free": Kind(
+        (
+            *PUBLISHED,
+            "generator.name=compact",
+            "generator.options={'num_feat':8,'num_conv':2}",
+            "optimization.optimizer_g=schedulefree.AdamWScheduleFree",
+        ),
+    ),
+    "span": Kind((*PUBLISHED, "generator.name=span", "generator.options.feature_channels=4")),
     "schedule-free": Kind(
         (
             *SRGAN,

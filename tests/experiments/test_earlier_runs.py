@@ -24,7 +24,9 @@ from record_earlier import (
     place,
 )
 
-from tmd.checkpoints import load_generator
+from experiments.support.renamed import with_todays_names
+from tmd.checkpoints import load_generator, save_checkpoint
+from tmd.models import create_generator
 
 #: The last build whose run lived in `experiments/session.py`.
 BEFORE = "82141d9"
@@ -134,3 +136,21 @@ def test_this_build_ends_a_run_of_the_earlier_one_to_the_same_bits(
     # Nobody's kill: the two builds train alike from the first update.
     whole = final_state(train(chosen.script, folder / "runs", *chosen.updates, folder=folder))
     assert not same_where_both_know(final_state(ended), whole)
+
+
+def test_compact_of_before_is_subpixel_in_checkpoints_and_configs(tmp_path: Path) -> None:
+    """As builds before wrote them: the name that the field's network has today."""
+    sizes = {"n_blocks": 1, "n_features": 8, "norm": "none", "spectral_norm": False}
+    config = {"scale": 2, "channels": 3, **sizes, "global_skip": True}
+    network = create_generator("subpixel", **config)
+    state = {"generator_config": {"name": "compact", **config}, "generator": network.state_dict()}
+    save_checkpoint(tmp_path / "old.pt", {**state, "ema": None})
+    loaded = load_generator(tmp_path / "old.pt")
+    assert loaded.config["name"] == "subpixel"
+    lr = torch.rand(1, 3, 8, 8)
+    with torch.inference_mode():
+        assert torch.equal(loaded(lr), network.eval()(lr))
+    old = {"generator": {"name": "compact", **sizes}, "optimization": {"lr_g": 1e-3}}
+    assert with_todays_names(old)["generator"] == {"name": "subpixel", **sizes}
+    today = {**old, "optimization": {"lr_g": 1e-3, "freeze_g": []}}
+    assert with_todays_names(today) == today
