@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from torch import nn
 
-
 #: Types in which a whole network may run.
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 
