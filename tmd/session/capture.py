@@ -74,7 +74,7 @@ class Broken(NamedTuple):
     output: dict[str, Tensor]
 
     def contents(self, **more: Any) -> dict[str, Any]:
-        """What a file holds of it besides the states."""
+        """Entries of a file besides the states."""
         return {
             "iteration": self.iteration,
             "random": self.random,
