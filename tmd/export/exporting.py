@@ -79,7 +79,7 @@ def export_generator(
         metadata: `describe` of its checkpoint.
         overwrite: replace an existing file instead of refusing.
         precision: ``float16`` for weights of 16 bits and, of ONNX, arithmetic.
-        size: height and width of the only image it takes; None: of any size.
+        size: height and width of the only image it takes, one at a time; None: any.
 
     Raises:
         UserError: an unknown format, a library that is missing, a file that exists, what the format
@@ -222,10 +222,10 @@ def _psnr(sr: Tensor, other: Tensor) -> float:
 def noise(
     generator: nn.Module, size: tuple[int, int] | None, sizes: Any = OTHER_SIZES
 ) -> list[Tensor]:
-    """Images of noise, of each (N, H, W) or all of the one ``size``."""
+    """Images of noise, of each (N, H, W), or one of ``size``."""
     draws = torch.Generator().manual_seed(0)
     channels = channels_of(generator)
-    shapes = sizes if size is None else [(n, *size) for n, _, _ in sizes]
+    shapes = sizes if size is None else [(1, *size)]
     return [torch.rand((n, channels, h, w), generator=draws) for n, h, w in shapes]
 
 

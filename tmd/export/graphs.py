@@ -26,7 +26,8 @@ def write_onnx(generator: nn.Module, metadata: Metadata, path: Path, how: How) -
         verbose=False,
         input_names=["lr"],
         output_names=["sr"],
-        dynamic_shapes=({0: "n"} if how.size else {0: "n", 2: "height", 3: "width"},),
+        # Windows of attention fix the number of images as well.
+        dynamic_shapes=None if how.size else ({0: "n", 2: "height", 3: "width"},),
     )
     assert program is not None
     model = program.model_proto
