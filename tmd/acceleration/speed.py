@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from tmd.acceleration.memory import keep_freed_memory
+from tmd.acceleration.planes import use_planes
 from tmd.acceleration.rows import use_rows
 from tmd.acceleration.winograd import leave_uncompiled, use_winograd
 from tmd.errors import UserError
@@ -79,6 +80,8 @@ class Speed:
         network.to(device)
         if self.channels_last:
             network.to(memory_format=torch.channels_last)
+            if device.type == "cpu":
+                use_planes(network)
         if self.winograd and device.type == "cpu":
             use_winograd(network)
         if self.rows and device.type == "cpu":
