@@ -52,7 +52,12 @@ class PackedStrings:
         return os.fsdecode(self.coded[self.limits[index] : self.limits[index + 1]])
 
     def __iter__(self) -> Iterator[str]:
-        return map(os.fsdecode, self.parts())
+        return map(os.fsdecode, self.coded_each())
+
+    def coded_each(self) -> Iterator[bytes]:
+        """The coded strings, in order, without a list of them all."""
+        for first in range(0, len(self), _BLOCK):
+            yield from self.parts(first, first + _BLOCK)
 
     def parts(self, first: int = 0, last: int | None = None) -> list[bytes]:
         """The coded strings from number ``first`` up to, not including, ``last``."""

@@ -77,7 +77,7 @@ def may_be_stacks(paths: PackedStrings) -> list[int]:
     """Numbers of the files that hold several images, as far as their names tell."""
     return [
         i
-        for i, part in enumerate(paths.parts())
+        for i, part in enumerate(paths.coded_each())
         if _suffix(part) in _STACK_SUFFIXES and not is_tile(part)
     ]
 

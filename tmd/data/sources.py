@@ -134,7 +134,7 @@ class FileSource:
         """Numbers of images in each folder below the root, through its levels; "." is itself."""
         start = len(os.fsencode(self.root)) + 1
         separator = os.fsencode(os.sep)
-        below = (path[start:].partition(separator) for path in self._paths.parts())
+        below = (path[start:].partition(separator) for path in self._paths.coded_each())
         counts = Counter(folder if inside else b"." for folder, inside, _ in below)
         return Counter({os.fsdecode(folder): count for folder, count in counts.items()})
 
@@ -199,7 +199,7 @@ class FileSource:
 
     def digest(self) -> str:
         """Of the names below the root and the files' lengths in bytes."""
-        paths, sizes = self._paths.parts(), self.bytes_each().tolist()
+        paths, sizes = self._paths.coded_each(), self.bytes_each().tolist()
         sum_ = hashlib.blake2b(digest_size=8)
         for path, size in zip(paths, sizes, strict=True):
             sum_.update(b"%b\0%d\n" % (self._below_root(path), size))

@@ -53,7 +53,7 @@ def photos_of(paths: PackedStrings) -> np.ndarray | None:
     numbers: dict[bytes, int] = {}
     found = np.empty(len(paths), dtype=np.int64)
     tiles = 0
-    for index, path in enumerate(paths.parts()):
+    for index, path in enumerate(paths.coded_each()):
         tile = _TILE.fullmatch(path) if _MARK in path else None
         tiles += tile is not None
         found[index] = numbers.setdefault(path if tile is None else tile["photo"], len(numbers))
