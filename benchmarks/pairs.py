@@ -2,8 +2,9 @@
 
     python benchmarks/pairs.py ../shared/data/train/BSDS500/train --csv out/pairs.csv
 
-LR is made once of the folder's images, by MATLAB's bicubic, and lies beside them as PNG. Both are
-timed in turns; what counts is the median of the ratios.
+LR is made once of the folder's images, by MATLAB's bicubic, and lies beside them as PNG. Crops of
+HR, crops of pairs, and (LR, HR) as a trainer gets them, LR made or given, are timed in turns; what
+counts is the median of the ratios.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from typing import Any
 
 from reporting import add_outputs, report, surroundings
 
-from tmd.data import create_dataset, create_paired_data
+from tmd.data import MeasuredData, create_dataset, create_paired_data
 from tmd.images import list_images, read_image, write_image
+from tmd.measurements import create_measurement
 from tmd.resize import imresize_uint8
 
 
@@ -34,14 +36,20 @@ def written_pairs(root: Path, folder: Path, scale: int, count: int) -> None:
         write_image(folder / "LR" / f"{path.stem}x{scale}.png", imresize_uint8(hr, 1 / scale))
 
 
-def seconds_of_a_batch(batches: Iterator[Any], count: int) -> float:
-    """Mean over ``count`` batches, after a few that start the workers."""
+def seconds_of_a_batch(batches: Iterator[Any], seconds: float) -> float:
+    """Mean over as many batches as fit the time, after a few that start the workers."""
     for _ in itertools.islice(batches, 4):
         pass
-    begin = time.perf_counter()
-    for _ in itertools.islice(batches, count):
-        pass
-    return (time.perf_counter() - begin) / count
+    begin, count = time.perf_counter(), 0
+    while (taken := time.perf_counter() - begin) < seconds:
+        next(batches)
+        count += 1
+    return taken / count
+
+
+def ratio(ours: list[float], theirs: list[float]) -> float:
+    """Median of the ratios of measurements that were made one after the other."""
+    return round(statistics.median(a / b for a, b in zip(ours, theirs, strict=True)), 2)
 
 
 def main() -> None:
@@ -51,7 +59,7 @@ def main() -> None:
     parser.add_argument("--scale", type=int, default=4)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--patch-size", type=int, default=96)
-    parser.add_argument("--batches", type=int, default=20, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=2, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=5)
     add_outputs(parser)
     args = parser.parse_args()
@@ -69,22 +77,26 @@ def main() -> None:
                 "storage": storage,
                 "workers": workers,
             }
-            times: dict[str, list[float]] = {"HR alone": [], "pairs": []}
+            times: dict[str, list[float]] = {}
             for _ in range(args.rounds):
                 alone = create_dataset(**common, scale=args.scale)
-                times["HR alone"].append(seconds_of_a_batch(alone.batches(), args.batches))
-                alone.close()
+                made = MeasuredData(alone, create_measurement(["bicubic"], args.scale))
                 pairs = create_paired_data({**common, "lr_root": str(folder / "LR")}, args.scale)
-                times["pairs"].append(seconds_of_a_batch(pairs.images.batches(), args.batches))
-                pairs.close()
-            ratios = [b / a for a, b in zip(times["HR alone"], times["pairs"], strict=True)]
+                for name, data in (
+                    ("HR alone", alone),
+                    ("pairs", pairs.images),
+                    ("LR made", made),
+                    ("LR given", pairs),
+                ):
+                    taken = seconds_of_a_batch(data.batches(), args.seconds)
+                    times.setdefault(name, []).append(taken)
+                    data.close()
             rows.append(
                 {
                     "storage": f"{storage}, {workers} workers",
                     **{f"{k}, ms": round(1e3 * statistics.median(v), 2) for k, v in times.items()},
-                    "ratio": round(statistics.median(ratios), 2),
-                    "least": round(min(ratios), 2),
-                    "most": round(max(ratios), 2),
+                    "crops, ratio": ratio(times["pairs"], times["HR alone"]),
+                    "ratio": ratio(times["LR given"], times["LR made"]),
                 }
             )
     print(f"{args.images} images, {args.batch_size} crops of {args.patch_size}², ×{args.scale}")
