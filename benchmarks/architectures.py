@@ -52,7 +52,7 @@ def words(name: str, options: argparse.Namespace, updates: int) -> list[str]:
 
 
 def run(script: str, store: Path, *given: str) -> str:
-    """What a script of the project prints; it goes on where it fails no further.
+    """Text that a script of the project prints.
 
     Raises:
         SystemExit: it failed; says how.

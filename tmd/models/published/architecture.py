@@ -11,6 +11,11 @@ from tmd.models.contract import DTYPES
 Options = Mapping[str, Any]
 
 
+def one(options: Options) -> int:
+    """A side of one pixel: any will do."""
+    return 1
+
+
 def everywhere(options: Options, scale: int) -> None:
     """Radius of a network that sees the whole image at once."""
     return None
@@ -57,8 +62,8 @@ class Architecture:
     outputs: tuple[str, ...] = ("conv_last", "upsample.0")
     widened: tuple[str, ...] = ()
     reach: Callable[[Options, int], int | None] = everywhere
-    multiple: Callable[[Options], int] = lambda options: 1
-    minimum_size: Callable[[Options], int] = lambda options: 1
+    multiple: Callable[[Options], int] = one
+    minimum_size: Callable[[Options], int] = one
     fit: tuple[int, int] = (1, 1)
     minimum_batch: int = 1
     dtypes: tuple[str, ...] = DTYPES

@@ -39,7 +39,7 @@ def identify(state_dict: Mapping[str, Tensor]) -> Identified:
 
 
 def recognised(state_dict: Mapping[str, Tensor]) -> tuple[Identified, dict[str, Tensor]]:
-    """What `identify` returns, and the weights by the names of the network of that name.
+    """Result of `identify`, and the weights by the names of the network of that name.
 
     Raises:
         UserError: as `identify`.
