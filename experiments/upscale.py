@@ -84,7 +84,7 @@ def config():
     # of the results in a folder: png, jpg, jpeg, webp (lossless), tif, npy, npz; auto: png of
     # photos, tif of GeoTIFF, of stacks and of what no photo has, npy and npz of these
     format = "auto"
-    bands = None  # of each file, from 1, for the network's channels: [4, 3, 2]; None: as trained on
+    bands = None  # of each image, from 1, that the network is given: [4, 3, 2]; None: as trained on
     value_range = None  # a file's numbers for 0 and 1, [0, 10000] say; None: as trained on
     method = None  # bicubic: without a network, images of any bands and bits
     scale = None  # of method=bicubic; None: 4; 1 only writes anew

@@ -345,12 +345,26 @@ def mongo_ways() -> Iterator[Any]:
     for key in ("config", "info", "captured_out", "artifacts", "resources", "experiment", "host"):
         for what, value in (("null", None), ("a list", [1]), ("a text", "x"), ("bytes", b"\xff")):
             yield pytest.param({key: value}, None, id=f"{key} is {what}")
-    files = ({"name": "a.png"}, {"file_id": 1}, {"name": 3, "file_id": ObjectId("5f0000000000000000000000")}, None)
+    files = (
+        {"name": "a.png"},
+        {"file_id": 1},
+        {"name": 3, "file_id": ObjectId("5f0000000000000000000000")},
+        None,
+    )
     for entry in files:
         yield pytest.param({"artifacts": [entry]}, None, id=f"artifact {entry}")
-    for odd in ({"_id": "77"}, {"_id": 2.5}, {"_id": ObjectId("5f0000000000000000000000")}, {"_id": {"a": 1}}):
+    for odd in (
+        {"_id": "77"},
+        {"_id": 2.5},
+        {"_id": ObjectId("5f0000000000000000000000")},
+        {"_id": {"a": 1}},
+    ):
         yield pytest.param(odd, None, id=f"number is {type(odd['_id']).__name__}")
-    yield pytest.param({"config": {"x": Binary(b"\0"), "y": ObjectId("5f0000000000000000000000")}}, None, id="BSON's types")
+    yield pytest.param(
+        {"config": {"x": Binary(b"\0"), "y": ObjectId("5f0000000000000000000000")}},
+        None,
+        id="BSON's types",
+    )
 
 
 @pytest.mark.parametrize(("change", "metric"), list(mongo_ways()))
