@@ -5,7 +5,7 @@
 Each network is built at ×4 in a process of its own and given an LR crop, a smaller one where it is
 heavy; operations, time and memory are stated per megapixel of SR. Time is the processor's, of all
 threads, so that other programs count little. Rows of a table that is there already are kept, but
-for the sizes that are asked for.
+for the sizes that are asked for and for what was published, which is filled in again.
 """
 
 from __future__ import annotations
@@ -37,21 +37,35 @@ OWN: dict[str, dict[str, Any]] = {
     "subpixel (of bsds500)": {"name": "subpixel"},
     "rrdb": {"name": "rrdb", "n_blocks": 23, "global_skip": False},
 }
-#: dB on the luma of Set5 at ×4, as the papers have it, and where.
+#: PSNR of Set5 at ×4 in dB, and the table that it was read in: a repository's file at a commit.
 PUBLISHED = {
-    "paper": ("32.05", "arXiv:1609.04802"),
-    "esrgan": ("32.73", "arXiv:1809.00219, trained for PSNR"),
-    "rcan": ("32.63", "arXiv:1807.02758"),
-    "swinir": ("32.92", "arXiv:2108.10257"),
-    "swinir_light": ("32.44", "arXiv:2108.10257"),
-    "hat": ("33.04", "arXiv:2205.04437"),
-    "dat": ("33.08", "arXiv:2308.03364"),
-    "dat_light": ("32.57", "arXiv:2308.03364"),
-    "atd": ("33.10", "arXiv:2401.08209"),
-    "craft": ("32.52", "arXiv:2308.05022"),
-    "omnisr": ("32.49", "arXiv:2304.10244"),
-    "safmn": ("32.18", "arXiv:2302.13800"),
-    "span_52": ("32.20", "arXiv:2311.12770"),
+    "paper": ("32.05", "JunghyunKim242/GAN_tmp", "b7b84f16", "readme.md"),
+    "esrgan": ("32.73", "xinntao/ESRGAN", "73e9b634", "README.md"),
+    "rcan": ("32.63", "yulunzhang/RCAN", "f722e5d0", "Figs/psnr_bi_2.PNG"),
+    "swinir": ("32.92", "JingyunLiang/SwinIR", "6545850f", "figs/classic_image_sr.png"),
+    "swinir_light": ("32.44", "JingyunLiang/SwinIR", "6545850f", "figs/lightweight_image_sr.png"),
+    "hat": ("33.04", "XPixelGroup/HAT", "1638a9a8", "README.md"),
+    "hat_small": ("32.92", "XPixelGroup/HAT", "1638a9a8", "README.md"),
+    "dat": ("33.08", "zhengchen1999/DAT", "1645c64f", "figs/Table-1.png"),
+    "dat_small": ("33.00", "zhengchen1999/DAT", "1645c64f", "figs/Table-1.png"),
+    "dat_light": ("32.57", "zhengchen1999/DAT", "1645c64f", "figs/Table-3.png"),
+    "rgt": ("33.12", "zhengchen1999/RGT", "01b4379d", "figs/T1.png"),
+    "rgt_small": ("32.98", "zhengchen1999/RGT", "01b4379d", "figs/T1.png"),
+    "drct": ("33.11", "ming053l/DRCT", "c0a8b51e", "README.md"),
+    "drct_large": ("33.37", "ming053l/DRCT", "c0a8b51e", "README.md"),
+    "atd": ("33.14", "LabShuHangGU/Adaptive-Token-Dictionary", "d25fd845", "figures/classical.png"),
+    "atd_light": (
+        "32.63",
+        "LabShuHangGU/Adaptive-Token-Dictionary",
+        "d25fd845",
+        "figures/lightweight.png",
+    ),
+    "plksr": ("32.54", "dslisleedh/PLKSR", "f0548687", "figs/Quantitative.png"),
+    "plksr_tiny": ("32.18", "dslisleedh/PLKSR", "f0548687", "figs/Quantitative_tiny.png"),
+    "craft": ("32.52", "AVC2-UESTC/CRAFT-SR", "10370eb9", "README.md"),
+    "omnisr": ("32.49", "Francis0625/Omni-SR", "cd9901e3", "result.tex"),
+    "safmn": ("32.18", "sunny2109/SAFMN", "68c2182e", "figs/efficient_sr.png"),
+    "safmn_large": ("32.65", "sunny2109/SAFMN", "68c2182e", "figs/classic_sr.png"),
 }
 HEADS = (
     "network",
@@ -93,11 +107,8 @@ def measured(size: str, speed: str) -> dict[str, str]:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     step = step_of(size, network, Speed.parse(speed), side) / megapixels
     reach = contract.receptive_field
-    published = PUBLISHED.get(size)
     return {
-        "network": f"`{size}`"
-        if " " not in size
-        else f"`{size.split()[0]}` {size.split(' ', 1)[1]}",
+        "network": label(size),
         "parameters": f"{parameters / 1e6:.3g} M",
         "GMAC/MP": f"{counter.get_total_flops() / 2e9 / megapixels:.0f}",
         "reach": "all" if reach is None else str(reach),
@@ -111,8 +122,22 @@ def measured(size: str, speed: str) -> dict[str, str]:
         "step s/MP": f"{step:.2g}",
         "upscale s/MP": f"{upscale:.2g}",
         "upscale MB": f"{memory / 1024:.0f}",
-        "Set5 ×4": f"{published[0]} ({published[1]})" if published else "",
+        "Set5 ×4": published(size),
     }
+
+
+def label(size: str) -> str:
+    """Name of a size as it stands in the table."""
+    name, _, rest = size.partition(" ")
+    return f"`{name}` {rest}".strip()
+
+
+def published(size: str) -> str:
+    """The published PSNR as a link to its source, empty where none was seen."""
+    if size not in PUBLISHED:
+        return ""
+    psnr, repository, commit, file = PUBLISHED[size]
+    return f"[{psnr}](https://github.com/{repository}/blob/{commit}/{file})"
 
 
 def step_of(size: str, network: Any, speed: Speed, side: int) -> float:
@@ -152,13 +177,18 @@ def read_rows(path: Path) -> dict[str, list[str]]:
 def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     known = [*OWN, *SIZES]
-    parser.add_argument("--sizes", nargs="+", choices=known, default=known, metavar="SIZE")
+    parser.add_argument("--sizes", nargs="*", choices=known, default=known, metavar="SIZE")
     parser.add_argument("--write", type=Path, help="a page whose table gets the rows")
     options = parser.parse_args(words)
     speed = str(fastest(torch.device("cpu")))
     where = f"{surroundings()}; steps by {speed}, upscaling by {UPSCALING_ON_CPU}"
     print(where, flush=True)
     rows = read_rows(options.write) if options.write else {}
+    for size in known:
+        if label(size) in rows:
+            rows[label(size)][-1] = published(size)
+    if options.write:
+        write(options.write, rows, where)
     for size in options.sizes:
         with ProcessPoolExecutor(1, get_context("spawn")) as process:
             row = process.submit(measured, size, speed).result()

@@ -38,8 +38,8 @@ def test_sizes(name, scale, channels, global_skip):
     assert generator.channels == channels
 
 
-def test_srresnet_has_the_published_number_of_parameters():
-    """1.547 M at ×4 (a table of arXiv:1909.11065 and others), by hand from fig. 4 of the paper."""
+def test_srresnet_has_the_parameters_of_the_papers_figure():
+    """By hand from fig. 4 of the paper."""
     generator = create_generator("srresnet", 4, norm="batch", global_skip=False)
     head = 9 * 9 * 3 * 64 + 64 + 1
     block = 2 * (9 * 64 * 64 + 2 * 64) + 1
@@ -50,8 +50,8 @@ def test_srresnet_has_the_published_number_of_parameters():
     assert parameters(generator) == 1_547_350
 
 
-def test_rrdb_has_the_published_number_of_parameters():
-    """ESRGAN's released network has 16,697,987; ours learns the slope of two activations too."""
+def test_rrdb_has_esrgans_parameters():
+    """ESRGAN has 16,697,987, by hand; ours learns the slope of two activations too."""
     generator = create_generator("rrdb", 4, n_blocks=23, global_skip=False)
     assert parameters(generator) == 16_697_987 + 2
 
