@@ -151,7 +151,7 @@ def test_images_of_any_size_and_the_input_is_left_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", SMALL)
 def test_every_parameter_gets_a_gradient(name: str) -> None:
-    """Those of a router that chose another expert, or a layer of one number, apart."""
+    """Of zero only in position biases that are normalised over a number or two."""
     network = small(name)
     network(torch.rand(2, 3, 32, 32)).square().mean().backward()
     assert not [n for n, p in network.named_parameters() if p.grad is None]
