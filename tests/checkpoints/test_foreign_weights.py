@@ -113,6 +113,21 @@ def test_what_is_not_read_is_refused_in_a_line_and_runs_nothing(
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda weight: weight * float("nan"), "body.0.weight has numbers that are not finite"),
+        (lambda weight: (weight * 100).to(torch.int8), "body.0.weight is of int8; weights are"),
+    ],
+)
+def test_weights_that_no_network_can_begin_with_are_refused(tmp_path, change, said):
+    weights = create_generator("compact", num_feat=4, num_conv=1).state_dict()
+    weights["body.0.weight"] = change(weights["body.0.weight"])
+    torch.save({"params": weights}, tmp_path / "weights.pth")
+    with pytest.raises(UserError, match=said):
+        read_weights(tmp_path / "weights.pth")
+
+
 def test_a_torchscript_program_is_refused(tmp_path):
     torch.jit.save(torch.jit.trace(nn.Linear(1, 1), torch.ones(1, 1)), tmp_path / "w.pt")
     with pytest.raises(UserError, match="a TorchScript program, not weights"):

@@ -30,6 +30,7 @@ from tmd.session import (
     validated_metrics,
 )
 from tmd.training import create_srgan_trainer
+from tmd.training.place import Place
 
 
 def draw(folder: Path, count: int, seed: int, blank: int = 0) -> Path:
@@ -245,6 +246,31 @@ def test_data_that_end_by_an_error_leave_an_exact_checkpoint(
         load_checkpoint(tmp_path / name / "checkpoint_00000018.pt") for name in ("whole", "out")
     ]
     assert same(*ends)
+
+
+def test_a_network_that_drops_at_random_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    images, held_out = draw(tmp_path / "a", 6, seed=1), draw(tmp_path / "b", 3, seed=2)
+
+    def dropping(out: Path, seed: int = 1) -> TrainingSession:
+        made = session(out, images, held_out, adversarial="4it", place=Place(seed=seed))
+        made.networks["generator"].register_forward_hook(
+            lambda network, _, output: F.dropout(output, 0.2, network.training)
+        )
+        return made
+
+    whole, other, out = tmp_path / "whole", tmp_path / "other", tmp_path / "out"
+    dropping(whole).train()
+    dropping(other, seed=2).train()
+    broken = dropping(out)
+    broken.data = BreaksAt(broken.data, 5, LostWorkerError("a worker is gone"))
+    with pytest.raises(LostWorkerError):
+        broken.train()
+    on = dropping(out)
+    on.load(load_checkpoint(out / "checkpoint_00000005.pt"))
+    on.train()
+    ends = [load_checkpoint(each / "checkpoint_00000014.pt") for each in (whole, out, other)]
+    assert same(*ends[:2])
+    assert not same(ends[0]["generator"], ends[2]["generator"])
 
 
 def test_an_error_within_an_update_leaves_a_checkpoint_that_says_so(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from tmd.checkpoints.contents import NotOursError
@@ -96,7 +97,22 @@ def read_weights(path: str | os.PathLike[str], network: str = "generator") -> We
     weights = {str(name): each for name, each in weights.items() if isinstance(each, Tensor)}
     if not weights:
         raise UserError(f"weights {path}: holds no weights by name{_keys(content)}")
+    _check_numbers(path, weights)
     return WeightsFile(path, _without_wrappers(weights), container, network, _digest(path))
+
+
+def _check_numbers(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Raise `UserError` for weights with which no network can begin."""
+    for name, tensor in weights.items():
+        if tensor.layout != torch.strided or tensor.is_meta:
+            continue
+        if tensor.is_floating_point() and not tensor.float().isfinite().all():
+            raise UserError(f"weights {path}: {name} has numbers that are not finite")
+        if name.endswith(".weight") and tensor.ndim > 1 and not tensor.is_floating_point():
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise UserError(
+                f"weights {path}: {name} is of {kind}; weights are taken as floating-point numbers"
+            )
 
 
 def load_any(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from tmd.handlers.adversarial_weight import (
 from tmd.handlers.background import Background
 from tmd.handlers.best import Best
 from tmd.handlers.checkpoint import Checkpoints
+from tmd.handlers.draws import Draws
 from tmd.handlers.ema import OptimizersAverage, WeightAverage, average_weights
 from tmd.handlers.follow_load import FollowLoad
 from tmd.handlers.freezing import Freezing
@@ -30,6 +31,7 @@ __all__ = [
     "Background",
     "Best",
     "Checkpoints",
+    "Draws",
     "FollowLoad",
     "Freezing",
     "ImageHistory",

@@ -28,6 +28,7 @@ from tmd.handlers import (
     Background,
     Best,
     Checkpoints,
+    Draws,
     FollowLoad,
     Interruption,
     LossScale,
@@ -155,9 +156,12 @@ class TrainingSession:
         self.state = TrainingState(self._parts(extra))
         self.last_good = self._last_good()
         self._create_keeping(frame or {})
+        seed = self.place.seed
+        draws = None if seed is None else Draws(seed, self.place.share, self.place.device)
         # Handlers of one event are called in the order in which they are attached.
         self.handlers = (
             self.underway,
+            draws,
             self._equal_buffers(),
             self.throughput,
             self.scalars,
@@ -180,6 +184,7 @@ class TrainingSession:
         )
         #: Those that change the state, or what a step finds on the engine.
         self.changing = (
+            draws,
             self.average,
             *extra.values(),
             self.best,

@@ -25,12 +25,14 @@ class Place:
         share: of each batch.
         speed: how the arithmetic is done.
         sync_batch_norm: whether batch statistics are taken over the images of all processes.
+        seed: of what networks draw in training; None: torch's own generator as it stands.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     share: Share = ALONE
     speed: Speed = field(default_factory=Speed)
     sync_batch_norm: bool = False
+    seed: int | None = None
 
     def prepared(self, network: nn.Module) -> nn.Module:
         """``network``, ready for its optimiser to be made."""
@@ -66,4 +68,4 @@ def take_place(
     # What was timed to be the fastest by the first is everyone's.
     chosen = Speed.parse(share.agreed(speed))
     chosen.switch_device(own)
-    return Place(own, share, chosen, sync_batch_norm)
+    return Place(own, share, chosen, sync_batch_norm, seed)
