@@ -61,7 +61,9 @@ class ResidualInResidualBlock(nn.Module):
 class ESRGAN(nn.Module):
     """RRDBNet with 23 blocks, as ESRGAN and Real-ESRGAN have it: 16.7 M parameters at ×4.
 
-    Args: see `tmd.models.create_generator`, and
+    The scale and the channels are those of `tmd.models.create_generator`.
+
+    Args:
         num_feat: channels of the features.
         num_block: residual-in-residual blocks; 6 in Real-ESRGAN's for anime.
         unshuffle: for scales 1 and 2, work at a quarter and at half of the LR size and enlarge

@@ -107,7 +107,9 @@ class Block(nn.Module):
 class SPAN(nn.Module):
     """Six blocks at LR size, four of their maps side by side, and every sub-pixel of them.
 
-    Args: see `tmd.models.create_generator`, and
+    The scale and the channels are those of `tmd.models.create_generator`.
+
+    Args:
         feature_channels: of the features; 48 for the paper's SPAN-S, 52 for its SPAN.
         rgb_norm: take the mean of DIV2K's colours from the images and multiply by 255, as
             published; for three channels only.
