@@ -55,7 +55,7 @@ def test_overhead_is_told_for_each_kind_of_run(tmp_path):
     rows, printed = rows_of(tmp_path, "overhead.py", "--iterations", "30", "--rounds", "3")
     names = [row["what"] for row in rows]
     assert names[:3] == ["smoke networks' step", "bare loop", "Ignite's engine alone"]
-    assert sum(name.startswith("run, ") for name in names) == 3
+    assert sum(name.startswith("run, ") for name in names) == 4
     assert rows[0]["% of the step"] == "100.0"
     costs = {row["what"]: float(row["µs"]) for row in rows}
     assert costs["smoke networks' step"] > costs["bare loop"] > 0

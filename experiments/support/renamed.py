@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tmd.models.generators import SIZES, has_own_sizes, renamed_config
-from tmd.models.options import GeneratorOptions
-from tmd.models.registry import GENERATORS
-
 
 def with_todays_names(config: Mapping[str, Any]) -> dict[str, Any]:
     """``config`` of a run or of a file, where it is one from before a generator got another name.
@@ -22,6 +18,8 @@ def with_todays_names(config: Mapping[str, Any]) -> dict[str, Any]:
         isinstance(optimization, Mapping) and "freeze_g" in optimization
     ):
         return dict(config)
+    from tmd.models.generators import renamed_config  # it takes torch, a list of runs does not
+
     return {**config, "generator": renamed_config(generator)}
 
 
@@ -33,6 +31,10 @@ def sizes_of_others(config: Mapping[str, Any], typed: Mapping[str, Any]) -> dict
     Args:
         typed: entries by path; a size among them is meant, and refused by the check.
     """
+    from tmd.models.generators import SIZES, has_own_sizes
+    from tmd.models.options import GeneratorOptions
+    from tmd.models.registry import GENERATORS
+
     name = config["generator"]["name"]
     if name not in GENERATORS or not has_own_sizes(name):
         return {}

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tmd.evaluation.tables import compare
+from tmd.images import ImageKind
 from tmd.metrics import MetricSettings, metric_function
 from tmd.metrics.fidelity import TooSmallError, bands, is_flat, ssim
 
@@ -34,9 +35,7 @@ def test_bands_give_the_values_of_the_whole(monkeypatch, channel, channels):
 
 def test_large_images_are_compared_without_floats_of_the_whole(monkeypatch):
     monkeypatch.setattr("tmd.evaluation.tables.AT_ONCE", 1000)
-    monkeypatch.setattr(
-        "tmd.evaluation.tables.to_float", lambda _: pytest.fail("the whole image as floats")
-    )
+    monkeypatch.setattr(ImageKind, "to_float", lambda *_: pytest.fail("the whole image as floats"))
     functions = {name: metric_function(name, MetricSettings(4)) for name in NAMES}
     assert all(value is not None for value in compare(*images(), functions).values())
 

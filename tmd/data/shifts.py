@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from tmd.data.framing import centre
@@ -197,7 +196,9 @@ def shift(lr: Tensor, made: Tensor) -> np.ndarray:
     Args:
         lr, made: (C, h, w) of one size.
     """
-    from skimage.registration import phase_cross_correlation  # a second, and seldom needed
+    # A second, and seldom needed.
+    from scipy import ndimage
+    from skimage.registration import phase_cross_correlation
 
     unknown = np.full(2, np.nan)
     images = [centre(x.double().numpy(), (_SIDE, _SIDE)).mean(0) for x in (made, lr)]
