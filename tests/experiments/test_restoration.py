@@ -187,7 +187,7 @@ def test_a_pair_at_scale_1_is_not_made_of_hr_alone(photos: Path) -> None:
         read_pair(open_benchmark(photos, 1).samples[0], 1)
 
 
-@pytest.mark.parametrize("name", ["hat", "drct"])
+@pytest.mark.parametrize("name", ["hat", "drct", "rgt"])
 def test_networks_that_only_enlarge_say_so(name: str) -> None:
     with pytest.raises(UserError, match=f"scale=1: {name} is made to enlarge$"):
         create_generator(name, scale=1)

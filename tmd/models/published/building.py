@@ -103,7 +103,10 @@ class Published:
         hollow = torch.get_default_device().type == "meta"
         # Their constructors read numbers back from tensors, which have none on "meta".
         with torch.device("cpu") if hollow else nullcontext():
-            network = self._build(scale, channels, options)
+            try:
+                network = self._build(scale, channels, options)
+            except IndexError:  # without a stage, its upsampler holds no layer
+                raise UserError(f"scale={scale}: {self.name} is made to enlarge") from None
         network.contract = GeneratorContract(  # type: ignore[assignment]
             scale=scale,
             channels=channels,
