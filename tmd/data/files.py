@@ -117,8 +117,8 @@ def named(files: FileSource, names: Collection[str]) -> FileSource:
     return files.subset([i for i, path in paths if os.path.basename(path) in names])
 
 
-def without(train: FileSource, validation: FileSource) -> FileSource:
-    """The training files that are not validation files too, by identity or by content.
+def copies_among(train: FileSource, validation: FileSource) -> list[int]:
+    """Numbers of the training files that are validation files too, by identity or by content.
 
     Files of equal length and ending are compared by their bytes, so that a copy under another name
     is found.
@@ -132,7 +132,7 @@ def without(train: FileSource, validation: FileSource) -> FileSource:
             train.root,
             len(suspects),
         )
-        return train
+        return []
     copies: dict[tuple[int, bytes], list[str]] = {}
     for index in np.flatnonzero(np.isin(lengths, train.bytes_each()[suspects])).tolist():
         path = validation.name(index)
@@ -144,8 +144,13 @@ def without(train: FileSource, validation: FileSource) -> FileSource:
         return any(_are_equal(path, other) for other in alike)
 
     suspects = progress(suspects, len(suspects), "Comparing with validation")
-    held_out = [index for index in suspects if is_held_out(index)]
-    return train.subset(np.delete(np.arange(len(train)), held_out)) if held_out else train
+    return [index for index in suspects if is_held_out(index)]
+
+
+def without(train: FileSource, validation: FileSource) -> FileSource:
+    """The training files that are not validation files too; see `copies_among`."""
+    copies = copies_among(train, validation)
+    return train.subset(np.delete(np.arange(len(train)), copies)) if copies else train
 
 
 def listed_pairs(roots: Sequence[str], list_file: str) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from tmd.data.aside import Aside
-from tmd.data.files import find_files, without
+from tmd.data.files import copies_among, find_files
 from tmd.data.options import DatasetOptions
 from tmd.data.roots import folders
 from tmd.data.sources import FileSource, ImageSource
@@ -194,11 +194,11 @@ def _without(train: ImageSource, held_out: ImageSource) -> tuple[ImageSource, As
     aside = Aside()
     if not isinstance(train, FileSource) or not isinstance(held_out, FileSource):
         return train, aside
-    others = without(train, held_out)
-    if len(others) < len(train):
-        example = min({*train.names()} - {*others.names()})
-        aside.add(example, "copies of held-out images", len(train) - len(others))
-    return others, aside
+    copies = copies_among(train, held_out)
+    if not copies:
+        return train, aside
+    aside.add(min(map(train.name, copies)), "copies of held-out images", len(copies))
+    return train.subset(np.delete(np.arange(len(train)), copies)), aside
 
 
 def _validation_count(
