@@ -56,9 +56,17 @@ def take_weights(
         if spec is not None:
             weights, origin = _fitting(name, spec, store, networks[name])
             report = fit_weights(networks[name], weights)
-            print(f"{name} begins with {spec}: {report.summary()}")
+            print(f"{name} begins with {spec}: {_described(networks[name])}{report.summary()}")
             info[name] = {**origin, **recorded(report)}
     return info
+
+
+def _described(network: nn.Module) -> str:
+    """A generator in words, as its scale and channels may be the file's; nothing of others."""
+    config: Any = network.config
+    if "scale" not in config:
+        return ""
+    return f"{config['name']} ×{config['scale']}, channels: {config['channels']}; "
 
 
 def _fitting(
