@@ -60,7 +60,7 @@ from ingredients import (
     training,
     unpaired,
 )
-from tmd.data.unpaired import UnpairedData, create_unpaired_data, two_sides
+from tmd.data.unpaired import UnpairedData, create_unpaired_data, said_as_typed, two_sides
 from tmd.handlers.validation import SetMetric
 from tmd.images import ImageKind
 from tmd.measurements import Measurement
@@ -186,11 +186,13 @@ def check(
 ) -> None:
     device = check_experiment(scale, adv_weight, seed, device, deterministic)
     model = ambient.options()
-    images, other = two_sides(dataset.options(), unpaired.options())
-    other.check(vars(images), scale)
-    found = settled_dataset(images)
+    chosen = dataset.options()
+    images, other = two_sides(chosen, unpaired.options())
+    with said_as_typed(chosen):
+        other.check(vars(images), scale)
+        found = settled_dataset(images)
+        other.check_numbers(vars(found))
     kind = found.image_kind
-    other.check_numbers(vars(found))
     measurement.options().check(scale, kind)
     model.check(scale, kind)
     network = generator.options().check(scale, kind.channels)

@@ -14,6 +14,7 @@ from tmd.data.unpaired import (
     UnpairedOptions,
     create_unpaired_data,
     halves,
+    said_as_typed,
     two_sides,
 )
 from tmd.errors import UserError
@@ -202,3 +203,22 @@ def test_keys_of_pairs_are_refused_where_lr_has_no_hr(changes, unpaired, message
     chosen = DatasetOptions(**{"name": "folder", "root": "HR", "lr_root": "LR", **changes})
     with pytest.raises(UserError, match=message):
         two_sides(chosen, UnpairedOptions(**unpaired))
+
+
+@pytest.mark.parametrize(
+    ("absent", "key"),
+    [("lr", "lr_root"), ("hr", "root"), ("val", "val_lr_root"), ("list", "list_file")],
+)
+def test_an_absent_side_is_said_by_the_key_that_was_typed(
+    tmp_path: Path, absent: str, key: str
+) -> None:
+    for side in {"lr", "hr", "val"} - {absent}:
+        write(tmp_path / side, 6, side=24)
+    keys = {"lr": "lr_root", "hr": "root", "val": "val_lr_root", "list": "list_file"}
+    typed = {keys[side]: str(tmp_path / side) for side in ("lr", "hr", "val")}
+    if absent == "list":
+        typed["list_file"] = str(tmp_path / "list")
+    chosen = DatasetOptions(**OPTIONS, **typed)
+    lr, hr = two_sides(chosen, UnpairedOptions())
+    with pytest.raises(UserError, match=rf"^dataset\.{key}=\S*{absent}: "), said_as_typed(chosen):
+        hr.check(vars(lr), 2)

@@ -155,7 +155,22 @@ def test_a_run_that_goes_on_with_the_same_images_keeps_its_best(
     on = session(out, first, second, adversarial="12it")
     on.load(load_checkpoint(out / "checkpoint_00000018.pt"))
     assert on.best.metrics is not None
-    assert "anew" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "anew" not in said
+    assert "other images" not in said
+
+
+def test_a_run_that_goes_on_with_other_images_to_learn_from_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = draw(tmp_path / "a", 6, seed=1), draw(tmp_path / "b", 3, seed=2)
+    out = tmp_path / "out"
+    session(out, first, second).train()
+    for file in draw(tmp_path / "more", 2, seed=5).iterdir():
+        file.rename(first / file.name)
+    on = session(out, first, second, adversarial="12it")
+    on.load(load_checkpoint(out / "checkpoint_00000018.pt"))
+    assert "learnt from other images (6, now 8)" in capsys.readouterr().err
 
 
 def test_an_image_that_was_trained_on_is_never_held_out(tmp_path: Path) -> None:

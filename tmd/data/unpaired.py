@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -28,6 +29,12 @@ from tmd.seeding import derive_seed, generator
 
 #: What of the unpaired HR images is said apart from ``dataset``; the rest is common to both.
 OWN_OPTIONS = ("name", "root", "list_file", "crop")
+# What `two_sides` moves, and where from.
+_TYPED = {
+    "dataset.root": "dataset.lr_root",
+    "dataset.val_root": "dataset.val_lr_root",
+    **{f"unpaired.{key}": f"dataset.{key}" for key in OWN_OPTIONS},
+}
 
 
 @dataclass(frozen=True)
@@ -310,6 +317,25 @@ def two_sides(
     )
     hr = UnpairedOptions(dataset.root, dataset.name, dataset.list_file, dataset.crop, lr_given=True)
     return replace(lr, name="folder"), hr
+
+
+@contextmanager
+def said_as_typed(dataset: DatasetOptions) -> Iterator[None]:
+    """Let errors on the sides that `two_sides` made name the keys that the user typed.
+
+    Args:
+        dataset: as the user chose it.
+    """
+    try:
+        yield
+    except UnreachableError:
+        raise
+    except UserError as problem:
+        if dataset.lr_root is None:
+            raise
+        keys = "|".join(map(re.escape, _TYPED))
+        said = re.sub(rf"\b(?:{keys})\b", lambda key: _TYPED[key[0]], str(problem))
+        raise UserError(said) from None
 
 
 def is_separate(unpaired: Mapping[str, Any]) -> bool:

@@ -119,12 +119,22 @@ class Contents:
             )
         for name in self.state.load({name: theirs[name] for name in theirs if name in ours}):
             notes.append(f"note: the resumed run has another {name}; it begins anew")
+        notes += self._note_of_images(checkpoint)
         if not checkpoint.get("exact", True):
             notes.append(
                 f"note: an error during an update saved iteration {checkpoint['iteration']}: from "
                 "there on, the run is not bit for bit the one it continues"
             )
         return notes
+
+    def _note_of_images(self, checkpoint: Mapping[str, Any]) -> list[str]:
+        then, now = (each.get("data", {}).get("train") for each in (checkpoint, self.frame))
+        if not then or not now or then["digest"] == now["digest"]:
+            return []
+        return [
+            f"note: the resumed run learnt from other images ({then['images']}, now "
+            f"{now['images']}): from here on, this run is not the one that it would have been"
+        ]
 
     def is_comparable(self, checkpoint: Mapping[str, Any]) -> bool:
         """True where the checkpoint's best state was decided by what this session's is."""
