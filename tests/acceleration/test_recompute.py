@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from models.small_networks import SMALL
 from torch import Tensor, nn
 
 from tmd.acceleration.recompute import blocks_of, check_recompute, recompute_blocks
@@ -15,30 +16,14 @@ from tmd.models import create_generator
 from tmd.models.registry import GENERATORS
 from tmd.session.options import TrainingOptions
 
-#: Enough blocks of each to leave some out.
+#: Enough blocks of each to leave some out; `compact` has none.
 SIZES: dict[str, dict[str, Any]] = {
-    "atd": {
-        **{"embed_dim": 12, "depths": [2], "num_heads": [2], "window_size": 8},
-        **{"category_size": 32, "num_tokens": 8, "reducted_dim": 4},
-    },
-    "craft": {"embed_dim": 48, "depths": [2], "num_heads": [6]},
-    "dat": {"embed_dim": 64, "depth": [2], "num_heads": [2], "split_size": [8, 16]},
-    "drct": {"embed_dim": 12, "depths": [6], "num_heads": [2], "gc": 4},
-    "esrgan": {"num_feat": 8, "num_block": 2},
-    "hat": {"embed_dim": 24, "depths": [2], "num_heads": [2], "squeeze_factor": 4},
-    "moesr": {"dim": 8, "blocks": 1, "n_block": 1},
-    "mosr": {"dim": 8, "blocks": 2},
-    "omnisr": {"num_feat": 16, "res_num": 1},
-    "plksr": {"dim": 8, "blocks": 2, "kernel_size": 5},
-    "rcan": {"n_resgroups": 4, "n_resblocks": 2, "n_feats": 16, "reduction": 2},
-    "realplksr": {"dim": 8, "blocks": 2, "kernel_size": 5},
-    "rgt": {"embed_dim": 64, "depth": [2], "num_heads": [2]},
-    "safmn": {"dim": 8, "blocks": 2},
-    "span": {"feature_channels": 8},
-    "swin2sr": {"embed_dim": 12, "depths": [2], "num_heads": [2]},
-    "swinir": {"embed_dim": 12, "depths": [2], "num_heads": [2]},
+    **{name: dict(size) for name, size in SMALL.items() if name != "compact"},
     **{name: {"n_blocks": 4, "n_features": 8} for name in ("srresnet", "subpixel", "rrdb")},
 }
+SIZES["drct"]["depths"] = [6]
+SIZES["esrgan"]["num_block"] = 2
+SIZES["rcan"]["n_resgroups"] = 4
 
 
 def step(network: nn.Module, lr: Tensor) -> tuple[list[Tensor], int]:
