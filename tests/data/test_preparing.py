@@ -162,6 +162,24 @@ def test_floats_with_nan_are_left_out_by_name(tmp_path: Path) -> None:
     assert np.array_equal(tiles_of(tmp_path / "out")["good@y00000x00000.npy"], good[:64, :64])
 
 
+@pytest.mark.parametrize(
+    ("shape", "dtype", "said"),
+    [
+        ((70, 80, 13), "uint16", r"mixed bits: float32 in 1 image .*, uint16 in 1 image"),
+        ((70, 80, 12), "float32", r"mixed bands: 12 bands in 1 image .*, 13 bands in 1 image"),
+    ],
+)
+def test_mixed_kinds_are_refused_and_nothing_is_written(
+    tmp_path: Path, shape: tuple[int, ...], dtype: str, said: str
+) -> None:
+    (tmp_path / "in").mkdir()
+    np.save(tmp_path / "in" / "a.npy", np.ones((70, 80, 13), np.float32))
+    np.save(tmp_path / "in" / "b.npy", np.ones(shape, dtype))
+    with pytest.raises(UserError, match=rf"^input=\S*in: {said}"):
+        prepare([str(tmp_path / "in")], tmp_path / "out", PrepareOptions(**SMALL))
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_of_no_use_is_left_out_and_said(photos: Path, tmp_path: Path) -> None:
     photo = Image.fromarray(pixels("coffee"))
     photo.filter(ImageFilter.GaussianBlur(4)).save(photos / "soft.png")

@@ -44,7 +44,7 @@ def settled(chosen: DatasetOptions) -> DatasetOptions:
     sources = _sources(chosen)
     if not sources:
         return replace(chosen, **_said(replace(chosen, dtype="uint8").image_kind))
-    found = [(source, *named) for source in sources for named in _headers(source)]
+    found = [(source, *named) for source in sources for named in headers(source)]
     dtype = chosen.dtype or _common_dtype([(name, probe) for _, _, name, probe in found])
     kind = replace(chosen, dtype=dtype, value_range=None).image_kind
     if found and kind.is_photo and all(probe.dtype == "float32" for *_, probe in found):
@@ -100,8 +100,8 @@ def _lr_sources(chosen: DatasetOptions) -> list[FileSource]:
     ]
 
 
-def _headers(source: ProbedSource) -> list[tuple[int, str, Probe]]:
-    """(number, name, header) of images through the set; the survey tells what is broken."""
+def headers(source: ProbedSource) -> list[tuple[int, str, Probe]]:
+    """(number, name, header) of up to 2,000 images through a set; those that can't be read lack."""
     numbers: Sequence[int] = range(len(source))
     if len(source) > _HEADERS:
         numbers = np.linspace(0, len(source) - 1, _HEADERS).astype(int).tolist()
@@ -119,18 +119,31 @@ def _headers(source: ProbedSource) -> list[tuple[int, str, Probe]]:
     return [(i, source.name(i), probe) for i, probe in pairs if probe is not None]
 
 
-def _common_dtype(found: list[tuple[str, Probe]]) -> str:
+def mixed_bits(found: list[tuple[str, Probe]]) -> str:
+    """Line on images of several types, given as (name, header); empty: all are of one."""
     by_type: dict[str, list[str]] = defaultdict(list)
     for name, probe in found:
         by_type[probe.dtype].append(name)
-    if len(by_type) > 1:
+    return f"mixed bits: {_listed(by_type)}" if len(by_type) > 1 else ""
+
+
+def mixed_bands(found: list[tuple[str, Probe]]) -> str:
+    """Line on images of several numbers of bands, given as (name, header); empty: of one."""
+    by_bands: dict[int, list[str]] = defaultdict(list)
+    for name, probe in found:
+        by_bands[probe.bands].append(name)
+    return f"mixed bands: {_listed(by_bands, 'bands')}" if len(by_bands) > 1 else ""
+
+
+def _common_dtype(found: list[tuple[str, Probe]]) -> str:
+    if said := mixed_bits(found):
         way = (
             "dataset.list_file names those to use"
-            if "float32" in by_type
+            if any(probe.dtype == "float32" for _, probe in found)
             else "dataset.dtype=uint8 takes all as photos of 8 bits"
         )
-        raise UserError(f"dataset: mixed bits: {_listed(by_type)}; {way}")
-    return next(iter(by_type), "uint8")
+        raise UserError(f"dataset: {said}; {way}")
+    return found[0][1].dtype if found else "uint8"
 
 
 def _check_headers(chosen: DatasetOptions, kind: ImageKind, found: list[tuple[str, Probe]]) -> None:
@@ -152,10 +165,8 @@ def _check_headers(chosen: DatasetOptions, kind: ImageKind, found: list[tuple[st
                 f"dataset.bands={list(kind.bands)}: not all images have {max(kind.bands)} bands: "
                 f"{_listed(lacking, 'bands')}"
             )
-    elif len(by_bands) > 1:
-        raise UserError(
-            f"dataset: mixed bands: {_listed(by_bands, 'bands')}; {_ways(chosen, min(by_bands))}"
-        )
+    elif said := mixed_bands(found):
+        raise UserError(f"dataset: {said}; {_ways(chosen, min(by_bands))}")
     elif by_bands and kind.channels not in by_bands:
         ((bands, names),) = by_bands.items()
         raise UserError(

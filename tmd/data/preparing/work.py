@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from tmd import __version__
 from tmd.data.files import find_files
+from tmd.data.numbers import headers, mixed_bands, mixed_bits
 from tmd.data.prepared import FORMAT, HR, IMAGES, JOURNAL, LR, MANIFEST, read_manifest
 from tmd.data.preparing.cutting import luma, places, sharpness
 from tmd.data.preparing.duplicates import equal_files, look_alikes
@@ -34,7 +35,7 @@ from tmd.data.storage import available_cpus, in_threads
 from tmd.data.tiles import tile_name
 from tmd.errors import UserError
 from tmd.files import sweep_leftovers, write_bytes, write_json
-from tmd.images import ImageKind, probe
+from tmd.images import ImageKind
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -127,22 +128,37 @@ def prepare(
 
 
 def common_kind(roots: Sequence[str], options: PrepareOptions) -> ImageKind:
-    """The kind of the first image that can be read; up to four bands of 8 bits are a photo."""
+    """The kind of the images, by their headers; up to four bands of 8 bits are a photo.
+
+    Raises:
+        UserError: they are of several types or numbers of bands, or none can be read.
+    """
     source = find_files(roots, 3, key="input")
-    problem = ""
-    for index in range(len(source)):
-        try:
-            found = probe(source.name(index))
-        except UserError as bad_file:
-            problem = problem or str(bad_file)
-            continue
-        bands = None if options.bands is None else tuple(options.bands)
-        if options.channels or (found.dtype == "uint8" and found.bands <= 4 and bands is None):
-            return ImageKind(options.channels or 3)
-        return ImageKind.of_dtype(len(bands) if bands else found.bands, found.dtype, bands)
-    raise UserError(
-        f"input={', '.join(roots)}: none of {len(source)} images can be read: {problem}"
-    )
+    key = f"input={', '.join(roots)}"
+    found = [(name, header) for _, name, header in headers(source)]
+    if not found:
+        raise UserError(f"{key}: none of {len(source)} images can be read: {_problem(source)}")
+    if options.channels:
+        return ImageKind(options.channels)
+    dtype = found[0][1].dtype
+    if said := mixed_bits(found):
+        floats = any(header.dtype == "float32" for _, header in found)
+        way = "prepare them apart" if floats else "channels=3 takes all as photos of 8 bits"
+        raise UserError(f"{key}: {said}; {way}")
+    bands = None if options.bands is None else tuple(options.bands)
+    if dtype == "uint8" and bands is None and all(header.bands <= 4 for _, header in found):
+        return ImageKind(3)
+    if bands is None and (said := mixed_bands(found)):
+        raise UserError(f"{key}: {said}; bands=[1,2,3], say, chooses some")
+    return ImageKind.of_dtype(len(bands) if bands else found[0][1].bands, dtype, bands)
+
+
+def _problem(source: FileSource) -> str:
+    try:
+        source.probe(0)
+    except UserError as bad_file:
+        return str(bad_file)
+    return ""
 
 
 class _Work:
