@@ -198,7 +198,7 @@ def test_a_run_goes_on_with_other_settings_of_its_optimizer_and_another_schedule
 
 def test_training_goes_on_where_a_file_has_no_room(store: Path) -> None:
     def little_room() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64_000, 64_000))
 
     before = runs(store)
     words = [*SETTINGS, "training.preview_images=1", "training.tensorboard=False"]

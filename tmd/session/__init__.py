@@ -1,5 +1,6 @@
 """A training run as a room of the library: it trains, records, stops anywhere and goes on."""
 
+from tmd.session.data import Data
 from tmd.session.optimization import OptimizationOptions
 from tmd.session.options import (
     HistoryOptions,
@@ -9,7 +10,7 @@ from tmd.session.options import (
 )
 from tmd.session.replaying import Assembled, Replayed, replay
 from tmd.session.scoring import Scoring, default_scoring, validated_metrics
-from tmd.session.session import Data, TrainingSession
+from tmd.session.session import TrainingSession
 
 __all__ = [
     "Assembled",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from ignite.engine import Engine
@@ -19,8 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from tmd.acceleration.recompute import recompute_blocks
 from tmd.acceleration.threads import ADAPTIVE
-from tmd.checkpoints import captured_name, save_checkpoint, sheet_name
-from tmd.data.measured import Pair
+from tmd.checkpoints import sheet_name
 from tmd.distributed import disconnect, equalise_buffers
 from tmd.errors import UserError
 from tmd.handlers import (
@@ -44,14 +41,15 @@ from tmd.handlers import (
     WeightAverage,
 )
 from tmd.hardware import is_out_of_memory
-from tmd.images import ImageKind
 from tmd.metrics import described
 from tmd.metrics.registry import INFO_KEY
 from tmd.recorders import Recorder, recording
 from tmd.resize import baseline_name
 from tmd.session.capture import LastGood, made_again
 from tmd.session.contents import Contents
+from tmd.session.data import Data, grouped
 from tmd.session.description import described_run
+from tmd.session.keeping import Keeping
 from tmd.session.options import SessionOptions
 from tmd.session.scoring import Scoring, default_scoring
 from tmd.training import Updater
@@ -61,39 +59,6 @@ from tmd.training.updates import LossScaling
 
 #: What every session has a network of.
 GENERATOR = "generator"
-
-
-class Data(Protocol):
-    """Images to train on: endless batches of (LR, HR) on the device, and held-out pairs."""
-
-    @property
-    def kind(self) -> ImageKind:
-        """Kind of every image, LR and HR."""
-
-    @property
-    def batch_size(self) -> int:
-        """Images in a batch, of all processes together."""
-
-    @property
-    def fingerprint(self) -> dict[str, Any]:
-        """Identity of the images, for a run that goes on."""
-
-    @property
-    def skipped(self) -> list[list[str]]:
-        """Images that are left out, each with the reason."""
-
-    @property
-    def trained_on(self) -> dict[str, Any]:
-        """Images that were learnt from, which are never held out later."""
-
-    def batches(self, first: int = 0) -> Iterator[Any]:
-        """Endless batches from number ``first`` on."""
-
-    def held_out(self) -> list[Pair]:
-        """Pairs to validate on."""
-
-    def close(self) -> None:
-        """Let go of workers, files and memory."""
 
 
 class TrainingSession:
@@ -144,7 +109,6 @@ class TrainingSession:
         self.data = data
         self.options = options
         self.recorders = list(recorders)
-        self._keeps = any(each.keeps_artifacts for each in recorders)
         self.place = place or Place()
         self.config = dict(config or {})
         self.phases = options.phases
@@ -282,11 +246,14 @@ class TrainingSession:
         self.contents = Contents(
             self.networks, self.state, self.best, self.phases, described, self._judged_by()
         )
+        self.keeping = Keeping(
+            self.contents, self.recorders, self.trainer, self.scalars, self.data, self._say
+        )
         self.checkpoints = Checkpoints(
-            self._contents,
-            self._best_contents,
-            self._save_checkpoint,
-            self._remove,
+            self.keeping.training,
+            self.keeping.best,
+            self.keeping.save,
+            self.keeping.remove,
             training.checkpoint_every,
             self.phases.total,
             background=self.background,
@@ -372,7 +339,9 @@ class TrainingSession:
             except NonFiniteError as error:
                 raise self._captured(error) from None
             except Exception as error:
-                self._rescue(error)
+                if self.place.share.count == 1:
+                    # The others, whose averages are in a checkpoint, may not be where this one is.
+                    self.keeping.rescue(self.checkpoints, self.background, self.underway.completed)
                 if is_out_of_memory(error):
                     raise UserError(
                         f"training stopped: not enough memory ({_first_line(error)}); a smaller "
@@ -388,11 +357,12 @@ class TrainingSession:
             getattr(self.options.optimization, key) for key in ("d_steps", "accumulate")
         )
         batches = self.data.batches(first * d_steps * accumulate)
-        return _grouped(_grouped(batches, accumulate) if accumulate > 1 else batches, d_steps)
+        return grouped(grouped(batches, accumulate) if accumulate > 1 else batches, d_steps)
 
     def _last_good(self) -> LastGood | None:
         """States to find a broken update from, where it would be kept."""
-        wanted = self.options.training.capture and self._keeps and self.place.share.count == 1
+        keeps = any(each.keeps_artifacts for each in self.recorders)
+        wanted = self.options.training.capture and keeps and self.place.share.count == 1
         if not wanted or not hasattr(self.trainer, "steps"):
             return None
         return LastGood(self.state, self.options.training.log_interval)
@@ -414,40 +384,17 @@ class TrainingSession:
         )
         if broken is None:
             return NonFiniteError(f"{error}; made again, the updates are finite: none is captured")
-        name = captured_name(broken.iteration)
-        contents = self.contents.of_broken(
+        kept = self.keeping.keep_broken(
             broken,
             config=json.dumps(self.config),
             speed=str(self.place.speed),
             device=str(self.place.device),
             threads=torch.get_num_threads(),
         )
-        self._save_checkpoint(name, contents)
-        folders = [getattr(each, "folder", None) for each in self.recorders]
-        place = next((folder / name for folder in folders if folder), name)
-        return NonFiniteError(f"{error}; update {broken.iteration} is kept: tmd replay {place}")
+        return NonFiniteError(f"{error}; update {broken.iteration} is kept: tmd replay {kept}")
 
     def _epochs(self) -> int:
         return math.ceil(self.phases.total / self.options.training.epoch_length)
-
-    def _rescue(self, error: Exception) -> None:
-        """Save what an error has left: exact between two updates, else near to it, and said so.
-
-        One of several processes can't: the others, whose averages are in a checkpoint, may not be
-        where it is.
-        """
-        if self.place.share.count > 1:
-            return
-        try:
-            name = self.checkpoints.rescue(self.trainer, self.underway.completed)
-            self.background.wait()
-        except NonFiniteError:
-            return
-        except Exception as second:
-            self._say(f"no checkpoint could be saved before the error below: {second}")
-            return
-        if name:
-            self._say(f"saved {name} before the error below")
 
     def result(self) -> dict[str, float]:
         """The best state's metrics, bicubic's, and the iteration after which it was reached."""
@@ -494,39 +441,7 @@ class TrainingSession:
         if message and self.place.share.is_main:
             print(message, file=sys.stderr)
 
-    # Checkpoints ----------------------------------------------------------------------------------
-
-    def _contents(self, completed: int | None = None) -> dict[str, Any] | None:
-        """A checkpoint's contents, or None where nobody keeps any.
-
-        Args:
-            completed: updates made, where an error came during the next or after it; None: all is
-                as after an iteration.
-
-        Raises:
-            NonFiniteError: a loss, or the weights, are not finite.
-        """
-        self.scalars.check()
-        if not self._keeps:
-            return None
-        iteration = self.trainer.state.iteration if completed is None else completed
-        trained_on = self.data.trained_on
-        return self.contents.of_training(iteration, completed is None, trained_on=trained_on)
-
-    def _best_contents(self) -> dict[str, Any] | None:
-        return self.contents.of_best() if self._keeps else None
-
-    def _save_checkpoint(self, name: str, contents: dict[str, Any]) -> bool:
-        """Hand a checkpoint to every recorder; is it durable in all of them?"""
-
-        def write(path: Path) -> None:
-            save_checkpoint(path, contents)
-
-        return all([recorder.artifact(name, write) for recorder in self.recorders])
-
-    def _remove(self, name: str) -> None:
-        for recorder in self.recorders:
-            recorder.remove(name)
+    # A run that goes on --------------------------------------------------------------------------
 
     def load(self, checkpoint: Mapping[str, Any]) -> None:
         """Go on where ``checkpoint`` was saved.
@@ -554,8 +469,3 @@ class TrainingSession:
 
 def _first_line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:200]
-
-
-def _grouped(batches: Iterator[Any], size: int) -> Iterator[tuple[Any, ...]]:
-    while group := tuple(itertools.islice(batches, size)):
-        yield group
