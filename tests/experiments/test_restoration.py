@@ -139,7 +139,7 @@ def test_export_of_a_restoring_network(run: Path, photos: Path, tmp_path: Path) 
         (
             "srgan",
             ['measurement.operators=[{"name":"blur","kernel":"box"}]'],
-            "measurement blur size=None: a box needs its size at scale=1",
+            "measurement.operators[0].size=None: a box needs its size at scale=1",
         ),
         (
             "srgan",

@@ -6,7 +6,8 @@ a resumed run sees the measurements that the run never stopped would have seen.
 """
 
 from tmd.measurements import operators
-from tmd.measurements.draws import Draws
+from tmd.measurements.canvas import Canvas
+from tmd.measurements.draws import Draws, Log
 from tmd.measurements.measurement import GIVEN, Measurement, create_measurement, is_given
 from tmd.measurements.operator import MEASUREMENTS, Operator
 from tmd.measurements.options import MeasurementOptions
@@ -14,7 +15,9 @@ from tmd.measurements.options import MeasurementOptions
 __all__ = [
     "GIVEN",
     "MEASUREMENTS",
+    "Canvas",
     "Draws",
+    "Log",
     "Measurement",
     "MeasurementOptions",
     "Operator",

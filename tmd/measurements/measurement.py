@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import math
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from itertools import takewhile
 from typing import Any
 
-import numpy as np
 import torch
 
 from tmd.distributed import ALONE, Share
 from tmd.errors import UserError
 from tmd.images import EIGHT_BITS, ImageKind
-from tmd.measurements.draws import Draws
-from tmd.measurements.operator import MEASUREMENTS, Operator
+from tmd.measurements.building import build_chain, entry
+from tmd.measurements.canvas import Canvas
+from tmd.measurements.composition import Chain, applied, is_kept
+from tmd.measurements.draws import Draws, Log
 from tmd.measurements.operators.quantize import Quantize
 
 #: The spec of LR images that nothing here makes: they are given.
 GIVEN = ({"name": "given"},)
+
+_KEY = "measurement.operators"
 
 
 def is_given(operators: Sequence[str | Mapping[str, Any]]) -> bool:
@@ -28,39 +32,41 @@ def is_given(operators: Sequence[str | Mapping[str, Any]]) -> bool:
     >>> is_given(["given"]), is_given(["bicubic"])
     (True, False)
     """
-    return [_entry(operator) for operator in operators] == [*GIVEN]
+    return list(operators) in (["given"], [*GIVEN])
 
 
 class Measurement:
     """HR -> LR as a list of operators says; made by `create_measurement`.
 
     Attributes:
+        chain: the operators.
         scale: the factor between HR and LR.
         spec: the list that makes the same measurement again, JSON-able.
         share: which rows of each batch it is given; see `of_share`.
     """
 
-    def __init__(
-        self, operators: Sequence[Operator], spec: list[dict], scale: int, seed: int, stream: str
-    ) -> None:
-        self.operators = list(operators)
+    def __init__(self, chain: Chain, spec: list[dict], scale: int, seed: int, stream: str) -> None:
+        self.chain = chain
         self.spec = spec
         self.scale = scale
         self.seed = seed
         self.stream = stream
         self.share = ALONE
-        for operator, following in zip(self.operators, self.operators[1:], strict=False):
-            operator.precede(following)
+        self._head = len(list(takewhile(lambda child: child.of_target, chain.children)))
+
+    @property
+    def changes_target(self) -> bool:
+        """True where `target` is not HR itself."""
+        return self._head > 0
 
     def changes_nothing(self, kind: ImageKind) -> bool:
         """Return whether every image of that kind stays as it is."""
-
-        def is_kept(operator: Operator) -> bool:
-            if isinstance(operator, Quantize):
-                return (operator.levels or math.inf) >= (kind.levels or math.inf)
-            return operator.is_identity
-
-        return all(map(is_kept, self.operators))
+        return all(
+            (child.levels or math.inf) >= (kind.levels or math.inf)
+            if isinstance(child, Quantize)
+            else is_kept(child)
+            for child in self.chain.children
+        )
 
     def __call__(self, hr: torch.Tensor, index: int = 0) -> torch.Tensor:
         """Make the LR images of a batch.
@@ -72,18 +78,46 @@ class Measurement:
         Returns:
             (N, C, H / scale, W / scale) in [0, 1]. Rounding to 8 bits lets the gradient through.
         """
-        if hr.shape[-2] % self.scale or hr.shape[-1] % self.scale:
-            raise ValueError(f"size {tuple(hr.shape[-2:])} is no multiple of scale {self.scale}")
-        x = hr
-        for position, operator in enumerate(self.operators):
-            x = operator(x, Draws((self.seed, self.stream, index, position), self.share))
-        return x
+        return self.pair(hr, index)[0]
+
+    def target(self, hr: torch.Tensor, index: int = 0) -> torch.Tensor:
+        """HR to train towards: after the operators at the head of the list that act on HR.
+
+        Args, and errors: as those of the call.
+        """
+        return self._applied(self._canvas(hr), index, 0, self._head, None).pixels
+
+    def pair(
+        self, hr: torch.Tensor, index: int = 0, log: Log | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """LR, as the call makes it, and HR, as `target` does, of a batch.
+
+        Args:
+            log: gets what is drawn for each image.
+        """
+        target = self._applied(self._canvas(hr), index, 0, self._head, log)
+        lr = self._applied(target, index, self._head, len(self.chain.children), log)
+        return lr.pixels, target.pixels
 
     def of_share(self, share: Share) -> Measurement:
         """The same, for batches of which only the rows of ``share`` are given."""
         other = copy.copy(self)
         other.share = share
         return other
+
+    def _canvas(self, hr: torch.Tensor) -> Canvas:
+        height, width = hr.shape[-2:]
+        if height % self.scale or width % self.scale:
+            raise ValueError(f"size {(height, width)} is no multiple of scale {self.scale}")
+        return Canvas(hr, lr_size=(height // self.scale, width // self.scale))
+
+    def _applied(
+        self, canvas: Canvas, index: int, first: int, stop: int, log: Log | None
+    ) -> Canvas:
+        draws = Draws((self.seed, self.stream, index), self.share, log=log)
+        for position in range(first, stop):
+            canvas = applied(self.chain.children[position], canvas, draws.of(position))
+        return canvas
 
 
 def create_measurement(
@@ -115,26 +149,53 @@ def create_measurement(
         torch.Size([2, 3, 8, 8])
     """
     if isinstance(operators, (str, Mapping)) or not isinstance(operators, Sequence):
-        raise UserError(f"measurement.operators={operators!r}: must be a list")
-    spec = [_entry(operator) for operator in operators]
-    if not any(entry["name"] == "quantize" for entry in spec):
+        raise UserError(f"{_KEY}={operators!r}: must be a list")
+    spec = [entry(operator, f"{_KEY}[{i}]") for i, operator in enumerate(operators)]
+    if not any(each["name"] == "quantize" for each in spec):
         spec.append(_quantize(kind))
-    if spec[-1]["name"] != "quantize":
-        raise UserError("measurement.operators: quantize must be the last of the list")
-    built = [_build(entry, scale) for entry in spec]
-    for entry, operator in zip(spec, built, strict=True):
-        if operator.photos_only and not (kind.is_eight_bit and kind.channels in (1, 3)):
+    if spec[-1]["name"] != "quantize" or spec[-1].get("probability", 1) != 1:
+        raise UserError(f"{_KEY}: quantize must be the last of the list, for all images")
+    chain = build_chain(spec, scale, _KEY)
+    chain.locate(_KEY)
+    _check_kind(chain, kind)
+    _check_target(chain)
+    _check_size(chain.relative_size(Fraction(1), scale), scale)
+    return Measurement(chain, spec, scale, seed, stream)
+
+
+def _check_kind(chain: Chain, kind: ImageKind) -> None:
+    if kind.is_eight_bit and kind.channels in (1, 3):
+        return
+    for operator in chain.walk():
+        if operator.photos_only:
             raise UserError(
-                f"measurement.operators: {entry['name']} takes grey and RGB images of 8 bits; "
+                f"{operator.key}: {operator.name} takes grey and RGB images of 8 bits; "
                 f"these have {kind.channels} channels of {kind.dtype}"
             )
-    reduction = int(np.prod([operator.reduction for operator in built]))
-    if reduction != scale:
+
+
+def _check_target(chain: Chain) -> None:
+    inside = chain.children[sum(1 for _ in takewhile(lambda c: c.of_target, chain.children)) :]
+    for operator in (each for child in inside for each in child.walk()):
+        if operator.of_target:
+            raise UserError(
+                f"{operator.key}: {operator.name} changes HR, so that it must be the first of "
+                "the list"
+            )
+
+
+def _check_size(relative: Fraction | None, scale: int) -> None:
+    """Raise `UserError` unless images leave the list with HR's size divided by ``scale``."""
+    if relative is None:
         raise UserError(
-            f"measurement.operators: the list reduces the size by {reduction}, not by "
-            f"scale={scale}; it must hold exactly one of bicubic, decimate"
+            f"{_KEY}: images leave the list with sizes that depend on what is drawn; "
+            f'{{"name": "resize", "to": "lr"}} near its end gives all HR\'s size / scale={scale}'
         )
-    return Measurement(built, spec, scale, seed, stream)
+    if relative != Fraction(1, scale):
+        raise UserError(
+            f"{_KEY}: the list reduces the size by {1 / relative}, not by scale={scale}; it must "
+            'hold exactly one of bicubic, decimate, {"name": "resize", "to": "lr"}'
+        )
 
 
 def _quantize(kind: ImageKind) -> dict[str, Any]:
@@ -146,25 +207,3 @@ def _quantize(kind: ImageKind) -> dict[str, Any]:
     if kind.levels is None:
         return {"name": "quantize", "bits": None}
     return {"name": "quantize", "levels": kind.levels}
-
-
-def _entry(operator: str | Mapping[str, Any]) -> dict[str, Any]:
-    if isinstance(operator, str):
-        return {"name": operator}
-    if not isinstance(operator, Mapping) or not isinstance(operator.get("name"), str):
-        raise UserError(f"measurement.operators: {operator!r} is neither a name nor has one")
-    return {
-        key: list(value) if isinstance(value, (list, tuple)) else value
-        for key, value in operator.items()
-    }
-
-
-def _build(entry: dict[str, Any], scale: int) -> Operator:
-    name, options = entry["name"], {k: v for k, v in entry.items() if k != "name"}
-    builder = MEASUREMENTS[name]
-    allowed = [option for option in inspect.signature(builder).parameters if option != "scale"]
-    for option in options:
-        if option not in allowed:
-            listed = ", ".join(allowed) or "nothing"
-            raise UserError(f"measurement.operators: {name} takes {listed}, not {option!r}")
-    return builder(scale=scale, **options)

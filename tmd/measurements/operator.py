@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from typing import Any
 
 import torch
 
 from tmd.errors import UserError, check_number
+from tmd.measurements.canvas import Canvas, Size
 from tmd.measurements.draws import Draws
 from tmd.registry import Registry
 
@@ -16,20 +18,85 @@ class Operator:
     """One step of a measurement: (N, C, H, W) in [0, 1] -> (N, C, H / reduction, W / reduction).
 
     Attributes:
+        name: in `MEASUREMENTS`.
+        key: of the config, by which errors name it.
+        probability: with which it is applied to an image.
+        children: operators that it is composed of.
         reduction: of the sides.
         is_identity: as it was built, it changes no image.
         photos_only: it takes grey and RGB images of 8 bits, and no others.
+        of_target: it acts on HR, so that what is trained towards changes too; such operators are
+            the first ones of the list.
     """
 
+    name = ""
+    key = "measurement.operators"
+    probability = 1.0
+    children: Sequence[Operator] = ()
     reduction = 1
-    photos_only = False
     is_identity = False
+    photos_only = False
+    of_target = False
 
     def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
+        """Images that all fill their canvas."""
         raise NotImplementedError
+
+    def on_canvas(self, canvas: Canvas, draws: Draws) -> Canvas:
+        """Images of any sizes.
+
+        By default for operators that treat each pixel by itself, whose canvas is theirs; those that
+        look at neighbours begin with `Canvas.replicated`.
+        """
+        return canvas.with_pixels(self(canvas.pixels, draws))
+
+    def sizes(self, before: Sequence[Size], draws: Draws, lr_size: Size | None) -> Sequence[Size]:
+        """Sizes (h, w) of the images of all processes after it.
+
+        Args:
+            before: before it.
+            draws: of the images of all processes, `Draws.whole`.
+            lr_size: see `Canvas`.
+        """
+        return [(height // self.reduction, width // self.reduction) for height, width in before]
+
+    @property
+    def keeps_sizes(self) -> bool:
+        """True where no image changes its size."""
+        return self.reduction == 1
+
+    def relative_size(self, before: Fraction | None, scale: int) -> Fraction | None:
+        """Sides of the images after it, by those of HR; None where it depends on what is drawn.
+
+        Args:
+            before: before it, likewise.
+
+        Raises:
+            UserError: it takes no images of random sizes.
+        """
+        if self.reduction == 1:
+            return before
+        if before is None:
+            raise UserError(
+                f"{self.key}: {self.name} takes images of one size; after a random resize, "
+                'a resize with "to": "lr" gives them theirs'
+            )
+        return before / self.reduction
 
     def precede(self, following: Operator) -> None:
         """Adapt to the operator that takes this one's result; most need not."""
+
+    def locate(self, key: str) -> None:
+        """Let errors call it, and what it is composed of, by the place in the config."""
+        self.key = key
+        for position, child in enumerate(self.children):
+            child.locate(f"{key}.operators[{position}]")
+
+    def walk(self) -> Iterator[Operator]:
+        """It, and all that it is composed of."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
 
 
 MEASUREMENTS: Registry[Callable[..., Operator]] = Registry("measurement.operators")
@@ -66,3 +133,20 @@ def checked_range(key: str, value: Any, **bounds: Any) -> tuple[float, float]:
     if ends[0] > ends[1]:
         raise UserError(f"{key}={value!r}: the first end must not be above the second")
     return ends
+
+
+def checked_weights(key: str, value: Any, count: int) -> list[float]:
+    """Weights of ``count`` things to choose from, from a config; None: all the same.
+
+    Raises:
+        UserError: they are not as many, one is negative, or all are 0.
+    """
+    if value is None:
+        return [1.0] * count
+    if not isinstance(value, (list, tuple)) or len(value) != count:
+        raise UserError(f"{key}={value!r}: must be a list of {count} numbers")
+    for weight in value:
+        check_number(key, weight, 0)
+    if not any(value):
+        raise UserError(f"{key}={value!r}: one must be above 0")
+    return [float(weight) for weight in value]
