@@ -9,7 +9,7 @@ import tempfile
 import weakref
 from pathlib import Path
 
-from observers.liveness import is_alive, this_process
+from tmd.processes import is_alive, this_process
 
 PREFIX = "tmd-"
 _OWNER = ".owner.json"

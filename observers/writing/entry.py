@@ -8,9 +8,9 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from observers.liveness import this_process
 from observers.plain import plain
 from tmd.errors import UserError
+from tmd.processes import this_process
 
 
 def run_entry(

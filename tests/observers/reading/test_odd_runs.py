@@ -140,7 +140,7 @@ def write_points(folder: Path, points: Any) -> None:
 
 
 def write_entries(folder: Path, entries: dict[str, Any]) -> None:
-    from observers.liveness import machine
+    from tmd.processes import machine
 
     text = json.dumps(entries).replace('"HERE"', json.dumps(machine()))
     rewrite(folder, **json.loads(text))
