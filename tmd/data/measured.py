@@ -32,7 +32,7 @@ def on_device(images: Tensor, device: torch.device | str, kind: ImageKind = EIGH
 
 def measured_batches(
     batches: Iterable[Tensor],
-    measure: Callable[[Tensor, int], Tensor],
+    measure: Callable[[Tensor, int], Tensor] | Measurement,
     device: torch.device | str = "cpu",
     first: int = 0,
     kind: ImageKind = EIGHT_BITS,
@@ -41,7 +41,7 @@ def measured_batches(
 
     Args:
         batches: HR, those with the numbers ``first``, ``first`` + 1, ...
-        measure: (HR in [0, 1], number of the batch) -> LR.
+        measure: (HR in [0, 1], number of the batch) -> LR; a measurement may change HR too.
         kind: of the images.
 
     Example:
@@ -52,7 +52,10 @@ def measured_batches(
     """
     for index, batch in enumerate(batches, start=first):
         hr = on_device(batch, device, kind)
-        yield measure(hr, index), hr
+        if isinstance(measure, Measurement):
+            yield measure.pair(hr, index)
+        else:
+            yield measure(hr, index), hr
 
 
 def measured_pairs(

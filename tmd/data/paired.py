@@ -126,15 +126,20 @@ class PairedData:
         """(LR, HR) of the batches ``first``, ``first`` + 1, ... without an end."""
         for index, (lr, hr) in enumerate(self.images.batches(first), start=first):
             given, truth = (on_device(side, self.device, self.kind) for side in (lr, hr))
-            yield self._mixed(given, truth, index), truth
+            yield self._mixed(given, truth, index)
 
-    def _mixed(self, lr: Tensor, hr: Tensor, index: int) -> Tensor:
-        """LR, of which some images are made instead; which, depends on (seed, ``index``) alone."""
+    def _mixed(self, lr: Tensor, hr: Tensor, index: int) -> tuple[Tensor, Tensor]:
+        """(LR, HR), of which some LR are made instead; which, depends on (seed, ``index``) alone.
+
+        HR is changed for those alone, where the measurement changes it.
+        """
         if self._measure_rows is None:
-            return lr
+            return lr, hr
         numbers = torch.rand(self.batch_size, generator=generator(self._seed, "made", index))
         rows = (numbers[self._rows] < self._made).to(self.device, non_blocking=True)
-        return torch.where(rows[:, None, None, None], self._measure_rows(hr, index), lr)
+        rows = rows[:, None, None, None]
+        made, target = self._measure_rows.pair(hr, index)
+        return torch.where(rows, made, lr), torch.where(rows, target, hr)
 
     def held_out(self) -> list[Pair]:
         """The pairs to validate on."""

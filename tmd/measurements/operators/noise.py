@@ -1,11 +1,20 @@
-"""Noise."""
+"""Noise: Gaussian, and Poisson's of counted photons."""
 
 from __future__ import annotations
 
+import math
+
 import torch
 
+from tmd.errors import check_flag, check_number
+from tmd.images import as_8_bit
+from tmd.measurements.canvas import Canvas
+from tmd.measurements.counts import poisson_counts
 from tmd.measurements.draws import Draws
 from tmd.measurements.operator import MEASUREMENTS, Operator, Range, checked_range
+
+# BT.601, as Pillow's and torchvision's grey have it.
+_LUMA = (0.299, 0.587, 0.114)
 
 
 @MEASUREMENTS.register("noise")
@@ -15,13 +24,123 @@ class Noise(Operator):
     Args:
         sigma: standard deviation in [0, 1] units (0.02 is 5 levels of 255), or [lowest, highest] to
             draw it for each image.
+        grey: the probability with which all channels of an image get the same noise.
+        clip: whether the result is clamped to [0, 1].
     """
 
-    def __init__(self, scale: int, sigma: Range = 0.02) -> None:
+    def __init__(
+        self, scale: int, sigma: Range = 0.02, grey: float = 0.0, clip: bool = False
+    ) -> None:
         self.sigma = checked_range("measurement noise sigma", sigma, minimum=0, maximum=1)
+        check_number("measurement noise grey", grey, 0, 1)
+        check_flag("measurement noise clip", clip)
+        self.grey = grey
+        self.clip = clip
         self.is_identity = self.sigma[1] == 0
 
     def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
         sigma = draws.uniform("sigma", self.sigma, len(x))[:, None, None, None]
         noise = draws.normal("noise", x)
-        return x + noise * sigma.to(x.device, x.dtype, non_blocking=True)
+        is_grey = grey_images(self.grey, len(x), draws)
+        if any(is_grey):
+            rows = _mask(is_grey, x)
+            noise = torch.where(rows, noise[:, :1], noise)
+        noisy = x + noise * sigma.to(x.device, x.dtype, non_blocking=True)
+        return noisy.clamp(0, 1) if self.clip else noisy
+
+
+@MEASUREMENTS.register("poisson")
+class Poisson(Operator):
+    """Poisson's noise of counted photons, whose variance grows with the brightness.
+
+    A pixel of value v counts photons of mean v × (photons of white). Real-ESRGAN
+    (Wang et al. 2021, section 3.1; BasicSR 1.4.2, ``generate_poisson_noise_pt``) has as many for
+    white as the image has levels, rounded up to a power of two, and multiplies the noise.
+
+    Args:
+        strength: multiplies the noise, or [lowest, highest] to draw it for each image.
+        photons: of white, or [lowest, highest] to draw them for each image, uniformly in their
+            logarithm; None: from the image's levels, as above.
+        grey: the probability with which all channels of an image get the noise of its luma.
+        clip: whether the result is clamped to [0, 1].
+    """
+
+    def __init__(
+        self,
+        scale: int,
+        strength: Range = 1.0,
+        photons: Range | None = None,
+        grey: float = 0.0,
+        clip: bool = False,
+    ) -> None:
+        name = "measurement poisson"
+        self.strength = checked_range(f"{name} strength", strength, minimum=0, maximum=100)
+        self.photons = None
+        if photons is not None:
+            self.photons = checked_range(f"{name} photons", photons, minimum=1, maximum=1e6)
+        check_number(f"{name} grey", grey, 0, 1)
+        check_flag(f"{name} clip", clip)
+        self.grey = grey
+        self.clip = clip
+        self.is_identity = self.strength[1] == 0
+
+    def on_canvas(self, canvas: Canvas, draws: Draws) -> Canvas:
+        # The levels of an image are counted, and what is beyond it must add none.
+        return super().on_canvas(canvas.replicated(), draws)
+
+    def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
+        n = len(x)
+        strength = draws.uniform("strength", self.strength, n)[:, None, None, None]
+        is_grey = grey_images(self.grey, n, draws)
+        photons = self._photons(draws, n)
+        normal = draws.normal("noise", x)
+        with torch.no_grad():
+            noise = _counted(as_8_bit(x), normal, photons)
+            if any(is_grey) and x.shape[1] == 3:
+                luma = as_8_bit((x * x.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True))
+                grey = _counted(luma, normal[:, :1], photons)
+                noise = torch.where(_mask(is_grey, x), grey, noise)
+            elif any(is_grey):
+                noise = torch.where(_mask(is_grey, x), noise[:, :1], noise)
+        noisy = x + noise * strength.to(x.device, x.dtype, non_blocking=True)
+        return noisy.clamp(0, 1) if self.clip else noisy
+
+    def _photons(self, draws: Draws, n: int) -> torch.Tensor | None:
+        if self.photons is None:
+            return None
+        lowest, highest = map(math.log, self.photons)
+        photons = draws.uniform("photons", (lowest, highest), n).exp()
+        draws.note("photons", photons.tolist())
+        return photons
+
+
+def grey_images(probability: float, n: int, draws: Draws) -> list[bool]:
+    """Which of ``n`` images get the same noise in all channels."""
+    if probability == 0:
+        return [False] * n
+    is_grey = [bool(place) for place in draws.choice("grey", [1 - probability, probability], n)]
+    draws.note("grey", is_grey)
+    return is_grey
+
+
+def _mask(rows: list[bool], x: torch.Tensor) -> torch.Tensor:
+    return torch.tensor(rows)[:, None, None, None].to(x.device, non_blocking=True)
+
+
+def _counted(
+    values: torch.Tensor, normal: torch.Tensor, photons: torch.Tensor | None
+) -> torch.Tensor:
+    """Noise of counted photons."""
+    if photons is None:
+        whites = 2 ** torch.ceil(torch.log2(_levels(values)))
+    else:
+        whites = photons.to(values.device, values.dtype, non_blocking=True)
+    whites = whites[:, None, None, None]
+    return poisson_counts(values * whites, normal) / whites - values
+
+
+def _levels(values: torch.Tensor) -> torch.Tensor:
+    """Number of different levels of 255 in each image, (N,); nothing waits for the device."""
+    places = (values * 255).round().long().flatten(1)
+    found = values.new_zeros(len(values), 256).scatter_(1, places, 1.0)
+    return found.sum(1)

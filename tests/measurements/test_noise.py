@@ -1,0 +1,149 @@
+"""Noise against the distributions' theory, scipy and BasicSR."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from scipy.stats import poisson
+
+from tmd.distributed import ALONE, Share
+from tmd.errors import UserError
+from tmd.measurements import MEASUREMENTS, Canvas, Draws, Log, create_measurement
+from tmd.measurements.counts import poisson_counts
+
+EXACT = {"name": "quantize", "bits": None}
+
+
+def operate(name: str, x: torch.Tensor, **options) -> torch.Tensor:
+    return MEASUREMENTS[name](scale=4, **options)(x, Draws((0, "alone"), ALONE))
+
+
+@pytest.mark.parametrize("rate", [0.05, 1.0, 6.0, 11.99, 12.0, 20.0, 250.0])
+def test_counts_have_poissons_distribution(rate):
+    n = 500_000
+    normal = torch.randn(n, generator=torch.Generator().manual_seed(1))
+    counts = poisson_counts(torch.full((n,), rate), normal).long()
+    seen = torch.bincount(counts, minlength=400).numpy()
+    expected = n * poisson.pmf(np.arange(len(seen)), rate)
+    common = expected > 20
+    chi = ((seen - expected)[common] ** 2 / expected[common]).sum()
+    # About 6 deviations of chi-squared above its mean.
+    assert chi < common.sum() + 6 * np.sqrt(2 * common.sum()) + 6
+    assert seen[~common].sum() < expected[~common].sum() + 60
+
+
+def test_counts_of_nothing_are_0():
+    assert torch.equal(poisson_counts(torch.zeros(9), torch.linspace(-4, 4, 9)), torch.zeros(9))
+
+
+@pytest.mark.parametrize("photons", [3, 40, 1000])
+def test_poisson_noise_has_the_brightness_over_the_photons_as_variance(photons):
+    values = torch.tensor([0, 51, 128, 255]) / 255
+    x = values[:, None, None, None].expand(4, 3, 160, 160)
+    noise = operate("poisson", x, photons=photons, strength=2) - x
+    assert torch.allclose(noise.mean((1, 2, 3)), torch.zeros(4), atol=4 * 2 / photons**0.5 / 277)
+    assert torch.allclose(noise.var((1, 2, 3)), 4 * values / photons, rtol=0.03)
+
+
+def test_white_has_as_many_photons_as_the_image_has_levels():
+    few = (torch.arange(160 * 160) % 5 / 4).view(1, 1, 160, 160).expand(1, 3, -1, -1)
+    noise = operate("poisson", few) - few
+    # Five levels: eight photons. Multiples of an eighth, and the variance of eight photons.
+    counts = (noise + few.mul(255).round() / 255) * 8
+    assert torch.allclose(counts, counts.round(), atol=1e-4)
+    assert noise[few == 1].var() == pytest.approx(1 / 8, rel=0.03)
+
+
+def test_basicsrs_noise_has_the_same_deviations():
+    degradations = basicsr()
+    x = (torch.rand(1, 3, 8, 8) * 0.8 + 0.1).repeat_interleave(20, -1).repeat_interleave(20, -2)
+    for grey in (0, 1):
+        theirs = degradations.generate_poisson_noise_pt(x, 1.5, torch.full((1,), float(grey)))
+        ours = operate("poisson", x, strength=1.5, grey=grey) - x
+        assert ours.std() == pytest.approx(float(theirs.std()), rel=0.03)
+        by_channel = [noise.std((0, 2, 3)) for noise in (ours, theirs)]
+        assert torch.allclose(*by_channel, rtol=0.05)
+        theirs = degradations.generate_gaussian_noise_pt(x, 20, torch.full((1,), float(grey)))
+        ours = operate("noise", x, sigma=20 / 255, grey=grey) - x
+        assert ours.std() == pytest.approx(float(theirs.std()), rel=0.03)
+
+
+def basicsr():
+    """BasicSR's degradations, which ask torchvision for a module that it no longer has."""
+    if importlib.util.find_spec("basicsr") is None:
+        pytest.skip("basicsr is not installed")
+    # The one thing that it takes from there is here too.
+    gone = "torchvision.transforms.functional_tensor"
+    sys.modules.setdefault(gone, torchvision.transforms.functional)
+    import basicsr.data.degradations as degradations
+
+    return degradations
+
+
+@pytest.mark.parametrize("name", ["noise", "poisson"])
+def test_grey_noise_is_the_same_in_all_channels(name):
+    x = torch.full((200, 3, 6, 6), 0.5)
+    log = Log()
+    measure = create_measurement([{"name": name, "grey": 0.4}, EXACT], 1)
+    noise = measure.pair(x, 0, log)[0] - x
+    same = (noise == noise[:, :1]).all(3).all(2).all(1)
+    assert 0.3 < same.float().mean() < 0.5
+    assert [dict(image[0][1])["grey"] for image in log.of_images(200)] == same.tolist()
+
+
+def test_channels_of_colour_noise_are_independent():
+    x = torch.full((1, 3, 200, 200), 0.5)
+    for name in ("noise", "poisson"):
+        noise = (operate(name, x) - x)[0].flatten(1)
+        assert torch.allclose(torch.corrcoef(noise), torch.eye(3), atol=0.03)
+
+
+@pytest.mark.parametrize("name", ["noise", "poisson"])
+def test_clipped_noise_stays_in_the_range(name):
+    x = torch.rand(2, 1, 24, 24).round()
+    options = {"sigma": 0.5} if name == "noise" else {"strength": 3}
+    assert operate(name, x, **options).max() > 1
+    clipped = operate(name, x, **options, clip=True)
+    assert clipped.min() >= 0
+    assert clipped.max() <= 1
+
+
+@pytest.mark.parametrize("name", ["noise", "poisson"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_processes_that_share_a_batch_get_the_noise_of_one(name, channels):
+    x = torch.rand(4, channels, 12, 12)
+    measure = create_measurement([{"name": name, "grey": 0.5, "probability": 0.7}], 1)
+    shares = [measure.of_share(Share(k, 2))(x[2 * k : 2 * k + 2], 3) for k in (0, 1)]
+    assert torch.equal(torch.cat(shares), measure(x, 3))
+
+
+def test_levels_are_counted_in_the_image_alone():
+    small = torch.full((1, 1, 8, 8), 0.5)
+    canvas = Canvas(torch.rand(1, 1, 40, 40), ((8, 8),), ((8, 8),))
+    canvas.pixels[..., :8, :8] = small
+    operator = MEASUREMENTS["poisson"](scale=1)
+    noisy = operator.on_canvas(canvas, Draws((0, "x"), ALONE)).images()[0]
+    # One level: one photon, so that a pixel counts whole ones.
+    counts = noisy - small + 128 / 255
+    assert torch.allclose(counts, counts.round(), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("operator", "message"),
+    [
+        ({"name": "noise", "grey": 1.5}, r"operators\[0\].grey=1.5"),
+        ({"name": "noise", "clip": 1}, r"operators\[0\].clip=1"),
+        ({"name": "poisson", "strength": [3, 1]}, r"operators\[0\].strength=\[3, 1\]"),
+        ({"name": "poisson", "photons": 0}, r"operators\[0\].photons=0"),
+        ({"name": "poisson", "grey": -1}, r"operators\[0\].grey=-1"),
+    ],
+)
+def test_noise_that_cannot_be_is_said_in_one_line(operator, message):
+    with pytest.raises(UserError, match=message) as caught:
+        create_measurement([operator], 1)
+    assert "\n" not in str(caught.value)
