@@ -13,8 +13,8 @@ _MOST = 42
 def poisson_counts(rates: Tensor, normal: Tensor) -> Tensor:
     """Poisson-distributed counts of means ``rates``, one for each standard normal number.
 
-    The quantile at the place of the normal number; four times as fast as ``torch.poisson`` on
-    the CPU, and the same for an image whichever others it comes with. From a mean of 12 on it is the
+    The quantile at the place of the normal number; four times as fast as ``torch.poisson`` on the
+    CPU, and the same for an image whichever others it comes with. From a mean of 12 on it is the
     rounded expansion of Giles (2016, Algorithm 955), whose distribution a sample of a million does
     not tell from Poisson's.
 
