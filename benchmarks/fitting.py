@@ -1,4 +1,4 @@
-"""How well `measurement.fit` finds degradations that are known: photos degraded, and the list found.
+"""Degradations that are known, and what `measurement.fit` finds of photos degraded by them.
 
     python benchmarks/fitting.py --images BSDS500/test --hr BSDS500/train
 
@@ -9,7 +9,6 @@ what was found, the distances and the time.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,8 @@ import torch
 from tmd.data.files import find_files
 from tmd.data.sources import FileSource
 from tmd.fitting import Objective, fit, take_sample, total
-from tmd.images import to_float
+from tmd.images import to_float, to_uint8
 from tmd.measurements import create_measurement
-from tmd.images import to_uint8
 
 #: What is searched: ranges that are far too wide.
 WIDE: dict[str, list[Any]] = {

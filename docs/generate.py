@@ -38,6 +38,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "evaluate": {"method": "bicubic", "benchmark": str(ROOT / "docs"), "device": "cpu"},
     "export": {"checkpoint": "photos_x4", "format": "torchscript"},
     "prepare": {"input": "photos/", "output": "prepared/"},
+    "degrade": {"input": "photos/"},
     "replay": {"file": "runs/3/nonfinite_00000037.pt", "device": "cpu"},
     "runs": {},
 }

@@ -61,6 +61,7 @@ from ingredients import (
     unpaired,
 )
 from tmd.data.unpaired import UnpairedData, create_unpaired_data, said_as_typed, two_sides
+from tmd.errors import UserError
 from tmd.handlers.validation import SetMetric
 from tmd.images import ImageKind
 from tmd.measurements import Measurement
@@ -194,6 +195,11 @@ def check(
         other.check_numbers(vars(found))
     kind = found.image_kind
     measurement.options().check(scale, kind)
+    if (folder := measurement.options().fit) is not None:
+        raise UserError(
+            f"measurement.fit={folder}: here the list is typed; tmd degrade fit {folder} with "
+            "input=HR prints it"
+        )
     model.check(scale, kind)
     network = generator.options().check(scale, kind.channels)
     check_patches(network, images, scale)

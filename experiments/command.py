@@ -59,6 +59,8 @@ PLAIN = {
     "compare": Plain("PHOTO", "input", several=True, output="output"),
     "compare curves": Plain("RUN", "run", several=True, output="output"),
     "compare animate": Plain("RUN", "run", output="output"),
+    "degrade": Plain("PHOTO", "input", several=True, output="output"),
+    "degrade fit": Plain("FOLDER", "measurement.fit", several=True, output="output"),
     "export": Plain("RUN|FILE", "checkpoint", numbers="run", output="output"),
     "prepare": Plain("FOLDER", "input", several=True, output="output"),
     "replay": Plain("FILE", "file"),

@@ -111,7 +111,7 @@ def check(
     device = check_experiment(scale, adv_weight, seed, device, deterministic)
     images = dataset.options()
     kind = check_dataset(images, scale)
-    check_measurement(images, scale, kind)
+    check_measurement(images, scale, kind, resume)
     networks = {
         "generator": generator.options().check(scale, kind.channels),
         "discriminator": discriminator.options().check(kind.channels),
@@ -145,8 +145,8 @@ def resume_point(resume: Any, store: str) -> Resumed:
 
 
 @ex.resolve
-def resolve(device: str, resume: Any) -> dict[str, Any]:
-    return {**resolved(device, resume is not None), **resolved_measurement()}
+def resolve(scale: int, seed: int, device: str, resume: Any) -> dict[str, Any]:
+    return {**resolved(device, resume is not None), **resolved_measurement(scale, seed)}
 
 
 @ex.main

@@ -14,6 +14,9 @@ def config():
     # In the order in which they act; dicts with a name carry options, for example
     # [{"name": "blur", "sigma": [0.8, 1.6]}, "decimate", {"name": "noise", "sigma": 0.02}]
     operators = ["bicubic"]
+    # a folder of photos as they are: the ranges in operators are fitted to them before the run
+    fit = None
+    fit_anyway = False  # take a list that does not come near all the same
 
 
 options = capture_options(ingredient, MeasurementOptions)

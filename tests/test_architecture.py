@@ -24,7 +24,8 @@ LAYERS = [
         "tmd.distributed tmd.hardware tmd.launch tmd.files tmd.shipped tmd.processes tmd.leases",
         "tmd.acceleration tmd.optim",
         "tmd.models tmd.data tmd.metrics tmd.measurements tmd.losses tmd.photos",
-        "tmd.training tmd.evaluation tmd.checkpoints tmd.export tmd.upscale tmd.tiling tmd.figures",
+        "tmd.training tmd.evaluation tmd.checkpoints tmd.export tmd.upscale tmd.tiling tmd.figures "
+        "tmd.fitting",
         "tmd.recorders tmd.handlers",
         "tmd.session observers",
         "ingredients",  # whose configs are dataclasses of all that is below, the session's too

@@ -11,9 +11,11 @@ import torch
 from torch import nn
 
 from experiments.support.devices import available_device
+from experiments.support.fitting import fitted_operators
 from ingredients import dataset, history, losses, measurement, optimization, schedule, training
 from tmd.acceleration.threads import AUTO, MOST, choose_threads
 from tmd.data import DatasetOptions, create_dataset, create_paired_data, pair_up, settled
+from tmd.data.sources import ImageSource, ShrunkSource
 from tmd.distributed import started_share
 from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.evaluation import check_metrics
@@ -57,20 +59,40 @@ def check_dataset(options: DatasetOptions, scale: int) -> ImageKind:
     return found.image_kind
 
 
-def check_measurement(options: DatasetOptions, scale: int, kind: ImageKind) -> None:
+def check_measurement(
+    options: DatasetOptions, scale: int, kind: ImageKind, resume: Any = None
+) -> None:
     """Raise `UserError` for a measurement that can't be, or that makes no LR of this dataset."""
     given = options.lr_root is not None
+    if (fit := measurement.options().fit) is not None and resume is not None:
+        raise UserError(f"measurement.fit={fit}: run {resume} goes on with the list that it has")
     if given:
         measurement.options().check_given(options.made)
     if not given or options.made:
         measurement.options().check(scale, kind)
 
 
-def resolved_measurement() -> dict[str, Any]:
-    """Config entries where all LR is given."""
-    images = dataset.options()
-    all_given = images.lr_root is not None and not images.made
-    return {"measurement.operators": ["given"]} if all_given else {}
+def resolved_measurement(scale: int, seed: int) -> dict[str, Any]:
+    """Config entries where all LR is given, or where its list is fitted to a folder.
+
+    Raises:
+        UserError: the fit can't be made, or does not come near.
+    """
+    images, options = dataset.options(), measurement.options()
+    if images.lr_root is not None and not images.made:
+        return {"measurement.operators": ["given"]}
+    if options.fit is None:
+        return {}
+    found = settled_dataset(images)
+    operators = fitted_operators(options, training_images(found), scale, seed)
+    # The list is what is trained with, and typed again; how it was found is in the run's info.
+    return {"measurement.operators": operators, "measurement.fit": None}
+
+
+def training_images(options: DatasetOptions) -> ImageSource:
+    """The images of a set that was settled, as training sees them."""
+    images = options.kind.pools(options.request).train
+    return images if options.factors == [1] else ShrunkSource(images, options.factors)
 
 
 def settled_dataset(options: DatasetOptions) -> DatasetOptions:

@@ -10,10 +10,12 @@ import torch
 from sacred.run import Run
 
 from experiments.support.experiment import DEFAULT_STORE
+from experiments.support.fitting import fit_record
 from experiments.support.recorder import SacredRecorder
 from experiments.support.report import print_report
 from experiments.support.resume import Resumed, note_of_place
 from experiments.support.values import plain_config
+from ingredients import measurement as measurement_ingredient
 from ingredients import optimization, schedule, training
 from observers import run_folder
 from tmd.acceleration.threads import AUTO, choose_threads
@@ -64,6 +66,7 @@ def train_and_report(
         validate_first: before the first update, as what the run begins with may stay the best.
         The rest: see `TrainingSession`.
     """
+    run.info.update(fit_record(measurement_ingredient.options().operators, place.share))
     session = TrainingSession(
         assembled.trainer,
         assembled.networks,

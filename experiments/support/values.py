@@ -27,6 +27,7 @@ NAMES = RUNS | {
     "content_weights",
     "dists_weights",
     "file",
+    "fit",
     "input",
     "list_file",
     "lpips_weights",

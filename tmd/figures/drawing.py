@@ -21,6 +21,7 @@ MARGIN = 16
 GAP = 10
 TEXT_SIZE = 15
 TITLE_SIZE = 20
+SMALL_SIZE = 12
 MAX_BYTES = 5_000_000
 
 PAPER = (255, 255, 255)
@@ -39,12 +40,14 @@ class Picture:
     Attributes:
         image: (C, H, W) float in [0, 1], C = 1 or 3.
         boxes: regions to outline, (top, left, height, width) in the image's pixels.
+        below: texts in small letters, each on as many lines as it needs.
     """
 
     image: Tensor
     name: str
     note: str = ""
     boxes: Sequence[tuple[int, int, int, int]] = ()
+    below: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def draw_rows(rows: Sequence[Row], cell: int = CELL) -> Image.Image:
     """A sheet of ``rows``; each column is ``cell`` pixels wide, so that the rows align."""
     columns = max(len(row.pictures) for row in rows)
     width = 2 * MARGIN + columns * cell + (columns - 1) * GAP
-    height = 2 * MARGIN + sum(_row_height(row) for row in rows) - GAP
+    height = 2 * MARGIN + sum(_row_height(row, cell) for row in rows) - GAP
     pen = _Pen(Image.new("RGB", (width, height), PAPER), MARGIN)
     for row in rows:
         _draw_row(pen, row, cell)
@@ -120,7 +123,8 @@ def write(
 ) -> float:
     """Write ``text``, shortened to ``width`` pixels with an ellipsis; its length in pixels."""
     font = _font(size, bold)
-    text = " ".join(text.split())
+    indent = len(text) - len(text.lstrip())
+    text = " " * indent + " ".join(text.split())
     if font.getlength(text) > width:
         while text and font.getlength(text + "…") > width:
             text = text[:-1]
@@ -147,7 +151,7 @@ def _draw_row(pen: _Pen, row: Row, cell: int) -> None:
     for column, picture in enumerate(row.pictures):
         if picture is not None:
             _draw_picture(pen, picture, MARGIN + column * (cell + GAP), base, cell)
-    pen.y = base + _line(TEXT_SIZE) + 2 * GAP
+    pen.y = base + _line(TEXT_SIZE) + _below_height(row, cell) + 2 * GAP
 
 
 def _draw_picture(pen: _Pen, picture: Picture, left: int, base: int, cell: int) -> None:
@@ -166,14 +170,42 @@ def _draw_picture(pen: _Pen, picture: Picture, left: int, base: int, cell: int) 
     used += _font(TEXT_SIZE, False).getlength("  ")
     if picture.note and used < cell:
         write(pen.draw, (int(left + used), y), picture.note, ink=FAINT_INK, width=cell - used)
+    y += _line(TEXT_SIZE)
+    for line in _lines_below(picture, cell):
+        write(pen.draw, (left, y), line, SMALL_SIZE)
+        y += _line(SMALL_SIZE)
 
 
 def _picture_height(row: Row) -> int:
     return max(picture.image.shape[-2] for picture in row.pictures if picture is not None)
 
 
-def _row_height(row: Row) -> int:
-    height = _picture_height(row) + _line(TEXT_SIZE) + 2 * GAP
+def wrapped(text: str, width: float, size: int = SMALL_SIZE) -> list[str]:
+    """``text`` on lines of at most ``width`` pixels, broken between words; longer words stay whole.
+
+    Lines after the first begin with two spaces.
+    """
+    font, lines = _font(size, False), [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines[-1].strip() else lines[-1] + word
+        if lines[-1].strip() and font.getlength(longer) > width:
+            lines.append(f"  {word}")
+        else:
+            lines[-1] = longer
+    return lines
+
+
+def _lines_below(picture: Picture, cell: int) -> list[str]:
+    return [line for text in picture.below for line in wrapped(text, cell)]
+
+
+def _below_height(row: Row, cell: int) -> int:
+    counts = [len(_lines_below(each, cell)) for each in row.pictures if each is not None]
+    return max(counts) * _line(SMALL_SIZE)
+
+
+def _row_height(row: Row, cell: int) -> int:
+    height = _picture_height(row) + _line(TEXT_SIZE) + _below_height(row, cell) + 2 * GAP
     height += _line(TITLE_SIZE) if row.title else 0
     return height + (_line(TEXT_SIZE) if row.subtitle else 0)
 

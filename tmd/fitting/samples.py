@@ -12,17 +12,20 @@ from torch import Tensor
 
 from tmd.data.sources import ImageSource
 from tmd.errors import UnreachableError, UserError
-from tmd.fitting.statistics import patch_statistics
+from tmd.fitting.statistics import grid, patch_statistics
 
 #: Sides of a patch in LR pixels: at most, and at least.
 SIDE, LEAST_SIDE = 96, 32
 #: Which patches of an image are taken, by their place in the order of contrast: flat ones, others.
-PLACES = ((0.05, 0.15, 0.3), (0.65, 0.8, 0.95))
+PLACES = ((0.08, 0.25), (0.6, 0.8, 0.95))
 #: Images that are looked at, of those whose degradation is sought and of HR.
-MOST_IMAGES, MOST_HR = 48, 16
+MOST_IMAGES, MOST_HR = 48, 32
 #: The fewest whose degradation can be told, as they are cut in halves.
 FEWEST = 4
-_CELL = 8
+# The side of JPEG's units where colours are at half the size, and of the cells of noise.
+_CELL = 16
+# Pixels a side in which the grid of an image is looked for.
+_LOOKED_AT = 1024
 # Of [0, 1]: where it is darker or brighter, noise is cut off.
 _DARKEST, _BRIGHTEST = 0.04, 0.96
 
@@ -32,7 +35,7 @@ Statistics = list[dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Sample:
-    """What is looked at of the images whose degradation is sought, and of HR.
+    """Statistics of images whose degradation is sought, and patches of HR.
 
     Attributes:
         target: statistics of the images.
@@ -71,7 +74,7 @@ def take_sample(images: ImageSource, hr: ImageSource, scale: int, key: str) -> S
         raise UserError(
             f"{key}: no HR image has sides of {LEAST_SIDE * scale} pixels and more at scale={scale}"
         )
-    patches = [each for each in _each(images, chosen, side, 1) if each is not None]
+    patches = [each for each in _each(images, chosen, side, 1, on_grid=True) if each is not None]
     degraded_from = [each for each in _each(hr, chosen_hr, side, scale) if each is not None]
     for found, what in ((patches, "images"), (degraded_from, "HR images")):
         if len(found) < (FEWEST if what == "images" else 1):
@@ -108,7 +111,7 @@ def _common_side(sides: Sequence[int]) -> int:
 
 
 def _each(
-    source: ImageSource, chosen: dict[int, int], side: int, scale: int
+    source: ImageSource, chosen: dict[int, int], side: int, scale: int, on_grid: bool = False
 ) -> Iterator[list[Tensor] | None]:
     for index, smaller in chosen.items():
         if smaller < side:
@@ -119,7 +122,11 @@ def _each(
             raise
         except UserError:
             continue
-        yield chosen_patches(source.kind.to_float(image), side, scale)
+        image = source.kind.to_float(image)
+        if on_grid:
+            top, left = grid(image[:, :_LOOKED_AT, :_LOOKED_AT])
+            image = image[:, top:, left:]
+        yield chosen_patches(image, side, scale)
 
 
 def chosen_patches(image: Tensor, side: int, scale: int = 1) -> list[Tensor] | None:
@@ -130,7 +137,7 @@ def chosen_patches(image: Tensor, side: int, scale: int = 1) -> list[Tensor] | N
         side: of a patch, of which ``scale`` times as many pixels are cut.
 
     Returns:
-        (3, C, scale · side, scale · side) for each of `PLACES`; None of an image that is too small,
+        (n, C, scale · side, scale · side) for each of `PLACES`; None of an image that is too small,
         or black or white all over.
     """
     cell, across = _CELL * scale, side // _CELL

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import optimize
 from torch import Tensor
 
 from tmd.fitting.samples import Sample, Statistics
@@ -22,8 +21,10 @@ from tmd.measurements import create_measurement
 
 #: A fit has come near where its distance is at most so many times that of halves of the images.
 NEAR = 2.0
+#: Lists that are tried.
+TRIES, MOST_TRIES = 100, 600
 #: Of what a range costs by its width: of two that come equally near, the narrower.
-_WIDTH = 0.01
+_WIDTH = 0.5
 #: Images that are degraded at once; the draws of each are the same for every list.
 _AT_ONCE = 8
 #: Times that the images are cut in two.
@@ -82,7 +83,9 @@ class Objective:
         found: Statistics = []
         for number, patches in enumerate(self.sample.hr):
             parts = enumerate(patches.split(_AT_ONCE))
-            found.append(patch_statistics(torch.cat([measure(p, 1000 * number + i) for i, p in parts])))
+            found.append(
+                patch_statistics(torch.cat([measure(p, 1000 * number + i) for i, p in parts]))
+            )
         return distance(found, [_flat(each) for each in self.sample.target])
 
 
@@ -94,7 +97,7 @@ def _flat(by_image: dict[str, Tensor]) -> dict[str, Tensor]:
 def fit(
     objective: Objective,
     operators: Sequence[Any],
-    budget: int = 300,
+    budget: int | None = None,
     said: Callable[[int, int, float], None] = lambda done, budget, best: None,
 ) -> Fit:
     """Search the ranges of ``operators`` for those that come nearest.
@@ -103,10 +106,14 @@ def fit(
     and Mead's simplex; both from a fixed seed.
 
     Args:
-        budget: about how many lists are tried.
+        budget: about how many lists are tried; None: `TRIES` for each range, at most `MOST_TRIES`.
         said: (lists tried, budget, best distance so far), after each.
     """
+    from scipy import optimize  # takes a while to import
+
     space = Space(operators)
+    size = len(space.ranges)
+    budget = budget or min(TRIES * size, MOST_TRIES)
     best: tuple[float, np.ndarray] = (np.inf, np.full(2 * len(space.ranges), 0.5))
 
     def cost(point: np.ndarray) -> float:
@@ -123,7 +130,6 @@ def fit(
         point[::2] = places
         return cost(point)
 
-    size = len(space.ranges)
     members = max(6, min(5 * size, budget // 8))
     optimize.differential_evolution(
         narrow,

@@ -1,6 +1,6 @@
 """Numbers that tell how images were degraded, whatever they show: no pairs are needed.
 
-All are logarithms to base 2, so that a difference of 1 is a factor of two in whatever it is.
+Those were chosen that blur, noise and JPEG change much and that differ little from photo to photo.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -17,9 +18,17 @@ from torch import Tensor
 WEIGHTS = {"spectrum": 1.0, "noise": 1.0, "blocks": 1.0, "residual": 0.5}
 #: What a difference of spreads counts for, beside one of means: photos differ by themselves.
 SPREAD = 0.3
+# Added to every spread: numbers of equally degraded images may all be the same.
+_LEAST_SPREAD = 0.1
 
-#: Edges of the rings of a spectrum, in cycles a pixel; the first ring is what others are beside.
+#: Edges of the rings of a spectrum, in cycles a pixel.
 RINGS = (0.02, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
+# How many rings the ends of a fall are apart.
+_APART = 4
+# Taps of a Gaussian of 0.7 pixels; which of the gradients are edges; quantiles of their ratios.
+_KERNEL = (0.0096, 0.2054, 0.5699, 0.2054, 0.0096)
+_STEEPEST = 0.02
+_EDGES = (0.5, 0.75, 0.9)
 # Of 8-bit levels: what rounding alone leaves, below which nothing is to be told.
 _ROUNDING = 0.1
 # The AC coefficients of a block that photos fill best.
@@ -35,9 +44,9 @@ def patch_statistics(patches: Tensor) -> dict[str, Tensor]:
         patches: (N, C, s, s) in [0, 1], s a multiple of 8 and at least 32; three channels are RGB.
 
     Returns:
-        (N, K) each: the spectrum's rings beside the lowest; the noise of luma and chroma at two
-        sizes; the seams of the 8 × 8 grid, whose place is found, and the steps of what JPEG rounds;
-        the kurtosis of what a smooth image leaves.
+        (N, K) each: falls of the spectrum and the sharpness of edges; the noise of luma and chroma
+        at two sizes; seams of the 8 × 8 grid that begins with a patch, and the steps by which JPEG
+        counts; the kurtosis of luma's Laplacian.
     """
     levels = 255 * patches.float()
     planes = _luma_and_chroma(levels)
@@ -61,27 +70,49 @@ def _luma_and_chroma(levels: Tensor) -> Tensor:
 
 
 def spectrum(luma: Tensor) -> Tensor:
-    """Power in each of `RINGS` beside that in the first: (N, H, W) -> (N, rings - 1)."""
+    """Falls of the radial power spectrum and the sharpness of edges: (N, H, W) -> (N, rings - 1).
+
+    Photos' levels differ by octaves, their falls over a fifth of the frequencies by half of one.
+    """
     height, width = luma.shape[-2:]
     window = torch.outer(*(torch.hann_window(side, periodic=False) for side in (height, width)))
     centred = luma - luma.mean((-2, -1), keepdim=True)
     power = torch.fft.rfft2(centred * window).abs().square() / window.square().sum()
-    rings = power.flatten(1) @ _rings(height, width)
-    logarithms = (rings + _ROUNDING).log2()
-    return logarithms[:, 1:] - logarithms[:, :1]
+    rings = (power.flatten(1) @ _rings(height, width) + _ROUNDING).log2()
+    return torch.cat([rings[:, _APART:] - rings[:, :-_APART], edges(luma)], 1)
+
+
+def edges(luma: Tensor) -> Tensor:
+    """Steepest gradients beside those after a blur, in quarters of octaves: (N, H, W) -> (N, 3).
+
+    Of an ideal edge it depends on its blur alone (Zhuo and Sim, Pattern Recognition 2011, eq. 3).
+    """
+    kernel = luma.new_tensor(_KERNEL)
+    blurred = F.pad(luma[:, None], (2, 2, 2, 2), mode="replicate")
+    blurred = F.conv2d(F.conv2d(blurred, kernel.view(1, 1, 1, 5)), kernel.view(1, 1, 5, 1))[:, 0]
+    sharp, soft = _gradient(luma), _gradient(blurred)
+    steepest, places = soft.topk(max(8, int(_STEEPEST * soft.shape[1])), 1)
+    ratios = ((sharp.gather(1, places) + _ROUNDING) / (steepest + _ROUNDING)).log2()
+    return 4 * torch.quantile(ratios, ratios.new_tensor(_EDGES), dim=1).T
+
+
+def _gradient(luma: Tensor) -> Tensor:
+    across = luma[:, 1:-1, 2:] - luma[:, 1:-1, :-2]
+    down = luma[:, 2:, 1:-1] - luma[:, :-2, 1:-1]
+    return torch.hypot(across, down).flatten(1)
 
 
 @lru_cache(maxsize=8)
 def _rings(height: int, width: int) -> Tensor:
     """(frequencies, rings): taking the mean of each ring."""
     radius = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None])
-    inside = [(low <= radius) & (radius < high) for low, high in zip(RINGS, RINGS[1:], strict=False)]
+    inside = [(low <= radius) & (radius < high) for low, high in pairwise(RINGS)]
     weights = torch.stack([ring.flatten().float() for ring in inside], 1)
     return weights / weights.sum(0)
 
 
 def noise(planes: Tensor) -> Tensor:
-    """Spread of the finest diagonal detail, and of that at half the size: (N, C, H, W) -> (N, 2C+1).
+    """Spread of diagonal detail at full and at half size: (N, C, H, W) -> (N, 2C + 1).
 
     It is taken where a patch has least of it, in a quarter of its 16 × 16 cells. The last number is
     how much more of it the brighter half of the luma's cells has than the darker half.
@@ -102,36 +133,45 @@ def _spread(planes: Tensor, cell: int) -> Tensor:
     return (power.sqrt() + _ROUNDING).log2()
 
 
-def blocks(luma: Tensor) -> Tensor:
-    """Seams of the 8 × 8 grid, steps of its coefficients and how many are none: (N, H, W) -> (N, 3).
+def grid(image: Tensor) -> tuple[int, int]:
+    """Row and column, 0 to 7, at which the blocks of an image's JPEG begin.
 
-    The grid lies where the seams are strongest. A step is the largest by which a coefficient's
+    Args:
+        image: (C, H, W) in [0, 1], of 16 pixels a side and more; three channels are RGB.
+
+    Returns:
+        Any place where there is no grid.
+    """
+    luma = _luma_and_chroma(255 * image[None].float())[0, 0]
+    found = []
+    for lines in (luma, luma.T):
+        steps = F.pad(lines.diff(dim=0).abs(), (0, 0, 1, 1))
+        own, beside = steps[1:-1], (steps[:-2] + steps[2:]) / 2
+        # Seams are steeper than what is beside them, by however little; edges are everywhere.
+        seam = ((own - beside) / (own + beside + 1)).tanh().mean(1)
+        by_place = [seam[place::8].mean() for place in range(8)]
+        found.append((int(torch.stack(by_place).argmax()) + 1) % 8)
+    return found[0], found[1]
+
+
+def blocks(luma: Tensor) -> Tensor:
+    """Seams of the 8 × 8 grid, steps of its coefficients, empty ones: (N, H, W) -> (N, 3).
+
+    The grid begins at the first pixel; see `grid`. A step is the largest by which a coefficient's
     values are counted; where JPEG was not the last to touch the image, there is none.
     """
-    seams, grid = [], []
+    seams = []
     for dim in (-1, -2):
         strength = luma.diff(dim=dim).abs().mean(-3 - dim)
         by_place = torch.stack([strength[:, place::8].mean(1) for place in range(8)], 1)
-        strongest, place = by_place.max(1)
-        others = (by_place.sum(1) - strongest) / 7
-        seams.append((strongest + _ROUNDING).log2() - (others + _ROUNDING).log2())
-        grid.append((place + 1) % 8)
-    columns, rows = grid
-    coefficients = _transformed(_cut(luma, rows, columns))
+        others = by_place[:, :7].mean(1)
+        seams.append((by_place[:, 7] + _ROUNDING).log2() - (others + _ROUNDING).log2())
+    cut = F.unfold(luma[:, None], 8, stride=8).mT.unflatten(2, (8, 8))
+    coefficients = _transformed(cut)
     fine = coefficients[..., 4:, 4:].abs()
     nothing = (fine < 0.5).float().mean((1, 2, 3))
     chosen = torch.stack([coefficients[..., v, u] for v, u in _COEFFICIENTS], 1)
-    return torch.stack([sum(seams) / 2, _steps(chosen), 2 * nothing], 1)
-
-
-def _cut(luma: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """The whole blocks of a grid that begins at (rows, columns), (N, blocks, 8, 8)."""
-    sides = [8 * (side // 8 - 1) for side in luma.shape[-2:]]
-    y = rows[:, None] + torch.arange(sides[0])
-    x = columns[:, None] + torch.arange(sides[1])
-    cut = luma.gather(1, y[..., None].expand(-1, -1, luma.shape[2]))
-    cut = cut.gather(2, x[:, None].expand(-1, sides[0], -1))
-    return F.unfold(cut[:, None], 8, stride=8).mT.unflatten(2, (8, 8))
+    return torch.stack([(seams[0] + seams[1]) / 2, _steps(chosen), 2 * nothing], 1)
 
 
 def _transformed(cut: Tensor) -> Tensor:
@@ -162,7 +202,7 @@ def _steps(coefficients: Tensor) -> Tensor:
 
 @lru_cache(maxsize=1)
 def _waves() -> tuple[Tensor, Tensor]:
-    """(bins, steps) each: the cosine of a value in a step, and whether it is half a step or more."""
+    """(bins, steps) each: cosine of a value in a step; 1 where it is half a step or more."""
     values = torch.arange(_HALVES)[:, None] / 2
     steps = torch.tensor(list(_STEPS))[None]
     beyond = (values >= steps / 2).float()
@@ -181,10 +221,10 @@ def kurtosis(luma: Tensor) -> Tensor:
 def distance(
     ours: Sequence[dict[str, Tensor]], theirs: Sequence[dict[str, Tensor]]
 ) -> dict[str, float]:
-    """Weighted distance by group, in octaves, between the statistics of two sets of patches.
+    """Weighted distance by group between the statistics of two sets of patches.
 
-    For each number, how far the means are apart and, for `SPREAD` of it, the spreads; the mean over
-    a group's numbers.
+    For each number, how far the means are apart and, for `SPREAD` of it, the spreads, both in
+    spreads of theirs; the mean over a group's numbers.
 
     Args:
         ours, theirs: (N, K) by group, of patches of the same kinds, flat and textured ones say.
@@ -200,7 +240,7 @@ def distance(
 def _apart(a: Tensor, b: Tensor) -> float:
     (mean_a, spread_a), (mean_b, spread_b) = _middle(a), _middle(b)
     apart = (mean_a - mean_b).abs() + SPREAD * (spread_a - spread_b).abs()
-    return apart.mean().item()
+    return (apart / (spread_b + _LEAST_SPREAD)).mean().item()
 
 
 def _middle(values: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tmd.errors import UserError
+from tmd.errors import UserError, check_flag
 from tmd.images import EIGHT_BITS, ImageKind
 from tmd.measurements.measurement import Measurement, create_measurement, is_given
 
@@ -17,9 +17,14 @@ class MeasurementOptions:
 
     Attributes:
         operators: see `create_measurement`.
+        fit: a folder of images, or several, to which the ranges in ``operators`` are fitted before
+            a run; see `tmd.fitting`.
+        fit_anyway: a fit that does not come near is taken all the same.
     """
 
     operators: Sequence[Any] = field(default_factory=lambda: ["bicubic"])
+    fit: Any = None
+    fit_anyway: bool = False
 
     def check_given(self, made: float) -> None:
         """Raise `UserError` for a list that can't be where LR is given but for the share ``made``.
@@ -39,6 +44,7 @@ class MeasurementOptions:
 
     def check(self, scale: int, kind: ImageKind = EIGHT_BITS) -> None:
         """Raise `UserError` for a list that can't be, or leaves nothing to learn."""
+        check_flag("measurement.fit_anyway", self.fit_anyway)
         if is_given(self.operators):
             raise UserError("measurement.operators=['given']: needs dataset.lr_root")
         if create_measurement(self.operators, scale, kind=kind).changes_nothing(kind):
