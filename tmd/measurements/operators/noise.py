@@ -61,7 +61,8 @@ class Poisson(Operator):
         strength: multiplies the noise, or [lowest, highest] to draw it for each image.
         photons: of white, or [lowest, highest] to draw them for each image, uniformly in their
             logarithm; None: from the image's levels, as above.
-        grey: the probability with which all channels of an image get the noise of its luma.
+        grey: the probability with which all channels of an image get the noise of its luma, and of
+            images that are not RGB, of their first channel.
         clip: whether the result is clamped to [0, 1].
     """
 
@@ -93,15 +94,12 @@ class Poisson(Operator):
         strength = draws.uniform("strength", self.strength, n)[:, None, None, None]
         is_grey = grey_images(self.grey, n, draws)
         photons = self._photons(draws, n)
-        normal = draws.normal("noise", x)
-        with torch.no_grad():
-            noise = _counted(as_8_bit(x), normal, photons)
-            if any(is_grey) and x.shape[1] == 3:
-                luma = as_8_bit((x * x.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True))
-                grey = _counted(luma, normal[:, :1], photons)
-                noise = torch.where(_mask(is_grey, x), grey, noise)
-            elif any(is_grey):
-                noise = torch.where(_mask(is_grey, x), noise[:, :1], noise)
+        values, normal = as_8_bit(x.detach()), draws.normal("noise", x)
+        if any(is_grey):
+            rows = _mask(is_grey, x)
+            values = torch.where(rows, _luma(x.detach()), values)
+            normal = torch.where(rows, normal[:, :1], normal)
+        noise = _counted(values, normal, photons)
         noisy = x + noise * strength.to(x.device, x.dtype, non_blocking=True)
         return noisy.clamp(0, 1) if self.clip else noisy
 
@@ -125,6 +123,13 @@ def grey_images(probability: float, n: int, draws: Draws) -> list[bool]:
 
 def _mask(rows: list[bool], x: torch.Tensor) -> torch.Tensor:
     return torch.tensor(rows)[:, None, None, None].to(x.device, non_blocking=True)
+
+
+def _luma(x: torch.Tensor) -> torch.Tensor:
+    """Luma of RGB, rounded as in a file; of other images the first channel."""
+    if x.shape[1] == 3:
+        x = (x * x.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
+    return as_8_bit(x[:, :1])
 
 
 def _counted(
