@@ -60,7 +60,9 @@ def build(operator: Any, scale: int, key: str) -> Operator:
         built = builder(scale=scale, **options)
     except UserError as problem:
         # Operators call an option by their own name, which says not where in the list they are.
-        raise UserError(str(problem).replace(f"measurement {name} ", f"{key}.")) from None
+        said = str(problem)
+        own = f"measurement {name} "
+        raise UserError(key + "." + said[len(own) :] if said.startswith(own) else said) from None
     except TypeError:
         wanted = [
             option

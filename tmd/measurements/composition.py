@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise
 
@@ -65,23 +65,30 @@ def is_kept(operator: Operator) -> bool:
 def applied(operator: Operator, canvas: Canvas, draws: Draws) -> Canvas:
     """The images after ``operator``, each with its probability."""
     if operator.probability == 1:
-        return _noted(operator, canvas, draws)
+        return _always(operator, canvas, draws)
     whole, total = draws.whole(len(canvas))
-    return applied_by_choice([None, (operator, draws)], _hits(operator, whole, total), canvas)
+    hits = _hits(operator, whole, total)
+    return applied_by_choice([None, (operator, draws)], hits, canvas, _always)
 
 
-def applied_by_choice(choices: Sequence[Choice], chosen: Sequence[int], canvas: Canvas) -> Canvas:
+def applied_by_choice(
+    choices: Sequence[Choice],
+    chosen: Sequence[int],
+    canvas: Canvas,
+    apply: Callable[[Operator, Canvas, Draws], Canvas] = applied,
+) -> Canvas:
     """The images, each after its own one of several operators.
 
     Args:
         chosen: the place of that among ``choices``, for each of the images of all processes.
+        apply: by default, each operator with a probability of its own.
     """
     used = [choice for place in sorted(set(chosen)) if (choice := choices[place]) is not None]
     if not used:
         return canvas
     operator, draws = used[0]
     if len(set(chosen)) == 1:
-        return _noted(operator, canvas, draws)
+        return apply(operator, canvas, draws)
     own = [chosen[place] for place in draws.places(len(canvas))]
     keeps = all(operator.keeps_sizes for operator, _ in used)
     parts = []
@@ -93,13 +100,14 @@ def applied_by_choice(choices: Sequence[Choice], chosen: Sequence[int], canvas: 
         if choice is not None:
             operator, draws = choice
             some = draws.only([other == place for other in chosen], len(canvas))
-            part = _noted(operator, part, some)
+            part = apply(operator, part, some)
         parts.append((rows, part))
     if keeps:
         return canvas.replaced(parts)
     before = canvas.every_size(len(chosen))
     wholes = [choice and (choice[0], choice[1].whole(len(canvas))[0]) for choice in choices]
-    return joined(parts, sizes_by_choice(wholes, chosen, before, canvas.lr_size))
+    after = sizes_after if apply is applied else _sizes_always
+    return joined(parts, sizes_by_choice(wholes, chosen, before, canvas.lr_size, after))
 
 
 def sizes_after(
@@ -115,7 +123,13 @@ def sizes_after(
     if operator.probability == 1:
         return operator.sizes(before, draws, lr_size)
     hits = _hits(operator, draws, len(before))
-    return sizes_by_choice([None, (operator, draws)], hits, before, lr_size)
+    return sizes_by_choice([None, (operator, draws)], hits, before, lr_size, _sizes_always)
+
+
+def _sizes_always(
+    operator: Operator, before: Sequence[Size], draws: Draws, lr_size: Size | None
+) -> Sequence[Size]:
+    return operator.sizes(before, draws, lr_size)
 
 
 def sizes_by_choice(
@@ -123,6 +137,7 @@ def sizes_by_choice(
     chosen: Sequence[int],
     before: Sequence[Size],
     lr_size: Size | None,
+    sizes: Callable[..., Sequence[Size]] = sizes_after,
 ) -> Sequence[Size]:
     """Sizes of the images of all processes, each after its own one of several operators."""
     after = list(before)
@@ -132,8 +147,8 @@ def sizes_by_choice(
         operator, draws = choice
         some = draws.only([other == place for other in chosen], len(before))
         images = [image for image, other in enumerate(chosen) if other == place]
-        sizes = operator.sizes([before[image] for image in images], some, lr_size)
-        for image, size in zip(images, sizes, strict=True):
+        changed = sizes(operator, [before[image] for image in images], some, lr_size)
+        for image, size in zip(images, changed, strict=True):
             after[image] = size
     return after
 
@@ -149,5 +164,5 @@ def _hits(operator: Operator, draws: Draws, n: int) -> list[int]:
     return draws.choice("probability", [1 - probability, probability], n)
 
 
-def _noted(operator: Operator, canvas: Canvas, draws: Draws) -> Canvas:
+def _always(operator: Operator, canvas: Canvas, draws: Draws) -> Canvas:
     return operator.on_canvas(canvas, draws if operator.children else draws.named(operator.name))
