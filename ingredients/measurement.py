@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ingredients.base import Ingredient
 from ingredients.options import capture_options
-from tmd.measurements import MeasurementOptions
+from tmd.measurements import PRESETS, MeasurementOptions
 
 ingredient = Ingredient("measurement")
 
@@ -17,6 +17,11 @@ def config():
     # a folder of photos as they are: the ranges in operators are fitted to them before the run
     fit = None
     fit_anyway = False  # take a list that does not come near all the same
+
+
+for _name, _operators in PRESETS.items():
+    ingredient.add_named_config(_name, {"operators": _operators()})
+    ingredient.named_configs[_name].__doc__ = str(_operators.__doc__).splitlines()[0]
 
 
 options = capture_options(ingredient, MeasurementOptions)

@@ -11,10 +11,12 @@ from tmd.measurements.draws import Draws, Log
 from tmd.measurements.measurement import GIVEN, Measurement, create_measurement, is_given
 from tmd.measurements.operator import MEASUREMENTS, Operator
 from tmd.measurements.options import MeasurementOptions
+from tmd.measurements.presets import PRESETS
 
 __all__ = [
     "GIVEN",
     "MEASUREMENTS",
+    "PRESETS",
     "Canvas",
     "Draws",
     "Log",

@@ -1,0 +1,113 @@
+"""Lists of operators by name: the degradations that the field trains with.
+
+Each is frozen as it was published; what is new gets a new name. Runs keep the list itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Operators = list[Any]
+
+_THIRD_OF_PI = 1.0472
+
+#: Blur kernels of Real-ESRGAN and how often each is drawn: `kernel_list`, `kernel_prob`, and
+#: `sinc_prob` of the whole.
+_KERNELS = {
+    "isotropic": 0.45,
+    "anisotropic": 0.25,
+    "generalized_isotropic": 0.12,
+    "generalized_anisotropic": 0.03,
+    "plateau_isotropic": 0.12,
+    "plateau_anisotropic": 0.03,
+}
+_SINC = 0.1
+_FILTERS = ["area", "bilinear", "bicubic"]
+
+
+def realesrgan() -> Operators:
+    """The second-order degradation of Real-ESRGAN.
+
+    Wang et al. 2021 (arXiv:2107.10833), sections 3.1 to 3.4; the figures are those of Real-ESRGAN
+    0.3.0 (commit a4abfb2), ``options/train_realesrnet_x4plus.yml`` and
+    ``realesrgan/models/realesrgan_model.py``. There a batch shares the way and the filter of its
+    resizes, the kind of its noise and the order at its end; here each image draws its own. Borders
+    are replicated instead of reflected, and JPEG is libjpeg's instead of DiffJPEG's.
+    """
+    return [
+        "sharpen",
+        _kernel_blur([0.2, 3]),
+        _resize([0.15, 1.5], [0.2, 0.7, 0.1]),
+        _noise([1, 30], [0.05, 3]),
+        _jpeg(30, 95),
+        {**_kernel_blur([0.2, 1.5]), "probability": 0.8},
+        {**_resize([0.3, 1.2], [0.3, 0.4, 0.3]), "to": "lr"},
+        _noise([1, 25], [0.05, 2.5]),
+        {
+            "name": "one_of",
+            "operators": [
+                [_TO_LR, _last_sinc(), _jpeg(30, 95)],
+                [_jpeg(30, 95), _TO_LR, _last_sinc()],
+            ],
+        },
+    ]
+
+
+def jpeg() -> Operators:
+    """Bicubic reduction, then JPEG: photos from the web that were only made smaller.
+
+    The qualities, uniform in [30, 95], are those of BSRGAN's last step (Zhang et al. 2021,
+    arXiv:2103.14006, section 3.3) and of Real-ESRGAN's. At scale 1 it is JPEG alone.
+    """
+    return ["bicubic", _jpeg(30, 95)]
+
+
+_TO_LR: dict[str, Any] = {"name": "resize", "to": "lr", "filter": _FILTERS}
+
+
+def _kernel_blur(sigma: list[float]) -> dict[str, Any]:
+    return {
+        "name": "blur",
+        "kernel": [*_KERNELS, "sinc"],
+        "weights": [*(round(w * (1 - _SINC), 4) for w in _KERNELS.values()), _SINC],
+        "sigma": sigma,
+        "size": [7, 21],
+        "beta": [0.5, 4],
+        "plateau_beta": [1, 2],
+    }
+
+
+def _last_sinc() -> dict[str, Any]:
+    cutoff = [_THIRD_OF_PI, 3.1416]
+    return {
+        "name": "blur",
+        "kernel": ["sinc"],
+        "size": [7, 21],
+        "cutoff": cutoff,
+        "probability": 0.8,
+    }
+
+
+def _resize(factor: list[float], weights: list[float]) -> dict[str, Any]:
+    return {"name": "resize", "factor": factor, "weights": weights, "filter": _FILTERS}
+
+
+def _noise(levels: list[float], strength: list[float]) -> dict[str, Any]:
+    """Gaussian or Poisson's noise, as often, of which 40 % is grey."""
+    sigma = [round(level / 255, 5) for level in levels]
+    return {
+        "name": "one_of",
+        "operators": [
+            {"name": "noise", "sigma": sigma, "grey": 0.4, "clip": True},
+            {"name": "poisson", "strength": strength, "grey": 0.4, "clip": True},
+        ],
+    }
+
+
+def _jpeg(lowest: int, highest: int) -> dict[str, Any]:
+    return {"name": "jpeg", "quality": [lowest, highest], "codec": "auto"}
+
+
+#: The lists by name.
+PRESETS: dict[str, Callable[[], Operators]] = {"realesrgan": realesrgan, "jpeg": jpeg}
