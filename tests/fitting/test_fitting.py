@@ -101,6 +101,7 @@ def test_the_grid_is_found_wherever_it_lies(quality):
     Image.fromarray(data.coffee()).save(file, format="JPEG", quality=quality)
     coded = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1) / 255
     assert grid(coded) == (0, 0)
+    assert grid(coded[:, 1:81, 7:107]) == (7, 1)
     assert grid(coded[:, 3:, 6:]) == (5, 2)
 
 

@@ -24,8 +24,6 @@ MOST_IMAGES, MOST_HR = 48, 32
 FEWEST = 4
 # The side of JPEG's units where colours are at half the size, and of the cells of noise.
 _CELL = 16
-# Pixels a side in which the grid of an image is looked for.
-_LOOKED_AT = 1024
 # Of [0, 1]: where it is darker or brighter, noise is cut off.
 _DARKEST, _BRIGHTEST = 0.04, 0.96
 
@@ -124,7 +122,7 @@ def _each(
             continue
         image = source.kind.to_float(image)
         if on_grid:
-            top, left = grid(image[:, :_LOOKED_AT, :_LOOKED_AT])
+            top, left = grid(image)
             image = image[:, top:, left:]
         yield chosen_patches(image, side, scale)
 

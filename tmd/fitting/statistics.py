@@ -34,6 +34,8 @@ _ROUNDING = 0.1
 # The AC coefficients of a block that photos fill best.
 _COEFFICIENTS = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (1, 2), (2, 1), (0, 3), (3, 0))
 _STEPS = range(2, 65)
+# Pixels a side in which an image's grid is looked for.
+_LOOKED_AT = 512
 _HALVES = 1024  # bins of the coefficients' absolute values, half a level each
 
 
@@ -136,22 +138,25 @@ def _spread(planes: Tensor, cell: int) -> Tensor:
 def grid(image: Tensor) -> tuple[int, int]:
     """Row and column, 0 to 7, at which the blocks of an image's JPEG begin.
 
+    There, more coefficients are none than at any other place.
+
     Args:
         image: (C, H, W) in [0, 1], of 16 pixels a side and more; three channels are RGB.
 
     Returns:
         Any place where there is no grid.
     """
-    luma = _luma_and_chroma(255 * image[None].float())[0, 0]
-    found = []
-    for lines in (luma, luma.T):
-        steps = F.pad(lines.diff(dim=0).abs(), (0, 0, 1, 1))
-        own, beside = steps[1:-1], (steps[:-2] + steps[2:]) / 2
-        # Seams are steeper than what is beside them, by however little; edges are everywhere.
-        seam = ((own - beside) / (own + beside + 1)).tanh().mean(1)
-        by_place = [seam[place::8].mean() for place in range(8)]
-        found.append((int(torch.stack(by_place).argmax()) + 1) % 8)
-    return found[0], found[1]
+    top, left = (max(0, side - _LOOKED_AT) // 16 * 8 for side in image.shape[-2:])
+    part = image[None, :, top : top + _LOOKED_AT, left : left + _LOOKED_AT]
+    luma = _luma_and_chroma(255 * part.float())[0, 0]
+
+    def empty(place: tuple[int, int]) -> float:
+        here = luma[place[0] :, place[1] :]
+        coefficients = _transformed(here.unfold(0, 8, 8).unfold(1, 8, 8)).flatten(-2)[..., 1:]
+        return (coefficients.abs() < 0.5).float().mean().item()
+
+    places = [(row, column) for row in range(8) for column in range(8)]
+    return max(places, key=empty)
 
 
 def blocks(luma: Tensor) -> Tensor:
