@@ -191,6 +191,22 @@ def test_a_degradation_of_other_photos_is_found(searched, key, truth, tolerance)
     assert total(found.fitted) < total(found.before)
 
 
+def test_many_ranges_are_searched_one_after_the_other():
+    known = ["bicubic", {"name": "noise", "sigma": 0.05}, {"name": "jpeg", "quality": 40}]
+    searched = [
+        "bicubic",
+        {"name": "noise", "sigma": [0, 0.15]},
+        *[{"name": "noise", "sigma": [0, 0.02]}] * 5,
+        {"name": "jpeg", "quality": [10, 95]},
+    ]
+    sample = take_sample(Photos("degraded", known), Photos("hr"), 2, "images")
+    found = fit(Objective(sample, 2), searched, budget=80)
+    assert total(found.fitted) < 0.6 * total(found.before)
+    assert np.mean(found.operators[1]["sigma"]) == pytest.approx(0.05, abs=0.015)
+    assert np.mean(found.operators[-1]["quality"]) == pytest.approx(40, abs=12)
+    assert found.evaluations <= 83
+
+
 def test_what_a_list_can_not_make_is_not_near():
     known = [*NOISE[:1], {"name": "jpeg", "quality": 20}]
     sample = take_sample(Photos("degraded", known), Photos("hr"), 2, "images")

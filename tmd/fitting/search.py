@@ -23,6 +23,8 @@ from tmd.measurements import create_measurement
 NEAR = 2.0
 #: Lists that are tried.
 TRIES, MOST_TRIES = 100, 600
+#: The most ranges that are searched together.
+FEW = 6
 #: Of what a range costs by its width: of two that come equally near, the narrower.
 _WIDTH = 0.5
 #: Images that are degraded at once; the draws of each are the same for every list.
@@ -102,58 +104,24 @@ def fit(
 ) -> Fit:
     """Search the ranges of ``operators`` for those that come nearest.
 
-    First the places of narrow ranges by differential evolution, then places and widths by Nelder's
-    and Mead's simplex; both from a fixed seed.
+    Up to `FEW` ranges by differential evolution of the places of narrow ones, then by Nelder's and
+    Mead's simplex of places and widths, both from a fixed seed; more of them one after the other,
+    again and again.
 
     Args:
         budget: about how many lists are tried; None: `TRIES` for each range, at most `MOST_TRIES`.
         said: (lists tried, budget, best distance so far), after each.
     """
-    from scipy import optimize  # takes a while to import
-
     space = Space(operators)
     size = len(space.ranges)
     budget = budget or min(TRIES * size, MOST_TRIES)
-    best: tuple[float, np.ndarray] = (np.inf, np.full(2 * len(space.ranges), 0.5))
-
-    def cost(point: np.ndarray) -> float:
-        nonlocal best
-        point = np.clip(point, 0, 1)
-        value = total(objective(space.spec_at(point))) + _WIDTH * float(point[1::2].mean())
-        if value < best[0]:
-            best = (value, point)
-        said(objective.evaluations, budget, best[0])
-        return value
-
-    def narrow(places: np.ndarray) -> float:
-        point = np.full(2 * len(places), 0.1)
-        point[::2] = places
-        return cost(point)
-
-    members = max(6, min(5 * size, budget // 8))
-    optimize.differential_evolution(
-        narrow,
-        [(0, 1)] * size,
-        init=_first(members, size),
-        maxiter=max(1, budget * 2 // 3 // members - 1),
-        tol=1e-3,
-        seed=0,
-        polish=False,
-    )
-    optimize.minimize(
-        cost,
-        best[1],
-        method="Nelder-Mead",
-        bounds=[(0, 1)] * (2 * size),
-        options={
-            "maxfev": budget // 3,
-            "initial_simplex": _simplex(best[1]),
-            "adaptive": True,
-            "xatol": 1e-3,
-            "fatol": 1e-4,
-        },
-    )
-    found = space.spec_at(best[1])
+    search = _Search(objective, space, budget, said)
+    if size <= FEW:
+        search.globally(budget * 2 // 3)
+        search.nearby(budget // 3)
+    else:
+        search.one_by_one()
+    found = space.spec_at(search.best)
     return Fit(
         found,
         objective(found),
@@ -161,6 +129,86 @@ def fit(
         floor(objective.sample.target),
         objective.evaluations,
     )
+
+
+class _Search:
+    """The best point of a space so far, and ways to a better one."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        space: Space,
+        budget: int,
+        said: Callable[[int, int, float], None],
+    ) -> None:
+        self.objective, self.space, self.budget, self.said = objective, space, budget, said
+        self.size = len(space.ranges)
+        self.best = np.tile([0.5, 1.0], self.size)
+        self.least = np.inf
+
+    def cost(self, point: np.ndarray) -> float:
+        """Distance of a list, and what its widths cost."""
+        point = np.clip(point, 0, 1)
+        value = total(self.objective(self.space.spec_at(point))) + _WIDTH * float(
+            point[1::2].mean()
+        )
+        if value < self.least:
+            self.least, self.best = value, point
+        self.said(self.objective.evaluations, self.budget, self.least)
+        return value
+
+    def globally(self, tries: int) -> None:
+        """Places of ranges of a tenth, by differential evolution."""
+        from scipy import optimize  # takes a while to import
+
+        def narrow(places: np.ndarray) -> float:
+            return self.cost(np.stack([places, np.full(self.size, 0.1)], 1).ravel())
+
+        members = max(6, min(5 * self.size, tries // 5))
+        optimize.differential_evolution(
+            narrow,
+            [(0, 1)] * self.size,
+            init=_first(members, self.size),
+            maxiter=max(1, tries // members - 1),
+            tol=1e-3,
+            seed=0,
+            polish=False,
+        )
+
+    def nearby(self, tries: int) -> None:
+        """Places and widths, by a simplex around the best."""
+        from scipy import optimize
+
+        optimize.minimize(
+            self.cost,
+            self.best,
+            method="Nelder-Mead",
+            bounds=[(0, 1)] * (2 * self.size),
+            options={
+                "maxfev": tries,
+                "initial_simplex": _simplex(self.best),
+                "adaptive": True,
+                "xatol": 1e-3,
+                "fatol": 1e-4,
+            },
+        )
+
+    def one_by_one(self) -> None:
+        """Each range in turn is moved and made narrower, in finer steps, while that helps."""
+        step = 0.5
+        self.cost(self.best)
+        while self.objective.evaluations < self.budget and step > 0.02:
+            before = self.least
+            for number in range(self.size):
+                for move in ((-step, 0), (step, 0), (0, -step), (-step, -step), (step, -step)):
+                    if self.objective.evaluations >= self.budget:
+                        return
+                    point = self.best.copy()
+                    point[2 * number : 2 * number + 2] += move
+                    if not np.array_equal(np.clip(point, 0, 1), self.best):
+                        self.cost(point)
+            if self.least > before - 0.02:
+                step /= 2
 
 
 def _first(members: int, size: int) -> np.ndarray:
