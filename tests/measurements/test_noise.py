@@ -73,6 +73,24 @@ def test_basicsrs_noise_has_the_same_deviations():
         assert ours.std() == pytest.approx(float(theirs.std()), rel=0.03)
 
 
+def test_correlated_noise_has_the_covariance_of_bsrgan():
+    """The mean covariance of many images, against its definition, drawn by NumPy."""
+    x = torch.full((800, 3, 12, 12), 0.5)
+    noise = (operate("correlated_noise", x, sigma=0.1) - x).flatten(2).double()
+    covariances = noise @ noise.mT / noise.shape[2] / 0.01
+    numbers = np.random.default_rng(0)
+    expected = []
+    for _ in range(4000):
+        rotation = np.linalg.svd(numbers.random((3, 3)))[0]
+        covariance = np.abs(rotation.T @ np.diag(numbers.random(3)) @ rotation)
+        # It need not be positive; NumPy draws from the absolute eigenvalues then.
+        values, vectors = np.linalg.eigh(covariance)
+        expected.append(vectors @ np.diag(np.abs(values)) @ vectors.T)
+    assert np.allclose(covariances.mean(0).numpy(), np.mean(expected, 0), atol=0.03)
+    # Each image has its own.
+    assert covariances[:, 0, 1].std() > 0.05
+
+
 def basicsr():
     """BasicSR's degradations, which ask torchvision for a module that it no longer has."""
     if importlib.util.find_spec("basicsr") is None:

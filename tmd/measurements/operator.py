@@ -45,10 +45,16 @@ class Operator:
     def on_canvas(self, canvas: Canvas, draws: Draws) -> Canvas:
         """Images of any sizes.
 
-        By default for operators that treat each pixel by itself, whose canvas is theirs; those that
-        look at neighbours begin with `Canvas.replicated`.
+        By default for operators that treat each pixel by itself, whose canvas is theirs, and for
+        those with a `reduction`; others that look at neighbours begin with `Canvas.replicated`.
         """
-        return canvas.with_pixels(self(canvas.pixels, draws))
+        if self.reduction == 1 or canvas.sizes is None or canvas.every is None:
+            return canvas.with_pixels(self(canvas.pixels, draws))
+        # All of one size, on a canvas of others that were larger.
+        height, width = canvas.sizes[0]
+        pixels = self(canvas.pixels[..., :height, :width], draws)
+        after = [self.sizes(each, draws, None) for each in (canvas.sizes, canvas.every)]
+        return canvas.resized(pixels, *after)
 
     def sizes(self, before: Sequence[Size], draws: Draws, lr_size: Size | None) -> Sequence[Size]:
         """Sizes (h, w) of the images of all processes after it.

@@ -1,6 +1,6 @@
 """Lists of operators by name: the degradations that the field trains with.
 
-Each is frozen as it was published; what is new gets a new name. Runs keep the list itself.
+Each is frozen; what is new gets a new name.
 """
 
 from __future__ import annotations
@@ -52,6 +52,68 @@ def realesrgan() -> Operators:
             ],
         },
     ]
+
+
+def bsrgan() -> Operators:
+    """The shuffled degradation of BSRGAN; see `tmd.measurements.operators.bsrgan`."""
+    return [{"name": "bsrgan"}]
+
+
+def phone() -> Operators:
+    """A phone's photo, and in part what a messenger made of it: ours, nobody's publication.
+
+    HR is reduced as a sensor's pixels gather light; out of focus or shaken (sigma up to 1.2 LR
+    pixels, motion up to 5); seen by a `sensor`, whose noise has the ranges of Brooks et al. 2019
+    (arXiv:1811.11127) and whose white balance is up to 3 % off; smoothed and sharpened, as a
+    phone does it after the noise, so that what is left of it has a grain; and written as JPEG of
+    the qualities that cameras write. Of every five photos two are sent: made smaller, JPEG or WebP
+    of lower quality, and shown at the first size. All widths are in LR pixels, so that the list is
+    the same at every scale.
+    """
+    return [
+        {"name": "resize", "to": "lr", "filter": ["area", "bicubic"], "antialias": True},
+        {
+            "name": "blur",
+            "kernel": ["isotropic", "anisotropic", "motion"],
+            "weights": [0.5, 0.3, 0.2],
+            "sigma": [0.2, 1.2],
+            "size": [7, 9],
+            "length": [2, 5],
+            "probability": 0.8,
+        },
+        {"name": "sensor", "cast": [0.97, 1.03], "probability": 0.9},
+        {
+            "name": "blur",
+            "kernel": "isotropic",
+            "sigma": [0.2, 0.8],
+            "size": 7,
+            "probability": 0.5,
+        },
+        {
+            "name": "sharpen",
+            "target": False,
+            "weight": [0, 1.5],
+            "radius": 7,
+            "threshold": 2,
+            "probability": 0.7,
+        },
+        _jpeg(75, 98),
+        {"name": "one_of", "operators": [_SENT], "probability": 0.4},
+    ]
+
+
+_SENT: list[Any] = [
+    {"name": "resize", "factor": [0.5, 1], "filter": ["area", "bilinear"], "antialias": True},
+    {
+        "name": "one_of",
+        "operators": [
+            {"name": "jpeg", "quality": [50, 90], "codec": "auto"},
+            {"name": "webp", "quality": [50, 90]},
+        ],
+        "weights": [0.8, 0.2],
+    },
+    {"name": "resize", "to": "lr", "filter": ["bilinear", "bicubic"]},
+]
 
 
 def jpeg() -> Operators:
@@ -110,4 +172,9 @@ def _jpeg(lowest: int, highest: int) -> dict[str, Any]:
 
 
 #: The lists by name.
-PRESETS: dict[str, Callable[[], Operators]] = {"realesrgan": realesrgan, "jpeg": jpeg}
+PRESETS: dict[str, Callable[[], Operators]] = {
+    "realesrgan": realesrgan,
+    "bsrgan": bsrgan,
+    "jpeg": jpeg,
+    "phone": phone,
+}

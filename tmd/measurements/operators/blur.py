@@ -88,6 +88,7 @@ def create_blur(
     plateau_beta: Range | None = None,
     cutoff: Range | None = None,
     length: Range | None = None,
+    variance: bool | None = None,
 ) -> Operator:
     """Blur with replicated borders, its width in pixels of what it gets.
 
@@ -110,6 +111,8 @@ def create_blur(
         cutoff: of the sinc, in radians a pixel, at most pi; by default from pi/5 on, for kernels of
             less than 13 taps from pi/3 on.
         length: of motion, in pixels; [3, 7] by default.
+        variance: whether the squares of ``sigma`` and ``sigma_y`` are drawn uniformly, instead of
+            themselves.
 
     Raises:
         UserError: a value that can't be, or that the kernel does not have.
@@ -122,6 +125,7 @@ def create_blur(
         "plateau_beta": plateau_beta,
         "cutoff": cutoff,
         "length": length,
+        "variance": variance,
     }
     given = {key: value for key, value in own.items() if value is not None}
     if isinstance(kernel, str):

@@ -99,19 +99,45 @@ class Shuffle(_Composed):
 
     Args:
         operators: names or dicts as in a measurement's list, or lists of these, which keep theirs.
+        ordered: places in ``operators``, from 0, of those that come in this order among themselves,
+            whatever comes between them.
     """
 
-    def __init__(self, scale: int, operators: Sequence[Any]) -> None:
+    def __init__(self, scale: int, operators: Sequence[Any], ordered: Sequence[int] = ()) -> None:
         super().__init__("shuffle", scale, operators)
+        places = range(len(self.children))
+        if (
+            not isinstance(ordered, (list, tuple))
+            or len(set(ordered)) != len(ordered)
+            or any(isinstance(place, bool) or place not in places for place in ordered)
+        ):
+            raise UserError(
+                f"measurement shuffle ordered={ordered!r}: must be a list of different places "
+                f"from 0 to {len(places) - 1}"
+            )
+        self.ordered = list(ordered)
 
     def relative_size(self, before: Fraction | None, scale: int) -> Fraction | None:
-        changing = [child for child in self.children if not child.keeps_sizes]
-        after = {_size_after_all(order, before, scale) for order in permutations(changing)}
+        after = {
+            _size_after_all([self.children[place] for place in order], before, scale)
+            for order in self._orders()
+        }
         return after.pop() if len(after) == 1 else None
+
+    def _orders(self) -> set[tuple[int, ...]]:
+        """Orders of those that change sizes."""
+        changing = [p for p, child in enumerate(self.children) if not child.keeps_sizes]
+        return {tuple(self._in_order(order)) for order in permutations(changing)}
 
     def _chosen(self, draws: Draws, n: int) -> Sequence[Sequence[int]]:
         numbers = [draws.uniform(f"order {k}", (0, 1), n) for k in range(len(self.children))]
-        return torch.stack(numbers).argsort(0).tolist()
+        orders = torch.stack(numbers).argsort(0).T.tolist()
+        return list(zip(*map(self._in_order, orders), strict=True))
+
+    def _in_order(self, order: Sequence[int]) -> list[int]:
+        """The same, in which `ordered` ones share their places out in their order."""
+        left = iter([place for place in self.ordered if place in order])
+        return [next(left) if place in self.ordered else place for place in order]
 
 
 @MEASUREMENTS.register("twice")

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from tmd.errors import UserError, check_choice, check_number
+from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.measurements.canvas import Canvas
 from tmd.measurements.draws import Draws
 from tmd.measurements.kernels import KERNELS, Shapes, filtered, kernels
@@ -36,6 +36,7 @@ class KernelBlur(Operator):
         plateau_beta: Range = (1, 2),
         cutoff: Range | None = None,
         length: Range = (3, 7),
+        variance: bool = False,
     ) -> None:
         if not isinstance(kernel, (list, tuple)) or not kernel:
             raise UserError(f"{_NAME} kernel={kernel!r}: must be a name or a list of names")
@@ -48,6 +49,8 @@ class KernelBlur(Operator):
         self.sigma_y = self.sigma
         if sigma_y is not None:
             self.sigma_y = checked_range(f"{_NAME} sigma_y", sigma_y, **width)
+        check_flag(f"{_NAME} variance", variance)
+        self.variance = variance
         self.size = _checked_size(size)
         self.rotation = checked_range(f"{_NAME} rotation", rotation, minimum=-360, maximum=360)
         exponent = {"above": 0, "maximum": 16}
@@ -86,17 +89,23 @@ class KernelBlur(Operator):
         n = len(size)
         names = [self.kernels[place] for place in draws.choice("kernel", self.weights, n)]
         is_wide = torch.tensor([KERNELS[name] for name in names])
-        sigma = draws.uniform("sigma", self.sigma, n)
+        sigma = self._width("sigma", self.sigma, draws, n)
         return Shapes(
             names=names,
             size=size,
             sigma=sigma,
-            sigma_y=torch.where(is_wide, draws.uniform("sigma_y", self.sigma_y, n), sigma),
+            sigma_y=torch.where(is_wide, self._width("sigma_y", self.sigma_y, draws, n), sigma),
             rotation=torch.deg2rad(draws.uniform("rotation", self.rotation, n)),
             beta=self._beta(draws, names),
             cutoff=self._cutoff(draws, size),
             length=draws.uniform("length", self.length, n),
         )
+
+    def _width(self, key: str, ends: tuple[float, float], draws: Draws, n: int) -> torch.Tensor:
+        if not self.variance:
+            return draws.uniform(key, ends, n)
+        lowest, highest = ends
+        return draws.uniform(key, (lowest**2, highest**2), n).sqrt()
 
     def _size(self, draws: Draws, n: int) -> torch.Tensor:
         """Odd numbers, each as often."""

@@ -49,6 +49,58 @@ class Noise(Operator):
         return noisy.clamp(0, 1) if self.clip else noisy
 
 
+@MEASUREMENTS.register("correlated_noise")
+class CorrelatedNoise(Operator):
+    """Additive Gaussian noise, white in space and correlated between the channels.
+
+    Its covariance is ``sigma² |Uᵀ D U|`` with a random rotation U and random variances D between 0
+    and 1, for each image its own (Zhang et al. 2021, BSRGAN, section 3.3, "general" noise;
+    ``add_Gaussian_noise`` of its sources).
+
+    Args:
+        sigma: the highest standard deviation in [0, 1] units, or [lowest, highest] to draw it for
+            each image.
+        clip: whether the result is clamped to [0, 1].
+    """
+
+    def __init__(self, scale: int, sigma: Range = 0.1, clip: bool = False) -> None:
+        name = "measurement correlated_noise"
+        self.sigma = checked_range(f"{name} sigma", sigma, minimum=0, maximum=1)
+        check_flag(f"{name} clip", clip)
+        self.clip = clip
+        self.is_identity = self.sigma[1] == 0
+
+    def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
+        n, channels = x.shape[:2]
+        sigma = draws.uniform("sigma", self.sigma, n)
+        factor = _square_root(self._covariance(draws, n, channels)) * sigma[:, None, None]
+        factor = factor.to(x.device, x.dtype, non_blocking=True)
+        normal = draws.normal("noise", x)
+        with torch.autocast(x.device.type, enabled=False):
+            noise = (factor @ normal.flatten(2)).view(x.shape)
+        noisy = x + noise
+        return noisy.clamp(0, 1) if self.clip else noisy
+
+    def _covariance(self, draws: Draws, n: int, channels: int) -> torch.Tensor:
+        """(N, C, C), float64, for a sigma of 1."""
+        names = [f"variance {k}" for k in range(channels)]
+        entries = [f"rotation {k}" for k in range(channels**2)]
+        variances, rotations = (
+            torch.stack([draws.uniform(key, (0, 1), n) for key in keys], 1)
+            for keys in (names, entries)
+        )
+        for key in (*names, *entries):
+            draws.note(key, None)
+        rotation = torch.linalg.svd(rotations.view(n, channels, channels))[0]
+        return (rotation.mT @ torch.diag_embed(variances) @ rotation).abs()
+
+
+def _square_root(covariance: torch.Tensor) -> torch.Tensor:
+    """Matrices whose square is that of their absolute eigenvalues, as NumPy draws from one."""
+    values, vectors = torch.linalg.eigh(covariance)
+    return vectors @ torch.diag_embed(values.abs().sqrt()) @ vectors.mT
+
+
 @MEASUREMENTS.register("poisson")
 class Poisson(Operator):
     """Poisson's noise of counted photons, whose variance grows with the brightness.

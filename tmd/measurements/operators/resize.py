@@ -31,6 +31,7 @@ class Resize(Operator):
         to: ``lr``: the factor is of the size that LR has in the end, instead of the image's own.
         antialias: whether bicubic, bilinear and lanczos are stretched when reducing, as Pillow and
             MATLAB have it, and OpenCV and Real-ESRGAN have not.
+        inverse: whether 1 / factor is drawn uniformly, instead of the factor; without weights.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Resize(Operator):
         weights: Sequence[float] | None = None,
         to: str | None = None,
         antialias: bool = False,
+        inverse: bool = False,
     ) -> None:
         name = "measurement resize"
         self.scale = scale
@@ -58,8 +60,12 @@ class Resize(Operator):
             check_choice(f"{name} filter", each, FILTERS)
         check_flag(f"{name} antialias", antialias)
         self.antialias = antialias
+        check_flag(f"{name} inverse", inverse)
+        self.inverse = inverse
         self.weights = None
         if weights is not None:
+            if inverse:
+                raise UserError(f"{name} inverse=True: does not go with weights of up, down, keep")
             self.weights = checked_weights(f"{name} weights", weights, 3)
             if not self.factor[0] <= 1 <= self.factor[1]:
                 raise UserError(
@@ -120,6 +126,8 @@ class Resize(Operator):
 
     def _factors(self, draws: Draws, n: int) -> list[float]:
         lowest, highest = self.factor
+        if self.inverse:
+            return (1 / draws.uniform("factor", (1 / highest, 1 / lowest), n)).tolist()
         if self.weights is None:
             return draws.uniform("factor", self.factor, n).tolist()
         ways = [(1.0, highest), (lowest, 1.0), (1.0, 1.0)]
