@@ -14,11 +14,17 @@ Tiles bound the memory and leave no seam. Results that are there are errors, unl
 or `existing=replace` is given. A file that can't be read, or whose result its format can't hold, is
 reported, the rest goes on, and the exit code is 2.
 
+    python experiments/upscale.py with input=photos/ workers=4
+
+Several workers share the images of folders; the same call on further machines joins them, and
+typed again after whatever ended it, it goes on where it was.
+
 Upscaling leaves no record, unless `-F DIR` or `-m URL` asks for one.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -32,8 +38,11 @@ from torch import nn
 from tqdm import tqdm
 
 from experiments.support.devices import available_device
+from experiments.support.engines import create_engine
 from experiments.support.experiment import Experiment
-from experiments.support.inputs import check_folder, find_images
+from experiments.support.fleet import is_begun, opened_fleet
+from experiments.support.fleet_watch import run_fleet
+from experiments.support.inputs import check_folder, find_images, several
 from experiments.support.outputs import (
     Job,
     check_existing,
@@ -97,6 +106,8 @@ def config():
     interpolate = None  # a second run or checkpoint, whose weights are mixed in
     alpha = 0.5  # how much of it: 0 none, 1 only
     device = "auto"  # cpu, cuda, cuda:1, ...; auto: a GPU if there is one
+    workers = 1  # processes that share the images
+    engine = "local"  # where workers run: local, on this machine
 
 
 @ex.check
@@ -120,7 +131,11 @@ def check(
     checkpoint: Any,
     weights: Any,
     interpolate: Any,
+    workers: int,
+    engine: str,
 ) -> None:
+    check_number("workers", workers, 1, integer=True)
+    create_engine(engine)
     if not input:
         raise UserError("input=None: give an image, a folder or a glob, input=photo.jpg say")
     if not isinstance(output, str) or not output:
@@ -213,15 +228,18 @@ def upscale(
     device: str,
     bands: Any,
     method: str | None,
+    workers: int,
+    engine: str,
 ) -> dict[str, int]:
     """Upscale all images that the input names; the counts of what was done."""
     planned = plan(input, Path(output), format, method is not None or bands is not None)
     jobs = left_to_do(planned, existing)
     there = len(planned) - len(jobs)
-    counts = {"skipped": there} if existing == "skip" else {}
+    if is_begun(Path(output)) or (len(jobs) > 1 and (workers > 1 or engine != "local")):
+        return upscale_together(jobs, there)
     if not jobs:
         print(f"0 of {there} upscaled, all were there: {printable(output)}")
-        return {"upscaled": 0, **counts}
+        return counts_of(0, 0, there, existing)
     upscaler = build_upscaler()
     place = torch.device(available_device(device))
     if place.type == "cpu" and upscaler.generator is not None:
@@ -240,15 +258,70 @@ def upscale(
             if note:
                 tqdm.write(printable(note), file=sys.stderr)
     done = len(jobs) - failed
-    seconds = time.monotonic() - started
     where = jobs[0].target if len(jobs) == 1 else output
     if done:
-        skipped = f", {there} were there" if there else ""
-        took = f"×{upscaler.scale} in {seconds:.1f} s{skipped}"
-        print(f"{done} of {len(planned)} upscaled {took}: {printable(where)}")
+        said = result_line(done, failed, there, upscaler.scale, time.monotonic() - started)
+        print(f"{said}: {printable(where)}")
+    return counts_of(done, failed, there, existing)
+
+
+def result_line(done: int, failed: int, there: int, scale: int, seconds: float) -> str:
+    """The line on what was done."""
+    skipped = f", {there} were there" if there else ""
+    return f"{done} of {done + failed + there} upscaled ×{scale} in {seconds:.1f} s{skipped}"
+
+
+def counts_of(done: int, failed: int, there: int, existing: str) -> dict[str, int]:
+    """The counts of what was done.
+
+    Raises:
+        UserError: some have no result; each was named.
+    """
     if failed:
-        raise UserError(f"{failed} of {len(planned)} images could not be upscaled")
-    return {"upscaled": done, **counts}
+        raise UserError(f"{failed} of {done + failed + there} images could not be upscaled")
+    return {"upscaled": done, **({"skipped": there} if existing == "skip" else {})}
+
+
+@ex.capture
+def upscale_together(
+    jobs: list[Job],
+    there: int,
+    output: str,
+    input: Any,
+    format: str,
+    existing: str,
+    overwrite: bool,
+    max_pixels: int | None,
+    tile: int | None,
+    self_ensemble: bool,
+    amp: bool,
+    bands: Any,
+    value_range: Any,
+    device: str,
+    workers: int,
+    engine: str,
+) -> dict[str, int]:
+    """Upscale by several processes, beside those of the same call elsewhere; the counts."""
+    upscaler = build_upscaler(device="cpu")
+    settings = {
+        "input": [os.path.relpath(str(entry), output) for entry in several(input)],
+        "format": format,
+        "overwrite": replaces(existing, overwrite),
+        "max_pixels": max_pixels,
+        "tile": tile,
+        "self_ensemble": self_ensemble,
+        "amp": amp,
+        "bands": bands,
+        "value_range": value_range,
+    }
+    started = time.monotonic()
+    fleet = opened_fleet(Path(output), upscaler, settings, jobs, there, workers)
+    failed = run_fleet(fleet, engine, workers, device)
+    done = len(fleet.jobs) - failed
+    if done:
+        said = result_line(done, failed, fleet.there, upscaler.scale, time.monotonic() - started)
+        print(f"{said}: {printable(output)}")
+    return counts_of(done, failed, fleet.there, existing)
 
 
 @contextmanager
