@@ -21,11 +21,11 @@ from experiments.support.experiment import Experiment
 from observers import open_store
 from observers.addresses import is_mongo
 from observers.names import printable
+from observers.reading.index import list_runs
 from observers.reading.listing import (
     LastAndBest,
     Listed,
     differing_keys,
-    listed,
     main_metrics,
     short,
     uncollected,
@@ -66,8 +66,7 @@ def check(store: Any, last: int | None, metrics: Any, html: bool, output: Any) -
 def main(store: str, last: int | None, metrics: Any, html: bool, output: str | None) -> None:
     opened = open_store(str(store))
     with uncollected():
-        records = opened.records()[-last:] if last else opened.records()
-        runs = [listed(record) for record in records]
+        runs = list_runs(opened, last)
         if not runs:
             print(f"{printable(opened.spec)} holds no runs")
         else:

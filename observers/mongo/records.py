@@ -23,6 +23,11 @@ from tmd.files import replacing
 
 # A list of runs needs none of these, and they are most of what a run's document weighs.
 _HEAVY = ("captured_out", "info", "fail_trace")
+# All that one shows.
+_LISTED = (
+    *("status", "process", "heartbeat", "start_time", "stop_time"),
+    *("experiment.name", "config", "result", "metric_summary", "info.study", "info.metrics_meta"),
+)
 
 
 class MongoRecord(RunRecord):
@@ -55,8 +60,9 @@ class MongoRecord(RunRecord):
 
     @property
     def info(self) -> dict[str, Any]:
-        """The info, asked for anew."""
-        info = dict(self._mapping(self._field("info"), "info"))
+        """The info, asked for anew unless it came with the list."""
+        known = self._document["info"] if "info" in self._document else self._field("info")
+        info = dict(self._mapping(known, "info"))
         info.pop("metrics", None)  # the join with the metrics, not the user's
         return info
 
@@ -145,6 +151,14 @@ class MongoStore(Store):
         with self.asking():
             documents = list(self.runs.find({}, dict.fromkeys(_HEAVY, 0)))
         return sorted((MongoRecord(self, document) for document in documents), key=by_number)
+
+    def light_records(self) -> list[RunRecord]:
+        """As `records`, by a query that asks for what a list shows and nothing else."""
+        with self.asking():
+            documents = list(self.runs.find({}, dict.fromkeys(_LISTED, 1)))
+        # One without any info is not asked for it again.
+        made = (MongoRecord(self, {"info": {}, **document}) for document in documents)
+        return sorted(made, key=by_number)
 
     def open(self, run_id: int | str) -> RunRecord:
         """The run whose ``_id`` is ``run_id``."""

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from observers.reading.look import UNREADABLE, Look
 from observers.reading.records import RunRecord
@@ -21,8 +21,7 @@ _QUALITY = re.compile(r"psnr|ssim|lpips|score|fid", re.IGNORECASE)
 _NOT_COMPARED = ("__doc__",)
 
 
-@dataclass(frozen=True)
-class LastAndBest:
+class LastAndBest(NamedTuple):
     """One metric of one run.
 
     Attributes:
@@ -41,6 +40,8 @@ class Listed:
     """One run of a list.
 
     Attributes:
+        study: name, trial, repeat and params, where the run is a trial of a study.
+        spec: what `observers.open_run` finds it by.
         warnings: what of its record can't be read as it should be.
     """
 
@@ -52,6 +53,8 @@ class Listed:
     config: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, LastAndBest] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    study: dict[str, Any] | None = None
+    spec: str = ""
 
     @property
     def duration(self) -> str:
@@ -84,7 +87,8 @@ def listed(record: RunRecord | Look) -> Listed:
     """A run as far as it can be read; never raises for what is in its record."""
     look = record if isinstance(record, Look) else Look(record)
     id = look.record.id if isinstance(look.record.id, int) else str(look.record.id)
-    found = look.part("it", lambda: _listed(look, id), Listed(id, UNREADABLE))
+    nothing = Listed(id, UNREADABLE, spec=look.record.spec)
+    found = look.part("it", lambda: _listed(look, id), nothing)
     found.warnings[:] = look.warnings
     return found
 
@@ -103,6 +107,8 @@ def _listed(look: Look, id: int | str) -> Listed:
             or _last_and_best(summary, look.higher_is_better(name))
             for name, summary in look.summary.items()
         },
+        study=look.study,
+        spec=look.record.spec,
     )
 
 

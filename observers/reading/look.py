@@ -82,6 +82,16 @@ class Look:
         """The info; empty if it can't be read."""
         return self.part("its info", lambda: self.record.info, {})
 
+    @cached_property
+    def study(self) -> dict[str, Any] | None:
+        """Name, trial, repeat and params of a run that is a trial of a study; else `None`."""
+        kept = shapes.mapping(self.info.get("study"), "its study", self.warn)
+        if not kept:
+            return None
+        params = shapes.mapping(kept.get("params"), "its study's params", self.warn)
+        known = {key: kept.get(key) for key in ("name", "trial", "repeat")}
+        return self.part("its study", lambda: plain({**known, "params": params}), None)
+
     @property
     def output(self) -> str:
         """The captured output."""

@@ -144,6 +144,10 @@ class Store(ABC):
     def records(self) -> list[RunRecord]:
         """All runs, by number; those whose record is damaged are among them."""
 
+    def light_records(self) -> list[RunRecord]:
+        """As `records`, of which nothing may be asked but what a list of runs shows."""
+        return self.records()
+
     @abstractmethod
     def open(self, run_id: int | str) -> RunRecord:
         """One run.

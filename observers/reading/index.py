@@ -1,0 +1,196 @@
+"""The list of a store's runs, from an index of those that don't change any more.
+
+The index, ``.index.json`` in the store, is derived: what it holds of a run is believed only while
+the run's files are those that it was read from, by their times, sizes and inodes. A store whose
+index is absent, damaged, of another version or can't be written is listed from its runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from observers.journal import JOURNAL
+from observers.reading.files import FileStore
+from observers.reading.listing import LastAndBest, Listed, listed
+from observers.reading.look import Look
+from observers.reading.records import RunRecord, Store
+from tmd import __version__
+from tmd.files import write_bytes
+
+INDEX = ".index.json"
+_FORMAT = f"tmd {__version__} 1"
+_READ = ("run.json", "config.json", "info.json")
+_CURVES = ("metrics.json", JOURNAL)
+# A file changed so shortly ago may change again without another time: as git's index has it.
+_SETTLED = 2_000_000_000
+# Fewer runs are read again in less time than an index takes to write.
+_WORTHWHILE = 64
+
+Signature = list[list[int] | None]
+
+
+def list_runs(store: Store, last: int | None = None) -> list[Listed]:
+    """The runs of ``store``, by number, as far as they can be read.
+
+    Args:
+        last: only so many, the newest.
+
+    Raises:
+        UserError: the store can't be read.
+    """
+    records = store.light_records()
+    records = records[-last:] if last else records
+    if not isinstance(store, FileStore):
+        return [listed(record) for record in records]
+    known = _read(store.root)
+    runs: list[Listed | None] = []
+    changed: list[int] = []
+    for at, record in enumerate(records):
+        kept = known.get(str(record.id))
+        same = kept is not None and kept[0] == _signature(record.spec, len(kept[0]))
+        runs.append(kept[1] if kept is not None and same else None)
+        if not same:
+            changed.append(at)
+    if len(changed) < _WORTHWHILE:
+        for at in changed:
+            runs[at] = listed(records[at])
+        return [run for run in runs if run is not None]
+    return _updated(store.root, records, runs, changed, known)
+
+
+def _updated(
+    root: Path,
+    records: list[RunRecord],
+    runs: list[Listed | None],
+    changed: Iterable[int],
+    known: dict[str, tuple[Signature, Listed]],
+) -> list[Listed]:
+    """Read the runs that changed, and write the index of all that can be believed later."""
+    began = _clock(root)
+    there = {str(record.id) for record in records}
+    # A list of the newest runs only is no reason to forget the others.
+    keep = {name: each for name, each in known.items() if name not in there}
+    for record, run in zip(records, runs, strict=True):
+        if run is not None:
+            keep[str(record.id)] = known[str(record.id)]
+    for at in changed:
+        signature, run = _read_anew(records[at])
+        runs[at] = run
+        if run.status != "RUNNING" and not run.warnings and _is_settled(signature, began):
+            keep[str(records[at].id)] = (signature, run)
+    if began and keep:
+        with contextlib.suppress(OSError):  # a full disk, say
+            write_bytes(root / INDEX, _packed(keep), durable=False)
+    return [run for run in runs if run is not None]
+
+
+def _read_anew(record: RunRecord) -> tuple[Signature, Listed]:
+    """A run, and the signature that its files had before they were read."""
+    signature = _signature(record.spec, len(_READ) + len(_CURVES))
+    look = Look(record)
+    run = listed(look)
+    # Where the record sums its metrics up, the files with their curves have not been looked at.
+    summed = isinstance(look.entry.get("metric_summary"), list)
+    return signature[: len(_READ)] if summed else signature, run
+
+
+def _clock(root: Path) -> int:
+    """The time by the store's file system; 0 where nothing can be written there."""
+    try:
+        with tempfile.TemporaryFile(dir=root) as file:
+            return os.fstat(file.fileno()).st_ctime_ns
+    except OSError:
+        return 0
+
+
+def _signature(folder: str, count: int) -> Signature:
+    """Times, size and inode of the files that a run's place in the list was read from."""
+    found: Signature = []
+    for name in (*_READ, *_CURVES)[:count]:
+        try:
+            state = os.stat(f"{folder}/{name}")
+        except OSError:
+            found.append(None)
+        else:
+            found.append([state.st_mtime_ns, state.st_ctime_ns, state.st_size, state.st_ino])
+    return found
+
+
+def _is_settled(signature: Signature, began: int) -> bool:
+    return all(each is None or max(each[:2]) < began - _SETTLED for each in signature)
+
+
+# How it lies in the file ------------------------------------------------------------------------
+
+
+def _packed(known: dict[str, tuple[Signature, Listed]]) -> bytes:
+    """A line of format and digest, then JSON in which configs differ from one another's only."""
+    bases: dict[tuple[str, ...], int] = {}
+    configs: list[dict[str, Any]] = []
+    names: dict[str, int] = {}
+    rows: dict[str, Any] = {}
+    for name, (signature, run) in known.items():
+        keys = tuple(run.config)
+        base = bases.setdefault(keys, len(configs))
+        if base == len(configs):
+            configs.append(run.config)
+        rest = {
+            key: value for key, value in run.config.items() if not _same(value, configs[base][key])
+        }
+        metrics = [
+            [names.setdefault(metric, len(names)), *each] for metric, each in run.metrics.items()
+        ]
+        rows[name] = [
+            signature,
+            [run.id, run.status, run.experiment, run.started, run.seconds],
+            [base, rest],
+            metrics,
+            run.study,
+        ]
+    content = {"configs": configs, "metrics": list(names), "runs": rows}
+    body = json.dumps(content, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return f"{_FORMAT} {_digest(body)}\n".encode() + body
+
+
+def _read(root: Path) -> dict[str, tuple[Signature, Listed]]:
+    """What the index of ``root`` holds; nothing where it is absent, damaged or of another form."""
+    try:
+        head, _, body = (root / INDEX).read_bytes().partition(b"\n")
+        if head.decode("ascii", "replace") != f"{_FORMAT} {_digest(body)}":
+            return {}
+        content = json.loads(body)
+        configs, names, folder = content["configs"], content["metrics"], str(root)
+        known = {}
+        for name, (signature, facts, (base, rest), metrics, study) in content["runs"].items():
+            id, status, experiment, started, seconds = facts
+            run = Listed(
+                id=id,
+                status=status,
+                experiment=experiment,
+                started=started,
+                seconds=seconds,
+                config={**configs[base], **rest},
+                metrics={names[at]: LastAndBest(*each) for at, *each in metrics},
+                study=study,
+                spec=os.path.join(folder, name),
+            )
+            known[name] = (signature, run)
+        return known
+    except (OSError, ValueError, KeyError, IndexError, TypeError, RecursionError):
+        return {}
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.blake2b(body, digest_size=16).hexdigest()
+
+
+def _same(value: Any, other: Any) -> bool:
+    """Return whether two values of configs are the same to the text: 1 is not True, nor 1.0."""
+    return type(value) is type(other) and repr(value) == repr(other)
