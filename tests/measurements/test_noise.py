@@ -131,11 +131,21 @@ def test_clipped_noise_stays_in_the_range(name):
     assert clipped.max() <= 1
 
 
-@pytest.mark.parametrize("name", ["noise", "poisson"])
+@pytest.mark.parametrize("name", ["noise", "correlated_noise", "poisson"])
+def test_noise_lets_the_gradient_through_where_it_is_clipped(name):
+    x = torch.full((2, 3, 12, 12), 0.99, requires_grad=True)
+    noisy = operate(name, x, clip=True)
+    assert (noisy == 1).any()
+    noisy.sum().backward()
+    assert torch.equal(x.grad, torch.ones_like(x))
+
+
+@pytest.mark.parametrize("name", ["noise", "correlated_noise", "poisson"])
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_processes_that_share_a_batch_get_the_noise_of_one(name, channels):
     x = torch.rand(4, channels, 12, 12)
-    measure = create_measurement([{"name": name, "grey": 0.5, "probability": 0.7}], 1)
+    options = {} if name == "correlated_noise" else {"grey": 0.5}
+    measure = create_measurement([{"name": name, "probability": 0.7, **options}], 1)
     shares = [measure.of_share(Share(k, 2))(x[2 * k : 2 * k + 2], 3) for k in (0, 1)]
     assert torch.equal(torch.cat(shares), measure(x, 3))
 

@@ -69,7 +69,9 @@ class Canvas:
         if self.sizes is None:
             return self
         pixels = self.pixels.clone()
-        for image, (height, width) in zip(pixels, self.sizes, strict=True):
+        for row, (height, width) in enumerate(self.sizes):
+            # What iterating gives can't be written to where a gradient is needed.
+            image = pixels[row]
             if width < pixels.shape[-1]:
                 image[:, :height, width:] = image[:, :height, width - 1 : width]
             if height < pixels.shape[-2]:

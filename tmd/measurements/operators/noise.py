@@ -11,7 +11,7 @@ from tmd.images import as_8_bit
 from tmd.measurements.canvas import Canvas
 from tmd.measurements.counts import poisson_counts
 from tmd.measurements.draws import Draws
-from tmd.measurements.operator import MEASUREMENTS, Operator, Range, checked_range
+from tmd.measurements.operator import MEASUREMENTS, Operator, Range, checked_range, straight_through
 
 # BT.601, as Pillow's and torchvision's grey have it.
 _LUMA = (0.299, 0.587, 0.114)
@@ -46,7 +46,7 @@ class Noise(Operator):
             rows = _mask(is_grey, x)
             noise = torch.where(rows, noise[:, :1], noise)
         noisy = x + noise * sigma.to(x.device, x.dtype, non_blocking=True)
-        return noisy.clamp(0, 1) if self.clip else noisy
+        return _clipped(noisy) if self.clip else noisy
 
 
 @MEASUREMENTS.register("correlated_noise")
@@ -79,7 +79,7 @@ class CorrelatedNoise(Operator):
         with torch.autocast(x.device.type, enabled=False):
             noise = (factor @ normal.flatten(2)).view(x.shape)
         noisy = x + noise
-        return noisy.clamp(0, 1) if self.clip else noisy
+        return _clipped(noisy) if self.clip else noisy
 
     def _covariance(self, draws: Draws, n: int, channels: int) -> torch.Tensor:
         """(N, C, C), float64, for a sigma of 1."""
@@ -153,7 +153,7 @@ class Poisson(Operator):
             normal = torch.where(rows, normal[:, :1], normal)
         noise = _counted(values, normal, photons)
         noisy = x + noise * strength.to(x.device, x.dtype, non_blocking=True)
-        return noisy.clamp(0, 1) if self.clip else noisy
+        return _clipped(noisy) if self.clip else noisy
 
     def _photons(self, draws: Draws, n: int) -> torch.Tensor | None:
         if self.photons is None:
@@ -175,6 +175,11 @@ def grey_images(probability: float, n: int, draws: Draws) -> list[bool]:
 
 def _mask(rows: list[bool], x: torch.Tensor) -> torch.Tensor:
     return torch.tensor(rows)[:, None, None, None].to(x.device, non_blocking=True)
+
+
+def _clipped(x: torch.Tensor) -> torch.Tensor:
+    """Values in [0, 1]; the gradient passes as if none had been out of it."""
+    return straight_through(x, x.detach().clamp(0, 1))
 
 
 def _luma(x: torch.Tensor) -> torch.Tensor:
