@@ -102,6 +102,10 @@ def test_the_page_is_written_into_the_store(tmp_path: Path, list_runs: List) -> 
         (["last=0"], "last=0: must be"),
         (["html=3"], "html=3: must be True or False"),
         (["output=page.txt"], "must end in .html"),
+        (["group=trials"], "group='trials': must be one of study, config"),
+        (["group=study", "by=scale"], "by='scale': groups by itself"),
+        (["by=3"], "by=3: must be keys of the config"),
+        (["value=mean"], "value='mean': must be one of last, best"),
         (["stor=runs"], "did you mean store?"),
         (["store=mongodb://127.0.0.1:1/db"], "does not answer"),
         (["store=mongodb://127.0.0.1:1/"], "names no database"),
@@ -125,3 +129,29 @@ def test_a_list_of_runs_needs_no_torch() -> None:
         check=True,
     )
     assert said.stdout.strip() == "set()"
+
+
+def test_groups_show_mean_interval_and_count(tmp_path: Path, list_runs: List) -> None:
+    populate(tmp_path / "runs", 12, points=5, names=3)
+    for number in range(1, 13):
+        path = tmp_path / "runs" / str(number) / "run.json"
+        entry = json.loads(path.read_text()) | {"status": "COMPLETED"}
+        entry["metric_summary"] = [
+            {"name": "validation.psnr", "last": 20.0 + number, "last_step": 9}
+        ]
+        path.write_text(json.dumps(entry))
+    ended = list_runs("with", "by=scale")
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    assert lines[0].split() == ["experiment", "runs", "scale", "validation.psnr", "besides"]
+    # scale 4 has runs 1, 4, 7, 10: 21, 24, 27, 30
+    assert lines[2].split() == ["srgan", "4", "4", "25.5", "±", "6.2"]
+    assert len(lines) == 2 + 3 + 1
+    assert "no run belongs to a study" in list_runs("with", "group=study").stderr
+    study = {"name": "first", "repeat": 0, "params": {"scale": 4}}
+    for number in range(1, 13):
+        info = tmp_path / "runs" / str(number) / "info.json"
+        info.write_text(json.dumps({"study": {**study, "trial": number // 3}}))
+    said = list_runs("with", "group=study").stdout.splitlines()
+    assert said[0] == "study first (srgan)"
+    assert said[3].split() == ["0", "2", "4", "21.5", "±", "6.4"]
