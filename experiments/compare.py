@@ -10,7 +10,8 @@ One run gives the sheet of the logbook: LR, SR, HR and UR = G(HR) pixel for pixe
 same brought to one size by bicubic. Several runs are shown side by side, in the regions where
 bicubic is furthest from the truth. `input` holds HR images; LR is made by the run's measurement, or
 given by `lr_root`.
-`curves` of several runs are drawn in the same axes.
+`curves` of several runs are drawn in the same axes; those that differ in nothing but their seeds as
+their mean and its 95 % interval (Student's t), unless `bands=False`.
 `animate` shows a run's sheets in the order of its training or, with `input`, what each of its
 checkpoints makes of that image; `.gif` or `.mp4`.
 
@@ -28,7 +29,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from experiments.support.comparing import Judge, draw, given_lr, in_words, measured, open_alike
-from experiments.support.curves import curves_of, labels
+from experiments.support.curves import bands_of, curves_of, labels
 from experiments.support.devices import available_device
 from experiments.support.experiment import Experiment
 from experiments.support.inputs import check_folder, find_images, several
@@ -43,7 +44,7 @@ from experiments.support.outputs import (
 from experiments.support.trained import open_trained
 from observers import RunRecord, open_run
 from tmd.checkpoints import checkpoints_in, sheet_iteration
-from tmd.errors import UserError, check_choice, check_number, printable
+from tmd.errors import UserError, check_choice, check_flag, check_number, printable
 from tmd.figures import (
     Picture,
     Row,
@@ -79,6 +80,7 @@ def config():
     width = 960  # of an animation, in pixels
     fps = 4  # its frames a second
     metrics = None  # curves to draw: those with one of these words in their names; None: all
+    bands = True  # curves of runs that differ only in seed as mean and interval; False: each
     device = "auto"  # cpu, cuda, cuda:1, ...; auto: a GPU if there is one
 
 
@@ -96,8 +98,10 @@ def check(
     width: int,
     fps: float,
     metrics: Any,
+    bands: bool,
     device: str,
 ) -> None:
+    check_flag("bands", bands)
     if not several(run):
         raise UserError("run=None: give a run, run=3 say, or several, run=3,5")
     if output is not None and not isinstance(output, str):
@@ -278,7 +282,9 @@ def applied_checkpoints(
 
 
 @ex.command
-def curves(run: Any, output: str | None, existing: str, overwrite: bool, metrics: Any) -> str:
+def curves(
+    run: Any, output: str | None, existing: str, overwrite: bool, metrics: Any, bands: bool
+) -> str:
     """Losses, quality and schedules of a run as a picture, or of several in the same axes."""
     from tmd.figures.curves import draw_curves, overlay_curves  # matplotlib takes seconds to import
 
@@ -302,10 +308,10 @@ def curves(run: Any, output: str | None, existing: str, overwrite: bool, metrics
             recorded=record.info.get(INFO_KEY),
         )
     else:
-        names = labels(records)
+        each = dict(zip(labels(records), measured, strict=True))
         levels = [record.info.get("bicubic", {}) for record in records]
         picture = overlay_curves(
-            dict(zip(names, measured, strict=True)),
+            bands_of(records, measured) if bands else each,
             # Where they were validated on different images, no level is everyone's.
             references=levels[0] if all(level == levels[0] for level in levels) else {},
             baseline=records[0].info.get("baseline", "bicubic"),

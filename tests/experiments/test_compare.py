@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy import stats
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio
 from trained_files import checkpoint
@@ -20,6 +21,7 @@ from trained_files import checkpoint
 from experiments.compare import compare, ex
 from tmd.checkpoints import load_generator
 from tmd.errors import UserError
+from tmd.figures.curves import Band, Curve
 from tmd.images import read_image, rgb_to_y, to_float, to_uint8
 from tmd.resize import imresize_uint8
 
@@ -342,3 +344,61 @@ def test_a_run_without_sheets_says_what_to_do(tmp_path):
         ex.run("animate", config_updates=settings(tmp_path / "1", None, tmp_path / "a.gif"))
     with pytest.raises(UserError, match="has measured nothing yet"):
         ex.run("curves", config_updates=settings(tmp_path / "1", None, tmp_path / "c.png"))
+
+
+def test_a_band_is_mean_and_students_interval_at_the_shared_iterations():
+    rng = np.random.default_rng(0)
+    steps = [10, 20, 30, 40]
+    rows = rng.normal(size=(3, 4))
+    rows[1, 2] = np.nan
+    curves = [Curve(steps, row.tolist()) for row in rows]
+    curves.append(Curve([*steps[:3], 45], rng.normal(size=4).tolist()))
+    band = Band.of(curves)
+    assert band.steps == [10, 20, 30]
+    mean, half = band.interval()
+    values = np.array([curve.values[:3] for curve in curves])
+    low, high = stats.t.interval(
+        0.95, [3, 3, 2], np.nanmean(values, 0), stats.sem(values, nan_policy="omit")
+    )
+    np.testing.assert_allclose(mean, (low + high) / 2)
+    np.testing.assert_allclose(half, (high - low) / 2)
+    one = Band.of(curves[:1])
+    assert np.isnan(one.interval()[1]).all()
+
+
+def test_runs_that_differ_in_their_seeds_are_one_band(run, tmp_path, monkeypatch, capfd):
+    for number in range(4, 9):
+        folder = tmp_path / "store" / str(number)
+        shutil.copytree(run, folder)
+        entry = json.loads((folder / "run.json").read_text())
+        (folder / "run.json").write_text(json.dumps({**entry, "_id": number}))
+        config = {"seed": number % 4, "scale": 2 if number < 7 else 4}
+        (folder / "config.json").write_text(json.dumps(config))
+        metrics = json.loads((folder / "metrics.json").read_text())
+        metrics["validation.psnr"]["values"] = [number, 2, 3, 4]
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+    runs = [str(tmp_path / "store" / str(number)) for number in range(4, 9)]
+    drawn = {}
+
+    def draw(runs, **others):
+        drawn.update(runs=runs, **others)
+        return Image.new("RGB", (8, 8))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tmd.figures.curves.overlay_curves", draw)
+        ex.run("curves", config_updates=settings(runs, None, tmp_path / "c.png"))
+        assert list(drawn["runs"]) == [
+            "mean of runs 4, 5, 6, scale=2",
+            "mean of runs 7, 8, scale=4",
+        ]
+        band = drawn["runs"]["mean of runs 4, 5, 6, scale=2"]["validation.psnr"]
+        assert band.interval()[0].tolist() == [5, 2, 3, 4]
+        off = settings(runs, None, tmp_path / "d.png", bands=False)
+        ex.run("curves", config_updates=off)
+        assert len(drawn["runs"]) == 5
+    ex.run("curves", config_updates=settings(runs, None, tmp_path / "e.png"))
+    with Image.open(tmp_path / "e.png") as banded:
+        shades = np.asarray(banded)
+    # The second colour at a fifth of its strength, over white: two values' interval is wide.
+    light = np.round(255 - 0.2 * (255 - np.array([0xDC, 0x26, 0x26])))
+    assert (np.abs(shades - light).max(-1) <= 1).sum() > 300

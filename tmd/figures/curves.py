@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
+from scipy.special import stdtrit
 
 from tmd.metrics.registry import metric
 
@@ -37,6 +38,42 @@ class Curve(NamedTuple):
 
     steps: Sequence[float]
     values: Sequence[float]
+
+
+class Band(NamedTuple):
+    """One measured value over the iterations in several runs, drawn as mean and interval.
+
+    Attributes:
+        steps: the iterations that all have, (T,).
+        values: a row for each run, (R, T).
+    """
+
+    steps: Sequence[float]
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, curves: Sequence[Curve]) -> Band:
+        """The band of several curves at the iterations that they share."""
+        found = [dict(zip(curve.steps, curve.values, strict=True)) for curve in curves]
+        steps = sorted(set(found[0]).intersection(*found[1:]))
+        return cls(steps, np.array([[each[step] for step in steps] for each in found], float))
+
+    def interval(self, smooth: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and half of the 95 % interval by Student's t at each iteration.
+
+        What is not finite is left out; of one value the interval is NaN.
+
+        Args:
+            smooth: each run is smoothed first.
+        """
+        rows = np.array([smoothed(row) for row in self.values]) if smooth else self.values
+        finite = np.isfinite(rows)
+        count = finite.sum(0)
+        total = np.where(finite, rows, 0).sum(0)
+        mean = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+        squares = np.where(finite, (rows - mean) ** 2, 0).sum(0)
+        freedom = np.where(count > 1, count - 1, np.nan)
+        return mean, stdtrit(freedom, 0.975) * np.sqrt(squares / freedom / count.clip(1))
 
 
 @dataclass(frozen=True)
@@ -110,7 +147,7 @@ def draw_curves(
     panels = [panel for panel in PANELS if any(name in curves for name in panel.names)]
     grouped = {name for panel in PANELS for name in panel.names}
     panels += [Panel((name,)) for name in curves if name not in grouped]
-    labelled = [
+    labelled: list[dict[str, Curve | Band]] = [
         {metric(name, recorded).label: curves[name] for name in panel.names if name in curves}
         for panel in panels
     ]
@@ -118,7 +155,7 @@ def draw_curves(
 
 
 def overlay_curves(
-    runs: Mapping[str, Mapping[str, Curve]],
+    runs: Mapping[str, Mapping[str, Curve | Band]],
     *,
     references: Mapping[str, float] | None = None,
     baseline: str = "bicubic",
@@ -127,7 +164,8 @@ def overlay_curves(
     """A picture with a panel for each measured value, in which every run has a curve.
 
     Args:
-        runs: the curves of each by its label, as `draw_curves` takes them.
+        runs: the curves of each by its label, as `draw_curves` takes them; of several runs
+            under one label, bands.
         references, baseline: levels that are the same for all, and their name.
         recorded: the runs' own descriptions of their metrics.
     """
@@ -151,7 +189,7 @@ def overlay_curves(
 
 def _draw(
     panels: Sequence[Panel],
-    labelled: Sequence[Mapping[str, Curve]],
+    labelled: Sequence[Mapping[str, Curve | Band]],
     title: str,
     references: Mapping[str, float],
     baseline: str,
@@ -189,7 +227,7 @@ def _draw(
 def _draw_panel(
     axis: Axes,
     panel: Panel,
-    curves: Mapping[str, Curve],
+    curves: Mapping[str, Curve | Band],
     reference: float | None,
     baseline: str,
     colours: Mapping[str, str],
@@ -197,8 +235,14 @@ def _draw_panel(
     for other, (label, curve) in zip(itertools.cycle(COLOURS), curves.items(), strict=False):
         colour = colours.get(label, other)
         steps = np.asarray(curve.steps, float)
+        smooth = not panel.exact and len(steps) >= SMOOTHED_FROM
+        if isinstance(curve, Band):
+            mean, half = curve.interval(smooth)
+            axis.fill_between(steps, mean - half, mean + half, color=colour, alpha=0.2, linewidth=0)
+            axis.plot(steps, mean, color=colour, label=label)
+            continue
         values = np.asarray(curve.values, float)
-        if panel.exact or len(steps) < SMOOTHED_FROM:
+        if not smooth:
             marker = "o" if len(steps) < 30 else None
             axis.plot(steps, values, color=colour, label=label, marker=marker, markersize=3)
         else:
@@ -206,7 +250,7 @@ def _draw_panel(
             axis.plot(steps, smoothed(values), color=colour, label=label)
     if reference is not None:
         axis.axhline(reference, **REFERENCE, label=baseline)
-    positive = [value for curve in curves.values() for value in curve.values if value > 0]
+    positive = [value for curve in curves.values() for value in np.ravel(curve.values) if value > 0]
     if panel.logarithmic and positive and max(positive) > 10 * min(positive):
         axis.set_yscale("log")
     if not colours and len(curves) + (reference is not None) > 1:
