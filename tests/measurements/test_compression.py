@@ -87,10 +87,13 @@ def test_each_image_of_a_canvas_is_coded_by_itself(name, codec):
     assert torch.equal(coded.replicated().pixels, coded.pixels)
 
 
-def test_the_codec_of_a_batch_on_the_cpu_is_pillows():
-    x = photo(40, 40)
-    auto, pillow = (operate("jpeg", x, quality=50, codec=codec) for codec in ("auto", "pillow"))
-    assert torch.equal(auto, pillow)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("quality", [1, 30, 50, 77, 95, 100])
+def test_the_codec_of_a_batch_on_the_cpu_gives_pillows_levels(quality, channels):
+    for size in SIZES:
+        x = photo(*size, channels)
+        auto = operate("jpeg", x, quality=quality, codec="auto")
+        assert torch.equal(auto, by_pillow(x, "jpeg", quality=quality))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

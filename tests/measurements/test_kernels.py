@@ -13,9 +13,10 @@ import torchvision
 from scipy.ndimage import correlate
 from scipy.special import j1
 
+from tmd.distributed import ALONE
 from tmd.errors import UserError
 from tmd.images import ImageKind
-from tmd.measurements import Log, create_measurement
+from tmd.measurements import Canvas, Draws, Log, create_measurement
 from tmd.measurements.kernels import KERNELS, Shapes, filtered, kernels
 
 EXACT = {"name": "quantize", "bits": None}
@@ -105,41 +106,31 @@ def test_between_two_pixels_a_kernel_is_as_symmetric(name):
     np.testing.assert_allclose(kernel, kernel[::-1, ::-1], atol=1e-12)
 
 
+@pytest.mark.parametrize("direct", [True, False])
 @pytest.mark.parametrize("size", [5, 21])
-def test_each_image_is_correlated_with_its_own_kernel(size):
+def test_each_image_is_correlated_with_its_own_kernel(size, direct):
     x = torch.rand(3, 2, 30, 23, dtype=torch.float64)
     weights = torch.rand(3, size, size, dtype=torch.float64)
-    result = filtered(x, weights, size // 2)
+    result = filtered(Canvas(x), weights, size // 2, direct).pixels
     for image, kernel, found in zip(x, weights, result, strict=True):
         for plane, blurred in zip(image, found, strict=True):
             expected = correlate(plane.numpy(), kernel.numpy(), mode="nearest")
             np.testing.assert_allclose(blurred.numpy(), expected, atol=1e-9)
 
 
-def test_images_of_a_canvas_are_blurred_as_alone():
-    entry = {"name": "blur", "kernel": list(KERNELS), "size": [15, 21], "sigma": [0.5, 3]}
-    shrink = {"name": "resize", "factor": [0.4, 1.3], "filter": "area"}
-    measure = create_measurement([shrink, entry, {"name": "resize", "to": "lr"}, EXACT], 1)
-    hr = torch.rand(6, 3, 32, 40, dtype=torch.float64)
-    whole = measure(hr, 2)
-    canvas = measure.chain.children[0]
-    assert not canvas.keeps_sizes
-    from tmd.distributed import ALONE
-    from tmd.measurements import Canvas, Draws
-
-    draws = Draws((0, "measurement", 2), ALONE)
-    resized = canvas.on_canvas(Canvas(hr, lr_size=(32, 40)), draws.of(0))
-    blurred = measure.chain.children[1].on_canvas(resized, draws.of(1))
-    n = len(hr)
-    blur = measure.chain.children[1]
-    sizes = blur._size(draws.of(1), n)
-    weights = kernels(blur.shapes(draws.of(1), sizes), 21)
-    pairs = zip(resized.images(), blurred.images(), weights, strict=True)
-    for image, found, kernel in pairs:
+@pytest.mark.parametrize("size", [[7, 13], [15, 21]], ids=["direct", "transform"])
+def test_images_of_a_canvas_are_blurred_as_alone(size):
+    entry = {"name": "blur", "kernel": [*KERNELS], "size": size, "sigma": [0.5, 3]}
+    blur = create_measurement([entry], 1).chain.children[0]
+    sizes = ((32, 40), (9, 11), (25, 40), (3, 50))
+    canvas = Canvas(torch.rand(4, 3, 32, 50, dtype=torch.float64), sizes, sizes)
+    draws = Draws((0, "alone"), ALONE)
+    blurred = blur.on_canvas(canvas, draws)
+    weights = kernels(blur.shapes(draws, 4), size[1])
+    for image, found, kernel in zip(canvas.images(), blurred.images(), weights, strict=True):
         for plane, band in zip(image[0], found[0], strict=True):
             expected = correlate(plane.numpy(), kernel.numpy(), mode="nearest")
             np.testing.assert_allclose(band.numpy(), expected, atol=1e-9)
-    assert whole.shape == hr.shape
 
 
 def test_drawn_parameters_fill_their_ranges():

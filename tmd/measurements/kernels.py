@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from tmd.measurements.canvas import Canvas, Size
 
 #: Kernels by name: whether the axes have widths of their own.
 KERNELS = {
@@ -25,8 +28,8 @@ KERNELS = {
     "motion": False,
 }
 
-# Kernels with more taps a side are applied by Fourier transform, which is then the faster.
-_DIRECT = 13
+#: Up to so many taps a side sums of products are faster than a Fourier transform.
+DIRECT = 13
 
 
 @dataclass(frozen=True)
@@ -121,31 +124,67 @@ _SHAPES = {
 }
 
 
-def filtered(x: Tensor, weights: Tensor, before: int) -> Tensor:
-    """Images (N, C, H, W), each correlated with its own kernel; borders are replicated.
+def filtered(canvas: Canvas, weights: Tensor, before: int, direct: bool) -> Canvas:
+    """Images, each correlated with its own kernel; borders are replicated.
 
     Args:
-        weights: (N, K, K), of the type and device of ``x``.
+        weights: (N, K, K), of the type and device of the pixels.
         before: taps on the left of a pixel, and above it.
+        direct: whether by sums of products, which take longer for large kernels, or by Fourier
+            transform.
     """
+    with torch.autocast(weights.device.type, enabled=False):
+        if direct:
+            return canvas.with_pixels(_summed(canvas.replicated().pixels, weights, before))
+        return canvas.with_pixels(_by_transform(canvas, weights, before))
+
+
+def _summed(x: Tensor, weights: Tensor, before: int) -> Tensor:
     n, channels, height, width = x.shape
-    taps = weights.shape[-1]
-    after = taps - 1 - before
+    after = weights.shape[-1] - 1 - before
     padded = F.pad(x, (before, after, before, after), mode="replicate")
-    with torch.autocast(x.device.type, enabled=False):
-        if taps <= _DIRECT:
-            planes = padded.reshape(1, n * channels, *padded.shape[-2:])
-            each = weights.repeat_interleave(channels, 0)[:, None]
-            planes = F.conv2d(planes, each, groups=n * channels)
-            return planes.reshape(n, channels, height, width)
-        shape = [_transformed(side) for side in padded.shape[-2:]]
-        spectrum = torch.fft.rfft2(padded, shape)
-        response = torch.fft.rfft2(weights, shape).conj()[:, None]
-        return torch.fft.irfft2(spectrum * response, shape)[..., :height, :width]
+    planes = padded.reshape(1, n * channels, *padded.shape[-2:])
+    each = weights.repeat_interleave(channels, 0)[:, None]
+    return F.conv2d(planes, each, groups=n * channels).reshape(n, channels, height, width)
 
 
+def _by_transform(canvas: Canvas, weights: Tensor, before: int) -> Tensor:
+    """Images of a similar size together, so that small ones cost as little as they are."""
+    beyond = weights.shape[-1] - 1
+    groups: dict[Size, list[int]] = {}
+    for row, (height, width) in enumerate(canvas.own_sizes()):
+        shape = _transformed(height + beyond), _transformed(width + beyond)
+        groups.setdefault(shape, []).append(row)
+    images = canvas.images()
+    blurred: list[Tensor] = [canvas.pixels] * len(images)
+    for shape, rows in groups.items():
+        padded = torch.cat([_padded(images[row], before, shape) for row in rows])
+        each = weights if len(groups) == 1 else torch.stack([weights[row] for row in rows])
+        response = torch.fft.rfft2(each, shape).conj()[:, None]
+        together = torch.fft.irfft2(torch.fft.rfft2(padded) * response, shape)
+        for row, image in zip(rows, together, strict=True):
+            blurred[row] = image
+    height, width = canvas.room
+    if canvas.sizes is None:
+        return together[..., :height, :width]
+    return torch.stack(
+        [
+            F.pad(image[:, :h, :w], (0, width - w, 0, height - h))
+            for image, (h, w) in zip(blurred, canvas.sizes, strict=True)
+        ]
+    )
+
+
+def _padded(image: Tensor, before: int, shape: Size) -> Tensor:
+    height, width = image.shape[-2:]
+    after = shape[1] - width - before, shape[0] - height - before
+    return F.pad(image, (before, after[0], before, after[1]), mode="replicate")
+
+
+@lru_cache(maxsize=4096)
 def _transformed(length: int) -> int:
-    """The least length from ``length`` on whose Fourier transform is fast."""
+    """The least multiple of 8 from ``length`` on whose Fourier transform is fast."""
+    length = -(-length // 8) * 8
     while True:
         rest = length
         for factor in (2, 3, 5):
@@ -153,4 +192,4 @@ def _transformed(length: int) -> int:
                 rest //= factor
         if rest == 1:
             return length
-        length += 1
+        length += 8

@@ -11,7 +11,7 @@ import torch
 from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.measurements.canvas import Canvas
 from tmd.measurements.draws import Draws
-from tmd.measurements.kernels import KERNELS, Shapes, filtered, kernels
+from tmd.measurements.kernels import DIRECT, KERNELS, Shapes, filtered, kernels
 from tmd.measurements.operator import Operator, Range, checked_range, checked_weights
 from tmd.measurements.operators.resizing import Decimate
 
@@ -72,34 +72,37 @@ class KernelBlur(Operator):
             self.centre = (following.reduction - 1) / 2 % 1
 
     def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
-        whole, total = draws.whole(len(x))
-        sizes = self._size(whole, total)
-        shapes = self.shapes(draws, sizes[list(draws.places(len(x)))])
-        self._note(draws, shapes)
-        # As large as the largest of all processes, so that each computes in the same way.
-        room = int(sizes.max())
-        each = kernels(shapes, room, self.centre)
-        return filtered(x, each.to(x.dtype).to(x.device, non_blocking=True), room // 2)
+        return self.on_canvas(Canvas(x), draws).pixels
 
     def on_canvas(self, canvas: Canvas, draws: Draws) -> Canvas:
-        return super().on_canvas(canvas.replicated(), draws)
+        shapes = self.shapes(draws, len(canvas))
+        self._note(draws, shapes)
+        largest, x = self.size[1], canvas.pixels
+        each = kernels(shapes, largest, self.centre).to(x.dtype).to(x.device, non_blocking=True)
+        return filtered(canvas, each, largest // 2, largest <= DIRECT)
 
-    def shapes(self, draws: Draws, size: torch.Tensor) -> Shapes:
-        """Parameters drawn for the kernels of images, whose ``size`` (N,) is known."""
-        n = len(size)
+    def shapes(self, draws: Draws, n: int) -> Shapes:
+        """Parameters drawn for the kernels of ``n`` images."""
         names = [self.kernels[place] for place in draws.choice("kernel", self.weights, n)]
-        is_wide = torch.tensor([KERNELS[name] for name in names])
-        sigma = self._width("sigma", self.sigma, draws, n)
-        return Shapes(
-            names=names,
-            size=size,
-            sigma=sigma,
-            sigma_y=torch.where(is_wide, self._width("sigma_y", self.sigma_y, draws, n), sigma),
-            rotation=torch.deg2rad(draws.uniform("rotation", self.rotation, n)),
-            beta=self._beta(draws, names),
-            cutoff=self._cutoff(draws, size),
-            length=draws.uniform("length", self.length, n),
-        )
+        size = self._size(draws, n)
+        sigma = sigma_y = rotation = cutoff = length = torch.zeros(n, dtype=torch.float64)
+        if self._has("iso", "aniso", "generalized", "plateau"):
+            sigma = sigma_y = self._width("sigma", self.sigma, draws, n)
+        if any(KERNELS[name] for name in self.kernels):
+            is_wide = torch.tensor([KERNELS[name] for name in names])
+            sigma_y = torch.where(is_wide, self._width("sigma_y", self.sigma_y, draws, n), sigma)
+        if self._has("aniso", "generalized_aniso", "plateau_aniso", "motion"):
+            rotation = torch.deg2rad(draws.uniform("rotation", self.rotation, n))
+        if self._has("sinc"):
+            cutoff = self._cutoff(draws, size)
+        if self._has("motion"):
+            length = draws.uniform("length", self.length, n)
+        beta = self._beta(draws, names)
+        return Shapes(names, size, sigma, sigma_y, rotation, beta, cutoff, length)
+
+    def _has(self, *starts: str) -> bool:
+        """Return whether a kernel whose name begins with one of ``starts`` can be drawn."""
+        return any(name.startswith(starts) for name in self.kernels)
 
     def _width(self, key: str, ends: tuple[float, float], draws: Draws, n: int) -> torch.Tensor:
         if not self.variance:
@@ -115,6 +118,8 @@ class KernelBlur(Operator):
         return smallest + 2 * steps
 
     def _beta(self, draws: Draws, names: Sequence[str]) -> torch.Tensor:
+        if not self._has("generalized", "plateau"):
+            return torch.ones(len(names), dtype=torch.float64)
         share, side = (draws.uniform(key, (0, 1), len(names)) for key in ("beta", "side"))
         values = torch.ones(len(names), dtype=torch.float64)
         for start, ends in (("generalized", self.beta), ("plateau", self.plateau_beta)):
