@@ -88,6 +88,7 @@ PARTS = (
 
 ex = Experiment("ambientgan", ingredients=[part.ingredient for part in PARTS])
 ex.starting_point = "unsupervised"
+ex.validates = ("score", "consistency")
 ex.bases = {"start_from": inherited_config, "generator.weights": weights_config}
 
 #: What a loss can be a function of here: nobody has HR of what LR shows.

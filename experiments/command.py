@@ -53,6 +53,11 @@ class Plain:
 
 PLAIN = {
     "srgan": Plain("FOLDER", "dataset.root", several=True),
+    "sweep": Plain("EXPERIMENT", "experiment"),
+    "sweep status": Plain("STUDY", "study"),
+    "sweep best": Plain("STUDY", "study"),
+    "sweep table": Plain("STUDY", "study"),
+    "sweep importance": Plain("STUDY", "study"),
     "ambientgan": Plain("FOLDER", "dataset.root", several=True),
     "upscale": Plain("PHOTO", "input", several=True, output="output"),
     "evaluate": Plain("BENCHMARK", "benchmark", several=True),
@@ -247,7 +252,7 @@ def scripts() -> dict[str, ast.Module]:
     found = {}
     for path in sorted(FOLDER.glob("*.py")):
         source = path.read_text(encoding="utf-8")
-        if "\nex = Experiment(" in source:
+        if re.search(r"^ex = \w+\(", source, re.MULTILINE):
             found[path.stem] = ast.parse(source)
     return found
 

@@ -74,6 +74,7 @@ PARTS = (
 
 ex = Experiment("srgan", ingredients=[part.ingredient for part in PARTS])
 
+ex.validates = ("score",)
 ex.bases = {"start_from": inherited_config, "generator.weights": weights_config}
 
 

@@ -8,13 +8,14 @@ tracebacks for what a user can put right. The rest is Sacred's.
 from __future__ import annotations
 
 import difflib
+import io
 import logging
 import os
 import pdb
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ from sacred.utils import (
 )
 
 from experiments.support.earlier import with_what_went_without_saying
+from experiments.support.membership import INFO_KEY as STUDY_KEY
+from experiments.support.membership import membership
 from experiments.support.renamed import with_todays_names
 from experiments.support.saying import (
     be_silent,
@@ -81,12 +84,15 @@ class Experiment(sacred.Experiment):
             other defaults of than its ingredients.
         bases: by key, (its value, store, given entries) -> config entries that the run then begins
             with, where it doesn't resume another.
+        validates: metrics of held-out images that its runs record beside ``training.metrics``;
+            empty: it doesn't train.
     """
 
     recorded = True
     store = DEFAULT_STORE
     starting_point: str | None = None
     bases: Mapping[str, Callable[[Any, str, Mapping[str, Any]], Mapping[str, Any]]] = {}
+    validates: Sequence[str] = ()
 
     _from_command_line = False
     _given: Mapping[str, Any] = {}
@@ -283,6 +289,8 @@ class Experiment(sacred.Experiment):
                 check()
             run = changed([f() for f in self.__dict__.get("_resolvers", ())])
         run.meta_info["named_configs"] = list(named_configs)
+        if self.recorded and (study := membership()):
+            run.info[STUDY_KEY] = study
         if not is_main_process():
             run.unobserved = True
         if not run.unobserved:
@@ -298,6 +306,19 @@ class Experiment(sacred.Experiment):
             run.capture_mode = "sys"  # Sacred's default redirects the file descriptors themselves
         record_output(run)
         return run
+
+    def try_out(
+        self, updates: Mapping[str, Any], named_configs: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """The config of a run of these settings, which is checked, but not begun or recorded.
+
+        Raises:
+            UserError, SacredError: it can't be.
+        """
+        with redirect_stdout(io.StringIO()):
+            nested = convert_to_nested_dict(dict(updates))
+            options = {"--unobserved": True}
+            return self._create_run(None, nested, named_configs, {}, {}, options).config
 
     def _with_given(self, updates: dict[str, Any]) -> dict[str, Any]:
         """``updates`` and the entries that were given without text, each once."""

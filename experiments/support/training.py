@@ -11,6 +11,7 @@ from sacred.run import Run
 
 from experiments.support.experiment import DEFAULT_STORE
 from experiments.support.fitting import fit_record
+from experiments.support.membership import study_report
 from experiments.support.recorder import SacredRecorder
 from experiments.support.report import print_report
 from experiments.support.resume import Resumed, note_of_place
@@ -108,6 +109,9 @@ def recorders(run: Run, place: Place) -> list[Recorder]:
     result: list[Recorder] = [SacredRecorder(run)]
     if run._id is None or not place.share.is_main:
         return result
+    phases = schedule.options().phases(training.options().epoch_length)
+    if report := study_report(run, phases.total):
+        result.append(report)
     options, folder = training.options(), run_folder(run)
     asked = list(options.trackers)
     if options.tensorboard and folder is not None and "tensorboard" not in asked:

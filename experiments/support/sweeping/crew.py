@@ -1,0 +1,117 @@
+"""The workers that a command starts, watched until the study's trials have ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from experiments.support.engines import Worker, create_engine, end
+from experiments.support.engines.local import available_cores, share, visible_gpus
+from experiments.support.engines.waiting import ending
+from experiments.support.saying import say
+from experiments.support.sweeping.runs_of_trials import PATIENCE, last_line
+from experiments.support.sweeping.studies import FINISHED, OpenStudy
+from experiments.support.sweeping.tables import one_trial
+from tmd.errors import UserError
+
+POLL = 0.5  # seconds between two looks at the study
+#: Of the study's folder: what workers print.
+OUTPUT = "workers"
+#: Workers that were killed and replaced, with no trial ended in between, that are too many.
+MOST_REPLACED = 20
+
+
+class Crew:
+    """Workers of one study.
+
+    Args:
+        study: that they work at.
+        command: of a worker.
+        environment: more variables for it.
+        workers: their number.
+        engine: that starts them.
+    """
+
+    def __init__(
+        self,
+        study: OpenStudy,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        workers: int,
+        engine: str,
+    ) -> None:
+        self.study = study
+        self.command = list(command)
+        self.environment = dict(environment)
+        self.count = workers
+        self.name = engine
+        self.engine = create_engine(engine)
+        self.said = {t.number for t in study.trials() if t.state in FINISHED}
+        self.started = self.replaced = 0
+
+    def work(self) -> None:
+        """Return when all trials have ended; a worker that is killed is replaced.
+
+        Raises:
+            UserError: no worker is left, and trials are.
+            KeyboardInterrupt: a signal came; the workers have left their trials to be gone on with.
+        """
+        if self.study.is_finished():
+            return
+        crew: list[Worker] = []
+        try:
+            crew = self._start(self.count, {})
+            while crew:
+                time.sleep(POLL)
+                self._say_ended()
+                crew = [each for old in crew for each in self._looked_at(old)]
+            if not self.study.is_finished():
+                raise UserError(
+                    f"study={self.study.name}: no worker is left; the same command goes on"
+                )
+        finally:
+            end(crew, PATIENCE)
+            self.engine.close()
+
+    def _start(self, count: int, environment: Mapping[str, str]) -> list[Worker]:
+        folder = self.study.storage.folder / OUTPUT / str(self.started)
+        self.started += 1
+        return self.engine.start(
+            self.command, count, {**self.environment, **environment}, Path(folder).absolute()
+        )
+
+    def _looked_at(self, worker: Worker) -> list[Worker]:
+        """The worker while it runs, the one that takes its place if it was killed, or none."""
+        code = worker.poll()
+        if code is None:
+            return [worker]
+        self._say_ended()
+        if code == 0 or self.study.is_finished():
+            return []
+        if code > 0:
+            said = last_line(worker.output) if worker.output.exists() else ""
+            say(f"worker {worker.number} {ending(code)}: {said}")
+            return []
+        self.replaced += 1
+        if self.replaced > MOST_REPLACED:
+            say(f"worker {worker.number} {ending(code)}; it is not replaced again")
+            return []
+        say(f"worker {worker.number} {ending(code)}; another takes its place")
+        (another,) = self._start(1, self._share(worker.number))
+        another.number = worker.number
+        return [another]
+
+    def _share(self, number: int) -> dict[str, str]:
+        """Variables of the worker of that number, where it is for us to share the machine out."""
+        if self.name != "local":
+            return {}
+        return share(number, self.count, available_cores(), visible_gpus())
+
+    def _say_ended(self) -> None:
+        """A line for each trial that has ended since the last look."""
+        for trial in self.study.trials():
+            if trial.state in FINISHED and trial.number not in self.said:
+                self.said.add(trial.number)
+                self.replaced = 0
+                print(one_trial(self.study, trial), flush=True)
