@@ -126,9 +126,11 @@ def main(
 ) -> None:
     """Begin, join or go on with a study."""
     check_installed()
+    from experiments.support.engines import create_engine
     from experiments.support.sweeping.crew import Crew
     from experiments.support.sweeping.tables import said_at_the_end, said_at_the_start
 
+    starter = create_engine(engine)
     if experiment is None and study is not None:
         opened = _opened()
         if trials is not None:
@@ -136,7 +138,7 @@ def main(
     else:
         opened = _begun_or_joined()
     print(said_at_the_start(opened, workers))
-    crew = Crew(opened, _work_command(opened), _environment(), workers, engine)
+    crew = Crew(opened, _work_command(opened), _environment(), workers, starter)
     crew.work()
     print(said_at_the_end(opened))
 
@@ -291,7 +293,7 @@ def table(markdown: bool) -> None:
 
 @ex.command
 def importance(markdown: bool, method: str) -> None:
-    """How much of an objective's differences each key of the space explains."""
+    """Share of an objective's differences that each key of the space explains."""
     from experiments.support.sweeping import tables
 
     print(tables.importance(_opened(), markdown, method))

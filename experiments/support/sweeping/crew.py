@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experiments.support.engines import Worker, create_engine, end
-from experiments.support.engines.local import available_cores, share, visible_gpus
+from experiments.support.engines import Engine, Worker, end
+from experiments.support.engines.local import LocalEngine, available_cores, share, visible_gpus
 from experiments.support.engines.waiting import ending
 from experiments.support.saying import say
 from experiments.support.sweeping.runs_of_trials import PATIENCE, last_line
@@ -39,14 +39,13 @@ class Crew:
         command: Sequence[str],
         environment: Mapping[str, str],
         workers: int,
-        engine: str,
+        engine: Engine,
     ) -> None:
         self.study = study
         self.command = list(command)
         self.environment = dict(environment)
         self.count = workers
-        self.name = engine
-        self.engine = create_engine(engine)
+        self.engine = engine
         self.said = {t.number for t in study.trials() if t.state in FINISHED}
         self.started = self.replaced = 0
 
@@ -104,7 +103,7 @@ class Crew:
 
     def _share(self, number: int) -> dict[str, str]:
         """Variables of the worker of that number, where it is for us to share the machine out."""
-        if self.name != "local":
+        if not isinstance(self.engine, LocalEngine):
             return {}
         return share(number, self.count, available_cores(), visible_gpus())
 

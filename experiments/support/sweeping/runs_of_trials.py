@@ -28,7 +28,7 @@ COMPLETED = "COMPLETED"
 
 
 class Begin(NamedTuple):
-    """Where a repeat begins.
+    """Beginning of a repeat.
 
     Attributes:
         resume: spec of the run to go on with; None: afresh.
@@ -45,7 +45,7 @@ class Begin(NamedTuple):
 
 @dataclass
 class Ended:
-    """How a training ended.
+    """End of a training.
 
     Attributes:
         code: the process's, negative for a signal.

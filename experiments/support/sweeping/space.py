@@ -27,7 +27,7 @@ _CALL = re.compile(r"(\w+)\((.*)\)")
 
 @dataclass(frozen=True)
 class Dimension:
-    """What one key may be: a range, or a choice.
+    """The values that one key may have: a range, or a choice.
 
     Attributes:
         key: of the experiment's config, with dots.

@@ -66,7 +66,7 @@ class Spec:
 
     @classmethod
     def from_plain(cls, content: Mapping[str, Any]) -> Spec:
-        """What `plain` returned, as it was read back."""
+        """The study that `plain` described."""
         known = {each.name for each in fields(cls) if each.init}
         values: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in content.items() if k in known
@@ -94,7 +94,7 @@ class Spec:
         return ",".join(value) or "none" if isinstance(value, tuple) else str(value)
 
     def words(self, params: Mapping[str, Any], repeat: int) -> list[str]:
-        """What follows ``with`` for one run of a trial."""
+        """The words after ``with`` for one run of a trial."""
         entries = {**self.settings, **params}
         if self.repeats > 1:
             entries["seed"] = self.seed + repeat

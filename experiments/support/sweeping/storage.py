@@ -1,4 +1,4 @@
-"""Where a study lies: a folder that machines may share, or a database."""
+"""Places of studies: a folder that machines may share, or a database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study came to, as lines for a terminal or Markdown."""
+"""Results of a study, as lines for a terminal or Markdown."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CONFIDENCE = 0.95
 
 
 def said_at_the_start(study: OpenStudy, workers: int) -> str:
-    """What is about to be done."""
+    """Lines on what is about to be done."""
     spec, counts = study.spec, _counts(study)
     goals = ", ".join(
         f"{direction} {name}"
@@ -48,7 +48,7 @@ def said_at_the_start(study: OpenStudy, workers: int) -> str:
 
 
 def said_at_the_end(study: OpenStudy) -> str:
-    """What came out, in some lines."""
+    """Lines on what came out."""
     lines = ["", _counts(study)]
     if any(trial.state is TrialState.COMPLETE for trial in study.trials()):
         lines.append(best(study))
