@@ -176,7 +176,12 @@ def _typed(key: str, text: str) -> Any:
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return text
+        if not text.startswith(("[", "{")):
+            return text
+        try:  # `true` and `null`, in what was copied from a record
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return text
     value = plain(value, f"{key}={text}")
     return _with_names(value) if isinstance(value, dict) else value
 

@@ -149,6 +149,9 @@ def test_a_name_that_is_nothing_says_what_there_is(tmp_path, capsys):
     assert "did you mean smoke?" in capsys.readouterr().err
 
 
+OF_JSON = {"name": "resize", "antialias": True, "factor": None}
+
+
 @pytest.mark.parametrize(
     ("typed", "value"),
     [
@@ -161,6 +164,9 @@ def test_a_name_that_is_nothing_says_what_there_is(tmp_path, capsys):
         ("{'a': 1, 2: 'b'}", {"a": 1, "2": "b"}),
         ("'quoted'", "quoted"),
         ("a=b", "a=b"),
+        ('[{"name": "resize", "antialias": true, "factor": null}]', [OF_JSON]),
+        ('{"clip": false}', {"clip": False}),
+        ("true", "true"),
         ("[1", "[1"),
         ("{[]: 1}", "{[]: 1}"),
         ("", ""),
