@@ -69,7 +69,7 @@ def config():
     overwrite = False  # replace what is there
     max_pixels = None  # the most that an image may have to be read; None: 89 million
     device = "cpu"  # cuda, cuda:1, ...; noise is drawn there, other numbers on each device
-    budget = None  # of fit: lists to try; None: 100 for each range, at most 600
+    budget = None  # of fit: lists to try; None: 100 for each range, at most 400
 
 
 @ex.check

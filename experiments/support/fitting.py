@@ -36,7 +36,7 @@ def fitted_operators(
 
     Args:
         hr: images to degrade.
-        budget: about how many lists are tried; None: 100 for each range, at most 600.
+        budget: about how many lists are tried; None: 100 for each range, at most 400.
 
     Raises:
         UserError: the folder's images, or HR, can't be used; or the fit does not come near.

@@ -22,7 +22,7 @@ from tmd.measurements import create_measurement
 #: A fit has come near where its distance is at most so many times that of halves of the images.
 NEAR = 2.0
 #: Lists that are tried.
-TRIES, MOST_TRIES = 100, 600
+TRIES, MOST_TRIES = 100, 400
 #: The most ranges that are searched together.
 FEW = 6
 #: Of what a range costs by its width: of two that come equally near, the narrower.
