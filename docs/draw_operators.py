@@ -72,6 +72,7 @@ STRIPS: dict[str, dict[str, Any]] = {
         "sigma 0.12": [{"name": "noise", "sigma": 0.12}],
         "sigma 0.12, grey": [{"name": "noise", "sigma": 0.12, "grey": 1}],
     },
+    "correlated_noise": _each("correlated_noise", "sigma", 0.05, 0.1, 0.2, 0.3),
     "poisson": {
         "strength 1": [{"name": "poisson", "strength": 1}],
         "strength 3": [{"name": "poisson", "strength": 3}],
@@ -94,6 +95,7 @@ STRIPS: dict[str, dict[str, Any]] = {
     },
     "sharpen": _each("sharpen", "weight", 0.5, 1, 2, target=False),
     "quantize": {f"bits {bits}": [{"name": "quantize", "bits": bits}] for bits in (5, 4, 3, 2)},
+    "bsrgan": {f"draws {k}": (2, [{"name": "bsrgan"}]) for k in range(1, 5)},
     "composed": {
         "one_of": [
             {
@@ -129,9 +131,9 @@ def main() -> None:
     part = photo[..., 8 : 8 + SIDE, 150 : 150 + SIDE].contiguous()
     for name, strip in STRIPS.items():
         pictures = [Picture(part[0], "HR")]
-        for title, shown in strip.items():
+        for number, (title, shown) in enumerate(strip.items()):
             scale, operators = shown if isinstance(shown, tuple) else (1, shown)
-            lr = create_measurement(operators, scale, seed=1)(part)
+            lr = create_measurement(operators, scale, seed=1)(part, number)
             large = F.interpolate(lr, (SIDE, SIDE), mode="nearest-exact")[0]
             pictures.append(Picture(large, title))
         sheet = draw_rows([Row(pictures)], SIDE)
