@@ -40,7 +40,10 @@ def _summed(rates: Tensor, normal: Tensor) -> Tensor:
     probability = torch.exp(-rates)
     reached, counts = probability.clone(), torch.zeros_like(rates)
     for count in range(1, _MOST):
-        counts += place > reached
+        beyond = place > reached
+        if rates.device.type == "cpu" and not beyond.any():
+            break
+        counts += beyond
         probability = probability * rates / count
         reached += probability
     return counts
