@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from tmd.errors import UserError, printable
 from tmd.leases import Leases
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 DEFAULT_FOLDER = "studies"
 JOURNAL = "journal.log"
 LEASES = "leases"
+#: Seconds for which a place that is away is tried again, and between two tries.
+PATIENCE, RETRY = 600.0, 2.0
+
+T = TypeVar("T")
 
 
 class Taken(Protocol):
@@ -128,6 +134,27 @@ def _database(address: str, study: str) -> StudyStorage:
     with database_errors(said):
         opened = optuna.storages.RDBStorage(address, engine_kwargs=options)
     return StudyStorage(said, opened, Path(DEFAULT_FOLDER) / study, opened.engine)
+
+
+def patiently(call: Callable[[], T]) -> T:
+    """``call()``, tried again while the study's place is away, so that no result is lost to that.
+
+    Raises:
+        Exception: of the last try, after `PATIENCE` seconds.
+    """
+    import optuna
+
+    began, said = time.monotonic(), False
+    while True:
+        try:
+            return call()
+        except (optuna.exceptions.StorageInternalError, OSError) as problem:
+            if time.monotonic() - began > PATIENCE:
+                raise
+            if not said:
+                print(f"the study's place is away, and is tried again: {problem}", file=sys.stderr)
+                said = True
+            time.sleep(RETRY)
 
 
 @contextmanager

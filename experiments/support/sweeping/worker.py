@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from optuna.exceptions import UpdateFinishedTrialError
@@ -19,7 +20,7 @@ from experiments.support.sweeping.runs_of_trials import (
     where_to_begin,
 )
 from experiments.support.sweeping.samplers import WHOLE, draw
-from experiments.support.sweeping.storage import Taken
+from experiments.support.sweeping.storage import Taken, patiently
 from experiments.support.sweeping.studies import OpenStudy, repeat_of
 from observers import open_run
 from tmd.errors import UserError
@@ -167,7 +168,7 @@ class OneTrial:
             found = repeat_of(self.trial.user_attrs, repeat)
             if not found:
                 found = self._repeat(params, repeat)
-                self.trial.set_user_attr(f"repeat_{repeat}", found)
+                patiently(partial(self.trial.set_user_attr, f"repeat_{repeat}", found))
             results.append(found)
         return results
 
@@ -192,7 +193,10 @@ class OneTrial:
                 self._threads(),
             )
             self.training = training
-            ended = training.watch(self._told, lambda: self.lease.held and not self.pruned)
+            ended = training.watch(
+                lambda line: patiently(partial(self._told, line)),
+                lambda: self.lease.held and not self.pruned,
+            )
             if self.pruned:
                 raise TrialPruned(f"pruned, run {training.run}")
             if not self.lease.held:
@@ -269,8 +273,8 @@ class OneTrial:
             return False
         try:
             if reason:
-                self.trial.set_user_attr("reason", reason)
-            self.study.optuna.tell(self.trial, values, state=state)
+                patiently(partial(self.trial.set_user_attr, "reason", reason))
+            patiently(partial(self.study.optuna.tell, self.trial, values, state=state))
         except UpdateFinishedTrialError:  # told by one who took it over a moment ago, the same
             return False
         return True
