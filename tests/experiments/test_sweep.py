@@ -153,6 +153,23 @@ def test_bad_input_is_one_line_and_leaves_nothing(words, says, tmp_path, monkeyp
     assert not list(tmp_path.iterdir())
 
 
+def test_without_optuna_a_line_says_how_to_install_it(tmp_path):
+    blocked = "import sys; sys.modules['optuna'] = None; import importlib.util as u; "
+    blocked += "find = u.find_spec; u.find_spec = lambda n: None if n == 'optuna' else find(n); "
+    blocked += "from experiments.command import main; main(sys.argv[1:])"
+    done = subprocess.run(
+        [sys.executable, "-c", blocked, "sweep", "srgan", "with", SPACE, "trials=2"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "error: tmd sweep: needs Optuna; pip install 'tmd[sweep]' brings it\n"
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

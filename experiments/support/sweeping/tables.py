@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import statistics
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -215,9 +216,12 @@ def importance(study: OpenStudy, markdown: bool, method: str) -> str:
                 else kinds.PedAnovaImportanceEvaluator()
             )
             target = partial(_loss, index, study.spec.directions[index])
-            columns.append(
-                kinds.get_param_importances(study.optuna, evaluator=evaluator, target=target)
-            )
+            with warnings.catch_warnings():  # that lower is better, as `_loss` has it
+                warnings.simplefilter("ignore")
+                found = kinds.get_param_importances(
+                    study.optuna, evaluator=evaluator, target=target
+                )
+            columns.append(found)
         except ImportError:
             raise UserError(
                 "method=fanova: needs scikit-learn; pip install scikit-learn, or take ped-anova"
