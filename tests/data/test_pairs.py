@@ -177,6 +177,28 @@ def test_made_lr_is_the_measurements_and_the_rest_is_given(root: Path) -> None:
     assert changed == pytest.approx(160, abs=35)  # 400 · 0.4 and 3.5 standard deviations
 
 
+def test_hr_is_sharpened_with_lr_that_is_made_of_it_and_the_files_with_given(root: Path) -> None:
+    def measurement(kind: Any) -> Any:
+        sharpen = {"name": "sharpen", "weight": 2, "radius": 5, "threshold": 0}
+        return create_measurement([sharpen, "bicubic"], SCALE)
+
+    measure, sharpened = measurement(None), 0
+    mixed = batches(create(root, made=0.4, measurement=measurement), 30)
+    for index, ((lr, hr), (other, target)) in enumerate(
+        zip(batches(create(root), 30), mixed, strict=True)
+    ):
+        made, sharp = measure.pair(hr, index)
+        for row in range(len(lr)):
+            is_made = not torch.equal(target[row], hr[row])
+            assert torch.equal(target[row], (sharp if is_made else hr)[row])
+            # Flat images are not changed, whether they are made or given.
+            given = not is_made and not torch.equal(sharp[row], hr[row])
+            assert given or torch.equal(other[row], made[row])
+            assert not given or torch.equal(other[row], lr[row])
+            sharpened += is_made
+    assert 20 < sharpened < 80  # of 120
+
+
 # Layouts -----------------------------------------------------------------------------------------
 
 

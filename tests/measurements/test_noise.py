@@ -41,6 +41,13 @@ def test_counts_of_nothing_are_0():
     assert torch.equal(poisson_counts(torch.zeros(9), torch.linspace(-4, 4, 9)), torch.zeros(9))
 
 
+def test_counts_at_the_far_end_of_the_normal_numbers_are_no_outliers():
+    rates = torch.tensor([0.01, 1, 5, 11.9, 12, 100])
+    counts = poisson_counts(rates, torch.full((6,), 5.6))
+    assert (counts <= torch.from_numpy(poisson.ppf(1 - 1e-8, rates.numpy())) + 1).all()
+    assert (counts >= torch.from_numpy(poisson.ppf(1 - 1e-5, rates.numpy())) - 1).all()
+
+
 @pytest.mark.parametrize("photons", [3, 40, 1000])
 def test_poisson_noise_has_the_brightness_over_the_photons_as_variance(photons):
     values = torch.tensor([0, 51, 128, 255]) / 255

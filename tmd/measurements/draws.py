@@ -29,7 +29,7 @@ class Some:
 
 @dataclass
 class Log:
-    """What is drawn for each image, in the order in which operators are applied."""
+    """Draws for each image, in the order in which operators are applied."""
 
     entries: list[tuple[str, Sequence[int] | None, dict[str, Any]]] = field(default_factory=list)
 

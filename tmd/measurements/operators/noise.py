@@ -137,23 +137,26 @@ class Poisson(Operator):
         self.clip = clip
         self.is_identity = self.strength[1] == 0
 
-    def on_canvas(self, canvas: Canvas, draws: Draws) -> Canvas:
-        # The levels of an image are counted, and what is beyond it must add none.
-        return super().on_canvas(canvas.replicated(), draws)
-
     def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
-        n = len(x)
+        return self.on_canvas(Canvas(x), draws).pixels
+
+    def on_canvas(self, canvas: Canvas, draws: Draws) -> Canvas:
+        x, n = canvas.pixels, len(canvas)
         strength = draws.uniform("strength", self.strength, n)[:, None, None, None]
         is_grey = grey_images(self.grey, n, draws)
         photons = self._photons(draws, n)
-        values, normal = as_8_bit(x.detach()), draws.normal("noise", x)
-        if any(is_grey):
-            rows = _mask(is_grey, x)
-            values = torch.where(rows, _luma(x.detach()), values)
-            normal = torch.where(rows, normal[:, :1], normal)
-        noise = _counted(values, normal, photons)
+        if photons is not None:
+            photons = photons.to(x.device, x.dtype, non_blocking=True)
+        normal, noise = draws.normal("noise", x), torch.zeros_like(x)
+        # One by one: they stay in the processor's cache, and what is beyond them costs nothing.
+        for row, image in enumerate(canvas.images()):
+            values = _luma(image.detach()) if is_grey[row] else as_8_bit(image.detach())
+            height, width = image.shape[-2:]
+            each = normal[row, None, : values.shape[1], :height, :width]
+            white = _levels_to_photons(values) if photons is None else photons[row]
+            noise[row, :, :height, :width] = poisson_counts(values * white, each) / white - values
         noisy = x + noise * strength.to(x.device, x.dtype, non_blocking=True)
-        return _clipped(noisy) if self.clip else noisy
+        return canvas.with_pixels(_clipped(noisy) if self.clip else noisy)
 
     def _photons(self, draws: Draws, n: int) -> torch.Tensor | None:
         if self.photons is None:
@@ -165,7 +168,7 @@ class Poisson(Operator):
 
 
 def grey_images(probability: float, n: int, draws: Draws) -> list[bool]:
-    """Which of ``n`` images get the same noise in all channels."""
+    """True for each of ``n`` images that gets the same noise in all channels."""
     if probability == 0:
         return [False] * n
     is_grey = [bool(place) for place in draws.choice("grey", [1 - probability, probability], n)]
@@ -189,20 +192,8 @@ def _luma(x: torch.Tensor) -> torch.Tensor:
     return as_8_bit(x[:, :1])
 
 
-def _counted(
-    values: torch.Tensor, normal: torch.Tensor, photons: torch.Tensor | None
-) -> torch.Tensor:
-    """Noise of counted photons."""
-    if photons is None:
-        whites = 2 ** torch.ceil(torch.log2(_levels(values)))
-    else:
-        whites = photons.to(values.device, values.dtype, non_blocking=True)
-    whites = whites[:, None, None, None]
-    return poisson_counts(values * whites, normal) / whites - values
-
-
-def _levels(values: torch.Tensor) -> torch.Tensor:
-    """Number of different levels of 255 in each image, (N,); nothing waits for the device."""
-    places = (values * 255).round().long().flatten(1)
-    found = values.new_zeros(len(values), 256).scatter_(1, places, 1.0)
-    return found.sum(1)
+def _levels_to_photons(values: torch.Tensor) -> torch.Tensor:
+    """Number of different levels of 255, rounded up to a power of two; no wait for the device."""
+    places = (values * 255).round().long().flatten()
+    found = values.new_zeros(256).scatter_(0, places, 1.0)
+    return 2 ** torch.ceil(torch.log2(found.sum()))
