@@ -68,6 +68,9 @@ STORE_OPTIONS = ("--file_storage", "--mongo_db")
 NOT_INHERITED = ("resume", "__doc__")
 
 
+#: Variable that tells a process which queued run it is, or goes on with.
+QUEUE_ITEM = "TMD_QUEUED"
+
 #: An ingredient, or the experiment, and a config of its entries.
 FoundConfig = tuple[sacred.Ingredient, Callable[..., Any]]
 #: Of a config and the entries that were typed, by path: the entries to replace.
@@ -79,7 +82,9 @@ class Experiment(sacred.Experiment):
 
     Attributes:
         recorded: whether runs are written to `DEFAULT_STORE` when no store is named.
+        reads_store: ``-F`` and ``-m`` name where it finds runs; it leaves no record there.
         store: where the run being made looks for others by their number.
+        stores: the options that name it.
         starting_point: a named config that every run begins with, for what this experiment has
             other defaults of than its ingredients.
         bases: by key, (its value, store, given entries) -> config entries that the run then begins
@@ -89,7 +94,9 @@ class Experiment(sacred.Experiment):
     """
 
     recorded = True
+    reads_store = False
     store = DEFAULT_STORE
+    stores: Mapping[str, str | None] = {}
     starting_point: str | None = None
     bases: Mapping[str, Callable[[Any, str, Mapping[str, Any]], Mapping[str, Any]]] = {}
     validates: Sequence[str] = ()
@@ -287,16 +294,24 @@ class Experiment(sacred.Experiment):
             run = changed([f(run.config, typed) for f in self.__dict__.get("_adapters", ())])
             for check in self.__dict__.get("_checks", ()):
                 check()
-            run = changed([f() for f in self.__dict__.get("_resolvers", ())])
+            if not options["--queue"]:  # else by what there is where it will run
+                run = changed([f() for f in self.__dict__.get("_resolvers", ())])
         run.meta_info["named_configs"] = list(named_configs)
         if self.recorded and (study := membership()):
             run.info[STUDY_KEY] = study
         if not is_main_process():
             run.unobserved = True
-        if not run.unobserved:
+        self.stores = stores
+        if not run.unobserved and not self.reads_store:
             run.observers.extend(self._observers(stores))
-            # Sacred warns of a run that nobody observes; here that is the rule.
-            run.unobserved = not self.recorded and not run.observers
+        # Sacred warns of a run that nobody observes; here that is the rule.
+        run.unobserved = run.unobserved or (not self.recorded and not run.observers)
+        if options["--queue"] and run.unobserved:
+            raise UserError("--queue: needs a store; -F runs, or -m with an address")
+        if options["--queue"]:
+            run.meta_info["folder"] = os.getcwd()
+        if item := os.environ.get(QUEUE_ITEM):
+            run.meta_info["queued"] = int(item)
         run.meta_info["command_line"] = without_credentials(" ".join(sys.argv))
         run.meta_info["options"] = {
             **options,

@@ -16,6 +16,7 @@ from observers.mongo.thread import SendingThread
 from observers.plain import plain
 from observers.writing.entry import highest_id, whole_number
 from observers.writing.files import FolderObserver
+from observers.writing.queued import CLAIM, is_beginning, queued_run
 from observers.writing.recording import Recording
 from observers.writing.spool import SPOOL, Outbox, next_provisional_id
 from observers.writing.sweeping import sweep_beside
@@ -78,12 +79,16 @@ class MongoObserver(FolderObserver):
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             document = run_document(entry, plain(config), {}, "")
-            self.run_id, path, agreed = self._reserve_in_both(database, document, _id)
-            outbox = Outbox(path, keep=self.in_files)
-            outbox.mark(self.address.public, self.run_id)
-            outbox.lock()
-            shared = self.root if self.in_files else path
-            self.recording.begin(path, shared, entry, ex_info, config)
+            with queued_run(self.root, entry, _id if self.in_files else None) as queued:
+                if _id is not None and is_beginning(entry, _id):
+                    self.run_id, path, agreed = self._take_over(database, document, _id, queued)
+                else:
+                    self.run_id, path, agreed = self._reserve_in_both(database, document, _id)
+                outbox = Outbox(path, keep=self.in_files)
+                outbox.mark(self.address.public, self.run_id)
+                outbox.lock()
+                shared = self.root if self.in_files else path
+                self.recording.begin(path, shared, entry, ex_info, config, queued is not None)
         except OSError as error:
             raise UserError(f"file storage {self.root}: {error.strerror or error}") from None
         sweep_beside(self.root)
@@ -103,6 +108,24 @@ class MongoObserver(FolderObserver):
     def _wake(self) -> None:
         if self._thread is not None:
             self._thread.wake()
+
+    def _take_over(
+        self, database: Database, document: dict[str, Any], run_id: int, queued: Path | None
+    ) -> tuple[int, Path, bool]:
+        """As `_reserve_in_both`, of a run that is queued under its number in the database."""
+        try:
+            found = database.runs.find_one_and_update(
+                {"_id": run_id, "status": "QUEUED"}, {"$set": document, "$unset": {CLAIM: ""}}
+            )
+        except PyMongoError as error:
+            raise refusal(self.address, error) or UserError(
+                f"MongoDB at {self.address.public}: does not answer ({reason(error)})"
+            ) from None
+        if found is None:
+            raise UserError(f"run {run_id}: is queued no more in {self.address.public}")
+        path = queued or self._make_folder(run_id, document["uid"], asked=True)
+        assert path is not None  # asked for, so that it raises where it is there
+        return run_id, path, True
 
     def _reserve_in_both(
         self, database: Database, document: dict[str, Any], _id: int | str | None

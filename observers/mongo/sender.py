@@ -93,7 +93,8 @@ class Sender:
     def _send(self) -> bool:
         entry = self._json("run.json", None)
         # A run is not said to have ended before all of it is there.
-        going_on = {**self._document(entry), "status": "RUNNING"}
+        is_queued = entry["status"] == "QUEUED"
+        going_on = {**self._document(entry), "status": "QUEUED" if is_queued else "RUNNING"}
         points, files = self._begin(going_on)
         self._update(going_on)
         files.send_shared(entry)
@@ -153,15 +154,18 @@ class Sender:
         if not changed:
             return
         runs = self.database.runs
+        mine: dict[str, Any] = {"_id": self.run_id}
+        if document["status"] == "QUEUED":
+            mine["status"] = "QUEUED"  # else it has begun, and another process writes it
         try:
-            result = runs.update_one({"_id": self.run_id}, {"$set": changed})
+            result = runs.update_one(mine, {"$set": changed})
         except (DocumentTooLarge, InvalidDocument) as error:
             changed["info"] = {
                 "left_out": f"{type(error).__name__}: see info.json of the run's files",
                 "metrics": document["info"]["metrics"],
             }
-            result = runs.update_one({"_id": self.run_id}, {"$set": changed})
-        if result.matched_count == 0:
+            result = runs.update_one(mine, {"$set": changed})
+        if result.matched_count == 0 and document["status"] != "QUEUED":
             self._forget()
             raise PyMongoError(f"run {self.run_id} was deleted from the database; sending it anew")
         self._sent.update(changed)

@@ -13,6 +13,7 @@ from sacred.observers import RunObserver
 from observers.plain import plain
 from observers.writing.entry import highest_id, run_entry, whole_number
 from observers.writing.folder import RunFolder
+from observers.writing.queued import queued_run
 from observers.writing.recording import Recording
 from observers.writing.sweeping import sweep_beside
 from observers.writing.waiting import Source
@@ -88,7 +89,9 @@ class FolderObserver(RunObserver):
     ) -> int:
         """Begin the record of a run that is to be started later."""
         entry = run_entry(ex_info, command, host_info, meta_info, None)
-        return self.begin(entry, ex_info, config, _id)
+        run_id = self.begin(entry, ex_info, config, _id)
+        self.join()  # Sacred does not, where a run is only queued
+        return run_id
 
     def heartbeat_event(
         self, info: dict, captured_out: str, beat_time: datetime.datetime, result: Any
@@ -182,8 +185,9 @@ class FileObserver(FolderObserver):
         """Take the next number, and begin the recording in a folder of that name."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            self.run_id, path = self._reserve(_id)
-            self.recording.begin(path, self.root, entry, ex_info, config)
+            with queued_run(self.root, entry, _id) as queued:
+                self.run_id, path = (int(queued.name), queued) if queued else self._reserve(_id)
+                self.recording.begin(path, self.root, entry, ex_info, config, queued is not None)
         except OSError as error:
             raise UserError(f"file storage {self.root}: {error.strerror or error}") from None
         sweep_beside(self.root)

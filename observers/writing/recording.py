@@ -61,15 +61,22 @@ class Recording:
         self._metrics_lock = threading.Lock()
 
     def begin(
-        self, path: Path, shared: Path, entry: dict[str, Any], ex_info: dict, config: dict
+        self,
+        path: Path,
+        shared: Path,
+        entry: dict[str, Any],
+        ex_info: dict,
+        config: dict,
+        was_queued: bool = False,
     ) -> None:
-        """Begin the record in the empty folder ``path``; a run that can't begin leaves none.
+        """Begin the record in the folder ``path``; a run that can't begin leaves none.
 
         Args:
             path: the run's folder.
             shared: the folder that holds ``_sources`` and ``_resources``.
             entry: what ``run.json`` starts with.
             ex_info, config: as Sacred hands them over.
+            was_queued: the folder holds its record as one of a queue, which stays in any case.
 
         Raises:
             OSError: the disk says no.
@@ -82,7 +89,8 @@ class Recording:
             folder.write_if_changed("cout.txt", "")
             folder.write_entry()
         except BaseException:
-            shutil.rmtree(path, ignore_errors=True)
+            if not was_queued:
+                shutil.rmtree(path, ignore_errors=True)
             raise
         self.folder = folder
 
