@@ -24,7 +24,7 @@ from experiments.command import scripts
 from experiments.support.experiment import DEFAULT_STORE, QUEUE_ITEM, Experiment
 from experiments.support.saying import say
 from observers import RunRecord, without_credentials
-from observers.queues import Queue, item_of, open_queue
+from observers.queues import Queue, item_of, meta_of, open_queue
 from tmd.checkpoints import checkpoints_in
 from tmd.errors import UserError, check_choice, check_number
 
@@ -112,7 +112,7 @@ def run_process(record: RunRecord, name: str) -> str:
         words = [f"resume={record.id}"] if resumes else [str(file)]
         number = ["-i", str(record.id)] if is_new else []
         command = [sys.executable, "-m", f"experiments.{name}", record.entry["command"]]
-        wanted = record.entry["meta"].get("folder")
+        wanted = meta_of(record).get("folder")
         process = subprocess.Popen(
             [*command, *store_words(), *number, "with", *words],
             cwd=wanted if wanted and os.path.isdir(wanted) else None,

@@ -9,7 +9,7 @@ import contextlib
 import json
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,10 @@ class Queue(ABC):
             with contextlib.suppress(UserError):  # a damaged one is no reason not to do the others
                 if record.status == "QUEUED" or item_of(record) != record.id:
                     latest[item_of(record)] = record
-                elif record.entry["meta"].get(ITEM) is not None:
+                elif meta_of(record).get(ITEM) is not None:
                     latest[record.id] = record
         found = [each for each in latest.values() if each.status in ("QUEUED", DEAD)]
-        return sorted(found, key=lambda each: -(each.entry["meta"].get("priority") or 0))
+        return sorted(found, key=lambda each: -(meta_of(each).get("priority") or 0))
 
     @abstractmethod
     def claimed(self, record: RunRecord) -> contextlib.AbstractContextManager[bool]:
@@ -55,9 +55,15 @@ class Queue(ABC):
         """Mark a queued run as FAILED that can't be begun."""
 
 
+def meta_of(record: RunRecord) -> Mapping[str, Any]:
+    """What a record says of how it was started; other writers say nothing."""
+    meta = record.entry.get("meta")
+    return meta if isinstance(meta, Mapping) else {}
+
+
 def item_of(record: RunRecord) -> Any:
     """The number of the queued run that this one is, or goes on with."""
-    item = record.entry["meta"].get(ITEM)
+    item = meta_of(record).get(ITEM)
     return record.id if item is None else item
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -26,6 +27,7 @@ lease = Leases(folder, stale).take("one")
 print("taken" if lease else "refused", flush=True)
 sys.stdin.readline()
 print("held" if lease and lease.held else "lost", flush=True)
+sys.stdin.readline()
 """
 
 
@@ -165,6 +167,20 @@ def test_one_that_comes_with_a_number_of_long_ago_is_refused(tmp_path, monkeypat
     monkeypatch.setattr(store, "_is_free", lambda path: True)
     assert store.take("one") is None
     assert "4" not in os.listdir(tmp_path / "one")
+
+
+def test_a_process_that_ended_and_that_nobody_waited_for_is_not_alive():
+    from tmd.processes import is_alive
+
+    say = "import json; from tmd.processes import this_process; print(json.dumps(this_process()))"
+    process = subprocess.Popen([sys.executable, "-c", say], stdout=subprocess.PIPE)
+    described = json.loads(process.stdout.read())
+    for _ in range(100):
+        if not is_alive(described):
+            break
+        time.sleep(0.05)
+    assert is_alive(described) is False
+    process.wait()
 
 
 def test_a_file_of_a_holder_that_died_while_it_wrote_it_is_waited_for_and_then_free(

@@ -60,6 +60,8 @@ def is_alive(process: Any) -> bool | None:
 def _start_ticks(pid: int) -> int | None:
     try:
         # The command's name, in parentheses, may hold spaces: count from behind it.
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        # One that ended stays listed until it is waited for, in a container perhaps for ever.
+        return None if state in "ZX" else int(rest[18])
     except (OSError, ValueError, IndexError):
         return None

@@ -21,7 +21,7 @@ CLAIM = "claim"
 
 def is_beginning(entry: Mapping[str, Any], _id: int | str | None) -> bool:
     """True if the run of this ``run.json`` was queued as ``_id`` and now begins."""
-    item = entry["meta"].get(ITEM)
+    item = (entry.get("meta") or {}).get(ITEM)
     return _id is not None and item is not None and str(item) == str(_id)
 
 
