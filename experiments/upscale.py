@@ -1,10 +1,12 @@
 """Upscale photos with a trained generator.
 
     python experiments/upscale.py with input=photo.jpg
+    python experiments/upscale.py with input=photo.jpg scale=2
     python experiments/upscale.py with run=3 input=photo.jpg output=out/
     python experiments/upscale.py with interpolation scale=2 input=scene.tif
 
-Without `run` or `checkpoint` by the network that comes with the package.
+Without `run` or `checkpoint` by a network that comes with the package: `real_x4`, or with `scale=2`
+`real_x2`, both for photos as they are.
 `input` is an image, a folder, a glob or a list of these; results are `out/<name>.png`. What the
 file holds is kept: 16 bits, grey, transparency, colour profile, orientation, the camera's data; of
 an animation, the first image is taken. Images of any bands and bits are taken too, by networks that
@@ -71,7 +73,7 @@ from tmd.photos import (
     check_suffix,
     result_suffix,
 )
-from tmd.shipped import DEFAULT
+from tmd.shipped import BY_SCALE
 
 ex = Experiment("upscale")
 ex.recorded = False
@@ -85,7 +87,7 @@ DEFAULT_SCALE = 4
 def config():
     run = None  # whose best generator: 3, runs/3, mongodb://host/db#3
     # or a file: best.pt, what export.py made with format=half or safetensors; or a network that
-    # comes with the package: photos_x4, which is also taken when neither is given
+    # comes with the package: real_x4, which is also taken when neither is given, real_x2, photos_x4
     checkpoint = None
     weights = None  # the same as checkpoint; other people's files too: .pth, .safetensors
     input = None  # an image, a folder, a glob such as 'photos/**/*.jpg', or a list of these
@@ -96,7 +98,8 @@ def config():
     bands = None  # of each image, from 1, that the network is given: [4, 3, 2]; None: as trained on
     value_range = None  # a file's numbers for 0 and 1, [0, 10000] say; None: as trained on
     method = None  # bicubic: without a network, images of any bands and bits
-    scale = None  # of method=bicubic; None: 4; 1 only writes anew
+    # of what comes along (4, 2), or of method=bicubic, where 1 only writes anew
+    scale = None  # None: 4, or that of the network named
     existing = "error"  # skip, replace: what is done where a result is there
     overwrite = False  # the same as existing=replace
     max_pixels = None  # the most that an image may have to be read; None: 89 million
@@ -160,8 +163,20 @@ def check(
     if scale is not None:
         check_number("scale", scale, 1, integer=True)
         if method is None:
-            raise UserError(f"scale={scale}: a network has its own; it is for method=bicubic")
+            _check_comes_along(scale, run if run is not None else named_file(checkpoint, weights))
     available_device(device)
+
+
+def _check_comes_along(scale: int, named: Any) -> None:
+    """Raise `UserError` where ``scale`` chooses no network among those that come along."""
+    if named is not None:
+        raise UserError(f"scale={scale}: {named} has its own; give one of them")
+    if scale not in BY_SCALE:
+        listed = " and ".join(f"{each} ({name})" for each, name in sorted(BY_SCALE.items()))
+        raise UserError(
+            f"scale={scale}: of networks {listed} come along; method=bicubic takes any scale, "
+            "run=3 or checkpoint=best.pt name others"
+        )
 
 
 @ex.named_config
@@ -188,6 +203,8 @@ def build_upscaler(
     if method is not None:
         return Upscaler(None, scale or DEFAULT_SCALE, ImageKind(), *said)
     file = named_file(checkpoint, weights)
+    if run is None and file is None:
+        file = BY_SCALE[scale or DEFAULT_SCALE]
     generator, kind = _trained(run, file, interpolate, alpha, device)
     return Upscaler(generator, int(generator.scale), kind, *said)  # type: ignore[arg-type]
 
@@ -201,8 +218,6 @@ def _trained(
         UserError: it can't be had, or what is mixed in is another architecture.
     """
     place = available_device(device)
-    if run is None and checkpoint is None:
-        checkpoint = DEFAULT
     first = open_trained(run, checkpoint, ex.store, place)
     kind = image_kind(first.state)
     if interpolate is None:

@@ -379,7 +379,15 @@ def test_what_is_not_for_the_network_is_a_line(tmp_path, shared_data, capsys):
         ({"value_range": [1]}, "value_range=[1]: must be two numbers, [LOW, HIGH]"),
         ({"value_range": [3, 2]}, "value_range=[3, 2]: the second must be larger"),
         ({"method": "magic"}, "method='magic': must be one of bicubic"),
-        ({"scale": 2}, "scale=2: a network has its own; it is for method=bicubic"),
+        (
+            {"scale": 3},
+            "scale=3: of networks 2 (real_x2) and 4 (real_x4) come along; method=bicubic takes any "
+            "scale, run=3 or checkpoint=best.pt name others",
+        ),
+        (
+            {"scale": 2, "checkpoint": "photos_x4"},
+            "scale=2: photos_x4 has its own; give one of them",
+        ),
         ({"method": "bicubic", "scale": 0}, "scale=0: must be an integer at least 1"),
         ({"method": "bicubic", "run": 3}, "method=bicubic, run=3: give one of them"),
     ],

@@ -125,6 +125,47 @@ def jpeg() -> Operators:
     return ["bicubic", _jpeg(30, 95)]
 
 
+def real_photos() -> Operators:
+    """The degradations that `real_x4` and `real_x2` were trained with; milder than Real-ESRGAN's.
+
+    Blur and a first JPEG act at twice LR's size, whatever the scale, so that the list is the same
+    for both. The ranges are ours: from a photo made smaller with care to one of a phone at night
+    that was sent twice.
+    """
+    return [
+        {**_SMOOTHLY_TO_LR, "factor": 2},
+        {
+            "name": "blur",
+            "kernel": ["isotropic", "anisotropic"],
+            "sigma": [0.1, 1.3],
+            "size": 9,
+            "probability": 0.9,
+        },
+        {**_jpeg(65, 95), "probability": 0.3},
+        _SMOOTHLY_TO_LR,
+        {"name": "noise", "sigma": [0, 0.016], "grey": 0.4},
+        {
+            "name": "one_of",
+            "operators": [
+                {"name": "noise", "sigma": [0, 0.06], "grey": 0.4},
+                {"name": "poisson", "photons": [400, 20000], "grey": 0.4},
+            ],
+            "probability": 0.6,
+        },
+        {
+            "name": "one_of",
+            "operators": [_jpeg(30, 95), {"name": "webp", "quality": [30, 95]}],
+            "weights": [3, 1],
+        },
+    ]
+
+
+_SMOOTHLY_TO_LR: dict[str, Any] = {
+    "name": "resize",
+    "to": "lr",
+    "filter": ["area", "bilinear", "bicubic", "lanczos"],
+    "antialias": True,
+}
 _TO_LR: dict[str, Any] = {"name": "resize", "to": "lr", "filter": _FILTERS}
 
 
@@ -177,4 +218,5 @@ PRESETS: dict[str, Callable[[], Operators]] = {
     "bsrgan": bsrgan,
     "jpeg": jpeg,
     "phone": phone,
+    "real_photos": real_photos,
 }
