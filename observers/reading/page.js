@@ -6,7 +6,8 @@ const colours = ["#1d6fd1", "#d9730d", "#1a8a4a", "#c2357f", "#7b53c9", "#0d97a6
 const details = new Map();
 const chosen = new Set();
 const NOTHING = { curves: {}, info: {}, about: {}, artifacts: [], sheets: [], output: "", trace: "" };
-const MOST_ROWS = 500;  // at once: what a browser lays out in a moment
+const words = new Intl.Collator(undefined, { numeric: true });
+const MOST_ROWS = 200;  // at once: what a browser lays out in a moment
 let sorting = { column: 0, down: true };
 let most = MOST_ROWS;
 let opened = null;
@@ -74,8 +75,8 @@ function lookUp(run, key) {
 function matches(run, word) {
   const condition = word.match(/^([^=<>]+)(=|<|>)(.*)$/);
   if (!condition) {
-    const text = columns.map(column => say((column.shown || column.value)(run))).join(" ") + " " + JSON.stringify(run.config);
-    return text.toLowerCase().includes(word.toLowerCase());
+    run.words ??= (columns.map(column => say((column.shown || column.value)(run))).join(" ") + " " + JSON.stringify(run.config)).toLowerCase();
+    return run.words.includes(word.toLowerCase());
   }
   const value = lookUp(run, condition[1]);
   if (value === undefined || value === null) return false;
@@ -87,13 +88,13 @@ function compare(a, b) {
   const empty = value => value === null || value === undefined || value === "";
   if (empty(a) || empty(b)) return empty(a) - empty(b);
   if (typeof a === "number" && typeof b === "number") return sorting.down ? b - a : a - b;
-  return (sorting.down ? -1 : 1) * say(a).localeCompare(say(b), undefined, { numeric: true });
+  return (sorting.down ? -1 : 1) * words.compare(say(a), say(b));
 }
 
 function shownRuns() {
-  const words = byId("filter").value.trim().split(/\s+/).filter(Boolean);
+  const asked = byId("filter").value.trim().split(/\s+/).filter(Boolean);
   const value = columns[sorting.column].value;
-  return data.runs.filter(run => words.every(word => matches(run, word)))
+  return data.runs.filter(run => asked.every(word => matches(run, word)))
     .sort((a, b) => compare(value(a), value(b)) || b.index - a.index);
 }
 
@@ -165,16 +166,48 @@ function smoothed(values, weight) {
   });
 }
 
+const repeatOf = new Map(data.repeats.flatMap((group, number) => group.map(index => [index, number])));
+
+// Runs in groups that are drawn as one: those that differ in nothing but their seeds.
+function together(runs) {
+  const groups = new Map();
+  for (const run of runs) {
+    const key = byId("bands").checked && repeatOf.has(run.index) ? repeatOf.get(run.index) : "run " + run.index;
+    groups.set(key, [...groups.get(key) ?? [], run]);
+  }
+  return [...groups.values()];
+}
+
+// Mean, and half of the 95 % interval by Student's t, at the steps that several curves share.
+function spreadOf(curves) {
+  const maps = curves.map(([steps, values]) => new Map(steps.map((step, at) => [step, values[at]])));
+  return curves[0][0].filter(step => maps.every(each => each.has(step))).map(step => {
+    const values = maps.map(each => each.get(step)).filter(value => value !== null);
+    const n = values.length, mean = values.reduce((sum, value) => sum + value, 0) / n;
+    if (n < 2) return [step, n ? mean : null, null];
+    const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n - 1);
+    return [step, mean, data.t[Math.min(n - 1, data.t.length) - 1] * Math.sqrt(variance / n)];
+  });
+}
+
 function plot(metric, runs) {
   const logarithmic = byId("log").checked;
   const place = value => logarithmic ? (value > 0 ? Math.log10(value) : null) : value;
-  const lines = runs.map(run => {
-    const curve = detail(run.index).curves[metric];
-    if (!curve) return null;
-    const values = smoothed(curve[1], Number(byId("smooth").value));
-    return { run, points: curve[0].map((step, at) => [step, values[at] === null ? null : place(values[at])]) };
+  const lines = together(runs).map((members, number) => {
+    const curves = members.map(run => detail(run.index).curves[metric]).filter(Boolean)
+      .map(([steps, values]) => [steps, smoothed(values, Number(byId("smooth").value))]);
+    if (!curves.length) return null;
+    const drawn = curves.length === 1 ? curves[0][0].map((step, at) => [step, curves[0][1][at], null]) : spreadOf(curves);
+    const inPlace = value => value === null ? null : place(value);
+    return {
+      name: members.length === 1 ? `run ${members[0].id}` : `mean of ${curves.length} runs: ${members.map(run => run.id).join(", ")}`,
+      id: members.length === 1 ? members[0].id : "mean of " + members.map(run => run.id).join(","), stroke: colour(number),
+      points: drawn.map(([step, value]) => [step, inPlace(value)]),
+      edges: drawn.filter(point => point[1] !== null && point[2] !== null).map(([step, value, half]) => [step, inPlace(value - half), inPlace(value + half)])
+        .filter(edge => edge[1] !== null && edge[2] !== null),
+    };
   }).filter(Boolean);
-  const points = lines.flatMap(line => line.points.filter(point => point[1] !== null));
+  const points = lines.flatMap(line => [...line.points.filter(point => point[1] !== null), ...line.edges.flatMap(([step, low, high]) => [[step, low], [step, high]])]);
   const figure = element("div", { class: "plot" }, element("h3", {}, metric));
   if (!points.length) { figure.append(element("p", { class: "dim" }, "nothing to draw")); return figure; }
   let [left, right, low, high] = [Infinity, -Infinity, Infinity, -Infinity];
@@ -185,7 +218,7 @@ function plot(metric, runs) {
   const x = value => margin.left + (value - left) / (right - left) * (width - margin.left - margin.right);
   const y = value => height - margin.bottom - (value - low) / (high - low) * (height - margin.top - margin.bottom);
   const picture = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" });
-  picture.setAttribute("aria-label", metric + " of runs " + lines.map(line => line.run.id).join(", "));
+  picture.setAttribute("aria-label", metric + " of runs " + lines.map(line => line.id).join(", "));
   for (const at of ticks(low, high, logarithmic)) {
     picture.append(drawn("line", { class: "grid", x1: margin.left, x2: width - margin.right, y1: y(at), y2: y(at) }),
       drawn("text", { x: margin.left - 6, y: y(at) + 4, "text-anchor": "end" }, say(logarithmic ? 10 ** at : Number(at.toPrecision(10)))));
@@ -194,6 +227,11 @@ function plot(metric, runs) {
     picture.append(drawn("line", { class: "grid", y1: margin.top, y2: height - margin.bottom, x1: x(at), x2: x(at) }),
       drawn("text", { x: x(at), y: height - 8, "text-anchor": "middle" }, say(Number(at.toPrecision(10)))));
   }
+  for (const line of lines.filter(each => each.edges.length > 1)) {
+    const corner = which => edge => x(edge[0]).toFixed(1) + " " + y(edge[which]).toFixed(1);
+    const d = "M" + [...line.edges.map(corner(2)), ...line.edges.toReversed().map(corner(1))].join("L") + "Z";
+    picture.append(drawn("path", { d, fill: line.stroke, class: "band" }));
+  }
   lines.forEach(line => {
     let path = "", pen = false;
     for (const [step, value] of line.points) {
@@ -201,7 +239,7 @@ function plot(metric, runs) {
       path += (pen ? "L" : "M") + x(step).toFixed(1) + " " + y(value).toFixed(1);
       pen = true;
     }
-    const stroke = colour(runs.indexOf(line.run));
+    const stroke = line.stroke;
     picture.append(drawn("path", { d: path, fill: "none", stroke, "stroke-width": 1.6, class: "curve" }));
     const last = line.points.filter(point => point[1] !== null).at(-1);
     if (last) picture.append(drawn("circle", { cx: x(last[0]), cy: y(last[1]), r: 2.5, fill: stroke }));
@@ -212,13 +250,13 @@ function plot(metric, runs) {
     const step = left + ((event.clientX - box.left) / box.width * width - margin.left) / (width - margin.left - margin.right) * (right - left);
     reading.textContent = lines.map(line => {
       const near = line.points.reduce((best, point) => point[1] !== null && (best === null || Math.abs(point[0] - step) < Math.abs(best[0] - step)) ? point : best, null);
-      return near === null ? "" : `${line.run.id}: ${say(logarithmic ? 10 ** near[1] : near[1])} at ${near[0]}`;
+      return near === null ? "" : `${line.id}: ${say(logarithmic ? 10 ** near[1] : near[1])} at ${near[0]}`;
     }).join("   ");
   });
   const legend = element("div", { class: "legend" }, ...lines.map(line => {
     const stroke = element("i");
-    stroke.style.background = colour(runs.indexOf(line.run));
-    return element("span", {}, stroke, `run ${line.run.id}`);
+    stroke.style.background = line.stroke;
+    return element("span", {}, stroke, line.name);
   }));
   figure.append(picture, legend, reading);
   return figure;
@@ -229,6 +267,119 @@ function showCurves() {
   const wanted = [...byId("metrics").selectedOptions].map(option => option.value);
   byId("curves-of").textContent = runs.length ? "of runs " + runs.map(run => run.id).join(", ") : "of no run: tick some in the table";
   byId("plots").replaceChildren(...(runs.length ? wanted.map(metric => plot(metric, runs)) : []));
+}
+
+// Studies --------------------------------------------------------------------------------------
+
+const brushes = new Map();
+let trialsBy = { column: 0, down: false };
+const study = () => data.studies[byId("study").selectedIndex];
+
+function axesOf(each) {
+  return [...each.params.map(name => ({ name, value: trial => trial[1][name] })),
+    ...each.objectives.map((name, at) => ({ name, value: trial => trial[2][at]?.[0], spread: trial => trial[2][at] }))].map(axis => {
+    const known = each.trials.map(axis.value).filter(value => value !== undefined && value !== null);
+    const numbers = known.length > 0 && known.every(value => typeof value === "number");
+    if (!numbers) {
+      const names = [...new Set(known.map(say))].sort(words.compare);
+      return { ...axis, names, place: value => names.length < 2 ? 0.5 : names.indexOf(say(value)) / (names.length - 1) };
+    }
+    const low = known.reduce((a, b) => Math.min(a, b)), high = known.reduce((a, b) => Math.max(a, b));
+    // What spans more than a decade and a half was drawn by its logarithm.
+    const log = low > 0 && high / low > 30, scale = value => log ? Math.log10(value) : value;
+    return { ...axis, low, high, log, place: value => high === low ? 0.5 : (scale(value) - scale(low)) / (scale(high) - scale(low)) };
+  });
+}
+
+const keptTrials = (each, axes) => each.trials.filter(trial => axes.every(axis => {
+  const brush = brushes.get(axis.name), value = axis.value(trial);
+  if (!brush) return true;
+  return value !== undefined && value !== null && axis.place(value) >= brush[0] && axis.place(value) <= brush[1];
+}));
+
+function showStudy() {
+  const each = study();
+  if (!each) return;
+  const axes = axesOf(each), kept = new Set(keptTrials(each, axes));
+  byId("study-count").textContent = `${kept.size} of ${each.trials.length} trials, ${each.experiment}`;
+  showParallel(each, axes, kept);
+  byId("importance").replaceChildren(element("h3", {}, "Importance"),
+    ...each.objectives.flatMap((name, at) => Object.keys(each.importance[at]).length ? [element("p", { class: "dim" }, name),
+      element("table", {}, element("tbody", {}, ...Object.entries(each.importance[at]).map(([key, share]) => {
+        const bar = element("i");
+        bar.style.width = Math.round(share * 120) + "px";
+        return element("tr", {}, element("th", {}, key), element("td", {}, bar, Math.round(share * 100) + " %"));
+      })))] : []),
+    element("p", { class: "dim" }, "share of the variance of the objective's ranks that each parameter explains by itself (ε², numbers in quartiles; what two do only together isn't seen)"));
+  showTrials(each, axes, kept);
+}
+
+function showParallel(each, axes, kept) {
+  const room = byId("parallel"), [width, height] = [room.clientWidth || 1200, 300], [top, bottom, side] = [34, 22, 70];
+  const x = at => axes.length < 2 ? width / 2 : side + at * (width - 2 * side) / (axes.length - 1);
+  const y = place => height - bottom - place * (height - top - bottom);
+  const canvas = element("canvas", { width: width * devicePixelRatio, height: height * devicePixelRatio });
+  const pen = canvas.getContext("2d");
+  pen.scale(devicePixelRatio, devicePixelRatio);
+  const last = axes[each.params.length];
+  for (const faint of [true, false]) for (const trial of each.trials) {
+    if (kept.has(trial) === faint) continue;
+    pen.beginPath();
+    let down = false;
+    axes.forEach((axis, at) => {
+      const value = axis.value(trial);
+      if (value === undefined || value === null) { down = false; return; }
+      if (down) pen.lineTo(x(at), y(axis.place(value))); else pen.moveTo(x(at), y(axis.place(value)));
+      down = true;
+    });
+    const value = last && last.value(trial);
+    const share = value === undefined || value === null ? 0 : last.place(value);
+    pen.globalAlpha = faint ? 0.12 : 0.75;
+    pen.strokeStyle = faint ? "#7a7f8a" : `hsl(${230 - 200 * share} 75% 50%)`;
+    pen.stroke();
+  }
+  const picture = drawn("svg", { viewBox: `0 0 ${width} ${height}` });
+  axes.forEach((axis, at) => {
+    const label = (place, text) => drawn("text", { x: x(at) + 5, y: y(place) + 4 }, text);
+    picture.append(drawn("line", { class: "axis", x1: x(at), x2: x(at), y1: y(0), y2: y(1) }),
+      drawn("text", { class: "name", x: x(at), y: 14, "text-anchor": "middle" }, axis.name + (axis.log ? " (log)" : "")),
+      ...(axis.names ? axis.names.slice(0, 12).map(name => label(axis.place(name), name)) : [label(0, say(axis.low)), label(1, say(axis.high))]));
+    const brush = brushes.get(axis.name);
+    if (brush) picture.append(drawn("rect", { class: "brush", x: x(at) - 9, width: 18, y: y(brush[1]), height: Math.max(2, y(brush[0]) - y(brush[1])) }));
+    const hit = drawn("rect", { class: "hit", x: x(at) - 14, width: 28, y: top - 8, height: height - top - bottom + 16, "data-axis": axis.name });
+    hit.addEventListener("pointerdown", event => {
+      const placeOf = one => Math.min(1, Math.max(0, (height - bottom - (one.clientY - room.getBoundingClientRect().top)) / (height - top - bottom)));
+      const begin = placeOf(event);
+      const end = one => {
+        removeEventListener("pointerup", end);
+        const now = placeOf(one);
+        if (Math.abs(now - begin) < 0.01) brushes.delete(axis.name); else brushes.set(axis.name, [Math.min(begin, now), Math.max(begin, now)]);
+        showStudy();
+      };
+      addEventListener("pointerup", end);
+    });
+    picture.append(hit);
+  });
+  room.replaceChildren(canvas, picture);
+}
+
+function showTrials(each, axes, kept) {
+  const shown = [{ name: "trial", value: trial => trial[0] }, { name: "runs", value: trial => trial[3].length }, ...axes, { name: "not counted", value: trial => trial[4] }];
+  const by = shown[Math.min(trialsBy.column, shown.length - 1)].value;
+  const down = sorting.down;
+  sorting.down = trialsBy.down;
+  const trials = [...kept].sort((a, b) => compare(by(a), by(b))).slice(0, MOST_ROWS);
+  sorting.down = down;
+  byId("trials").replaceChildren(element("table", {}, element("thead", {}, element("tr", {}, ...shown.map((axis, at) => element("th", {
+    onclick: () => { trialsBy = { column: at, down: trialsBy.column === at ? !trialsBy.down : true }; showStudy(); },
+  }, axis.name + (trialsBy.column === at ? (trialsBy.down ? " ▾" : " ▴") : ""))))),
+  element("tbody", {}, ...trials.map(trial => element("tr", {
+    title: "draw its runs' curves",
+    onclick: () => { chosen.clear(); for (const index of trial[3]) chosen.add(index); showTable(); showCurves(); showDifferences(); byId("curves").scrollIntoView({ behavior: "smooth" }); },
+  }, ...shown.map(axis => {
+    const spread = axis.spread?.(trial);
+    return element("td", { class: "number" }, spread ? say(spread[0]) + (spread[1] === null ? "" : " ± " + say(Number(spread[1].toPrecision(2)))) : say(axis.value(trial)));
+  }))))));
 }
 
 // Differences, and one run -----------------------------------------------------------------------
@@ -291,10 +442,18 @@ byId("made").textContent = "as of " + data.made + " UTC";
 for (const name of new Set([...data.main_metrics, ...data.metrics])) byId("metrics").append(element("option", { value: name, selected: data.main_metrics.includes(name) }, name));
 byId("filter").value = decodeURIComponent(location.hash.slice(1));
 byId("filter").addEventListener("input", () => { history.replaceState(null, "", "#" + encodeURIComponent(byId("filter").value)); showTable(); });
-for (const id of ["metrics", "log", "smooth"]) byId(id).addEventListener("input", showCurves);
+for (const id of ["metrics", "log", "smooth", "bands"]) byId(id).addEventListener("input", showCurves);
 byId("none").addEventListener("click", () => { chosen.clear(); showTable(); showCurves(); showDifferences(); });
+if (data.studies.length) {
+  byId("studies").hidden = false;
+  for (const each of data.studies) byId("study").append(element("option", {}, `${each.name} (${each.experiment})`));
+  byId("study").selectedIndex = data.studies.length - 1;
+  byId("study").addEventListener("input", () => { brushes.clear(); showStudy(); });
+  addEventListener("resize", showStudy);
+}
 for (const run of data.runs.slice(-5)) chosen.add(run.index);
 showTable();
+showStudy();
 showCurves();
 showDifferences();
 if (data.runs.length) { opened = data.runs.length - 1; showRun(); showTable(); }

@@ -21,7 +21,9 @@ from observers.journal import Metric
 from observers.liveness import utc_now
 from observers.plain import plain
 from observers.reading.files import FileRecord
-from observers.reading.listing import Listed, differing_keys, listed, main_metrics, uncollected
+from observers.reading.groups import Group, by_config, by_study, importance, t_quantile
+from observers.reading.index import list_runs
+from observers.reading.listing import Listed, differing_keys, main_metrics, uncollected
 from observers.reading.look import Look
 from observers.reading.records import RunRecord, Store
 from tmd.files import write_bytes
@@ -50,18 +52,19 @@ def write_page(store: Store, path: Path) -> int:
 
 
 def _write_page(store: Store, path: Path) -> int:
-    looks = [Look(record) for record in store.records()]
-    runs = [listed(look) for look in looks]
-    detailed = range(max(0, len(looks) - _DETAILED), len(looks))
+    runs = list_runs(store)
+    # By their addresses: a number of a stranger's document may be anything.
+    looks = {record.spec: Look(record) for record in store.records()[-_DETAILED:]}
+    detailed = [index for index, run in enumerate(runs) if run.spec in looks]
     curves = sum(len(runs[index].metrics) for index in detailed)
     low, high = _CURVE_POINTS
     points = max(low, min(high, _POINTS // max(curves, 1)))
     room = _Room(_EMBEDDED_IMAGES)
     details = {
-        index: _detail_of(looks[index], path.parent, points, room, runs[index])
+        index: _detail_of(looks[runs[index].spec], path.parent, points, room, runs[index])
         for index in detailed
     }
-    page = _page(store.spec, looks, runs, details)
+    page = _page(store.spec, runs, details)
     write_bytes(path, page.encode("utf-8", "replace"), durable=False)
     return len(runs)
 
@@ -79,9 +82,7 @@ class _Room:
         return True
 
 
-def _page(
-    spec: str, looks: Sequence[Look], runs: Sequence[Listed], details: Mapping[int, str]
-) -> str:
+def _page(spec: str, runs: Sequence[Listed], details: Mapping[int, str]) -> str:
     folder = Path(__file__).parent
     template = (folder / "page.html").read_text("utf-8")
     script = (folder / "page.js").read_text("utf-8")
@@ -95,10 +96,10 @@ def _page(
     before, rest = page.split("@DATA@")
     between, after = rest.split("@CURVES@")
     after = after.replace("@SCRIPT@", script)
-    return "".join([before, _safe_json(plain(_table(spec, looks, runs))), between, blocks, after])
+    return "".join([before, _safe_json(plain(_table(spec, runs))), between, blocks, after])
 
 
-def _table(spec: str, looks: Sequence[Look], runs: Sequence[Listed]) -> dict[str, Any]:
+def _table(spec: str, runs: Sequence[Listed]) -> dict[str, Any]:
     """What the page knows of every run; what is the same in all stands there once."""
     configs = [run.config for run in runs if run.config]
     differing = differing_keys([run.config for run in runs], [run.experiment for run in runs])
@@ -117,11 +118,14 @@ def _table(spec: str, looks: Sequence[Look], runs: Sequence[Listed]) -> dict[str
         "common": common,
         "main_metrics": main_metrics(runs),
         "metrics": names,
+        "t": [t_quantile(freedom) for freedom in range(1, 31)],
+        "studies": _studies(runs, main_metrics(runs)),
+        "repeats": _repeats(runs),
         "runs": [
             {
                 "index": index,
                 "id": run.id,
-                "spec": look.record.spec,
+                "spec": run.spec,
                 "status": run.status,
                 "experiment": run.experiment,
                 "started": run.started,
@@ -135,9 +139,55 @@ def _table(spec: str, looks: Sequence[Look], runs: Sequence[Listed]) -> dict[str
                     for name, each in run.metrics.items()
                 ],
             }
-            for index, (look, run) in enumerate(zip(looks, runs, strict=True))
+            for index, run in enumerate(runs)
         ],
     }
+
+
+def _studies(runs: Sequence[Listed], metrics: Sequence[str]) -> list[dict[str, Any]]:
+    """Each study's trials over their repeats, and how much each parameter explains."""
+    place = {id(run): index for index, run in enumerate(runs)}
+    studies: dict[tuple[str, str], list[Group]] = {}
+    for group in by_study(runs):
+        studies.setdefault((group.study, group.experiment), []).append(group)
+    found = []
+    for (name, experiment), groups in studies.items():
+        trials: list[list[Any]] = []
+        spreads = [[group.spread(metric) for metric in metrics] for group in groups]
+        for group, spread in zip(groups, spreads, strict=True):
+            # [trial, its params, [mean, half, n] of each objective, its runs, how many besides]
+            measured = [[_rounded(x) for x in each] if each else None for each in spread]
+            members = [place[id(run)] for run in group.runs]
+            trials.append(
+                [group.trial, group.values, measured, members, sum(group.others.values())]
+            )
+        found.append(
+            {
+                "name": name,
+                "experiment": experiment,
+                "params": list(dict.fromkeys(key for group in groups for key in group.values)),
+                "objectives": list(metrics),
+                "importance": [
+                    importance(
+                        [
+                            (group.values, found_at.mean)
+                            for group, each in zip(groups, spreads, strict=True)
+                            if (found_at := each[at]) is not None
+                        ]
+                    )
+                    for at in range(len(metrics))
+                ],
+                "trials": trials,
+            }
+        )
+    return found
+
+
+def _repeats(runs: Sequence[Listed]) -> list[list[int]]:
+    """Places of runs that differ in nothing but their seeds, where there are several."""
+    place = {id(run): index for index, run in enumerate(runs)}
+    groups = [[place[id(run)] for run in group.runs] for group in by_config(runs)]
+    return [group for group in groups if len(group) > 1]
 
 
 def _safe_json(value: Any) -> str:
@@ -148,7 +198,7 @@ def _safe_json(value: Any) -> str:
 def _detail_of(look: Look, folder: Path, points: int, room: _Room, run: Listed) -> str:
     """A run's details as JSON; those of a run that can't be read at all are empty."""
     detail = look.part("it", lambda: _safe_json(plain(_detail(look, folder, points, room))), "{}")
-    run.warnings[:] = look.warnings
+    run.warnings[:] = dict.fromkeys([*run.warnings, *look.warnings])
     return detail
 
 
@@ -234,5 +284,5 @@ def _kept(values: Sequence[float], points: int) -> list[int]:
     return sorted(kept)
 
 
-def _rounded(value: float) -> float | None:
-    return float(f"{value:.6g}") if value - value == 0 else None
+def _rounded(value: float | None) -> float | None:
+    return float(f"{value:.6g}") if value is not None and value - value == 0 else None
