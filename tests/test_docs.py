@@ -113,4 +113,5 @@ def test_what_the_pages_type_is_there(page: str, line: str) -> None:
     known |= {key.partition(".")[0] for key in known}
     open_ended = {key.name for name in names for key in keys_of(name) if key.default == {}}
     for key in re.findall(r"(?:^|[\s'])([a-z_]+(?:\.[a-z_]+)*)=", line.partition("with ")[2]):
-        assert key in known or key.rpartition(".")[0] in open_ended, f"{page}: {key}"
+        inside = any(key.startswith(f"{each}.") for each in open_ended)
+        assert key in known or inside, f"{page}: {key}"

@@ -96,4 +96,4 @@ def test_a_study_that_is_interrupted_goes_on_by_the_same_command(tmp_path):
     assert again.returncode == 0, output
     (first, second) = open_store(tmp_path / "runs").records()
     assert second.status == "COMPLETED"
-    assert second.info["resumed_from"]["run"] == str(first.spec)
+    assert second.info["resumed_from"]["run"] == f"runs/{first.id}"
