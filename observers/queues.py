@@ -56,7 +56,7 @@ class Queue(ABC):
 
 
 def meta_of(record: RunRecord) -> Mapping[str, Any]:
-    """What a record says of how it was started; other writers say nothing."""
+    """The entries of a record on how it was started; none of other writers'."""
     meta = record.entry.get("meta")
     return meta if isinstance(meta, Mapping) else {}
 

@@ -106,7 +106,7 @@ class Fleet:
         return sum(len(self.chunks[chunk]) for chunk in chunks)
 
     def report(self, chunk: int) -> Report:
-        """What came of a chunk that is done, or, of one that is not, what is known so far."""
+        """Outcome of a chunk that is done or, of one that is not, as far as it is known."""
         for path in (self._report(chunk), self._report(chunk, "part")):
             with contextlib.suppress(FileNotFoundError, ValueError):
                 read = json.loads(path.read_bytes())

@@ -69,7 +69,7 @@ def say(fleet: Fleet, name: str, why: str) -> None:
 
 
 def reason(fleet: Fleet, name: str) -> str | None:
-    """What a worker said that ended by an error; `None` if it said nothing."""
+    """Last words of a worker that ended by an error; `None` if it said nothing."""
     with contextlib.suppress(OSError, ValueError):
         return str(json.loads((fleet.folder / f"{name}.ended").read_bytes()))
     return None

@@ -161,7 +161,8 @@ def test_a_run_whose_worker_is_killed_is_gone_on_with_to_the_same_bits(store, tm
     assert [record.status for record in open_store(store)] == ["DEAD", "COMPLETED"]
     from tmd.checkpoints import load_checkpoint
 
-    last = max(n for n in open_store(store).open(2).artifacts() if n.startswith("checkpoint"))
-    got = load_checkpoint(open_store(store).open(2).local_path(last))["generator"]
+    record = open_store(store).open(2)
+    last = max(name for name in record.artifacts() if name.startswith("checkpoint"))
+    got = load_checkpoint(record.local_path(last))["generator"]
     wanted = load_checkpoint(tmp_path / "alone" / "1" / last)["generator"]
     assert all(bool((got[name] == wanted[name]).all()) for name in wanted)
