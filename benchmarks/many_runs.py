@@ -46,7 +46,7 @@ STUDY_RUNS = 120  # of one study: 40 trials of 3 seeds
 
 @functools.cache
 def training() -> tuple[dict[str, Any], dict[str, Any]]:
-    """What Sacred tells an observer of a training: about the experiment, and its config."""
+    """About the experiment, and its config: an observer of a training is told both by Sacred."""
     with tempfile.TemporaryDirectory() as folder:
         for number in range(8):
             Image.fromarray(np.full((64, 64, 3), 30 * number, np.uint8)).save(

@@ -62,8 +62,8 @@ def spread(values: Sequence[float]) -> Spread | None:
     """Mean, half of the 95 % interval by Student's t, and count; `None` of no values.
 
     Example:
-        >>> spread([1.0, 2.0, 3.0])
-        Spread(mean=2.0, half=2.484..., n=3)
+        >>> round(spread([1.0, 2.0, 3.0]).half, 3)
+        2.484
     """
     count = len(values)
     if not count:
