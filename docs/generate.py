@@ -40,7 +40,6 @@ NEEDED: dict[str, dict[str, Any]] = {
     "prepare": {"input": "photos/", "output": "prepared/"},
     "degrade": {"input": "photos/"},
     "replay": {"file": "runs/3/nonfinite_00000037.pt", "device": "cpu"},
-    "runs": {},
 }
 #: Values that no key can have; where one takes them, its check says nothing.
 NONSENSE = (["∅"], "∅")
@@ -125,7 +124,7 @@ def silence() -> Iterator[None]:
 def allowed(ex: Experiment, key: str) -> str:
     """What the checks of the experiment say that ``key`` must be, empty where they don't."""
     for value in NONSENSE:
-        updates = {**NEEDED[ex.path], key: value}
+        updates = {**NEEDED.get(ex.path, {}), key: value}
         try:
             with silence():
                 ex._create_run("print_config", updates, options={"--unobserved": True})
