@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from kill_and_resume import ROOT, SETTINGS, checkpoints, differences, final_state, train
+from kill_and_resume import ROOT, SETTINGS, checkpoints, differences, final_state, runs, train
 
 from observers import open_store
 
@@ -48,17 +48,31 @@ def workers_of(parent: int) -> list[int]:
     return found
 
 
+def underway(store: Path) -> set[int]:
+    """Numbers of the runs that go on and have a checkpoint."""
+    found = set()
+    for number in runs(store):
+        with contextlib.suppress(OSError, ValueError):
+            status = json.loads((store / str(number) / "run.json").read_text())["status"]
+            if status == "RUNNING" and checkpoints(store / str(number)):
+                found.add(number)
+    return found
+
+
 @pytest.mark.slow
 def test_killed_workers_lose_nothing_and_trials_end_with_the_same_bits(tmp_path):
     chance = random.Random(1)
     sweep = started(tmp_path, *study_words("workers=2"))
-    kills = 0
-    deadline = time.monotonic() + 1200
-    while sweep.poll() is None and time.monotonic() < deadline:
-        time.sleep(chance.uniform(8, 16))
-        if kills < 5 and (workers := workers_of(sweep.pid)):
-            os.kill(chance.choice(workers), signal.SIGKILL)
-            kills += 1
+    kills, met = 0, set()
+    while sweep.poll() is None:
+        time.sleep(0.2)
+        going = underway(tmp_path / "runs") - met
+        if going and kills < 5:
+            met |= going
+            time.sleep(chance.uniform(0, 0.5))
+            for worker in workers_of(sweep.pid):
+                os.kill(worker, signal.SIGKILL)
+                kills += 1
     output = sweep.communicate(timeout=60)[0]
     assert sweep.returncode == 0, output
     assert kills >= 3, output
