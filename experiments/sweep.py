@@ -87,7 +87,7 @@ def config():
     study = None  # its name; None: the experiment's and eight digits that hang on all above
     storage = None  # a folder, or sqlite:///FILE, postgresql://…, mysql://…; None: studies
     workers = 1  # trials at a time, each with its share of the processors, or a GPU
-    engine = "local"  # where workers run: local, ray, slurm
+    engine = "local"  # where workers run: local, on this machine
     stale_after = 60.0  # seconds without a sign of life after which a worker's trial is taken over
     markdown = False  # tables as Markdown
     method = "ped-anova"  # of importance; fanova (needs scikit-learn)

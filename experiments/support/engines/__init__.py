@@ -1,4 +1,4 @@
-"""Workers on this machine, a Ray cluster or a Slurm cluster: started, watched and ended alike."""
+"""Workers as processes of ours: started, watched and ended alike wherever they run."""
 
 from experiments.support.engines.contract import NUMBER_VARIABLE, Engine, Worker
 from experiments.support.engines.creation import ENGINES, create_engine
