@@ -16,14 +16,8 @@ from tmd.measurements.operator import Operator
 Choice = tuple[Operator, Draws] | None
 
 
-class Chain(Operator):
-    """Operators one after the other; each draws for itself."""
-
-    def __init__(self, operators: Sequence[Operator]) -> None:
-        self.children = operators
-        self.of_target = bool(operators) and all(child.of_target for child in operators)
-        for operator, following in pairwise(operators):
-            operator.precede(following)
+class Composed(Operator):
+    """An operator made of others, its ``children``."""
 
     @property
     def is_identity(self) -> bool:  # type: ignore[override]
@@ -35,6 +29,16 @@ class Chain(Operator):
 
     def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
         return self.on_canvas(Canvas(x), draws).pixels
+
+
+class Chain(Composed):
+    """Operators one after the other; each draws for itself."""
+
+    def __init__(self, operators: Sequence[Operator]) -> None:
+        self.children = operators
+        self.of_target = bool(operators) and all(child.of_target for child in operators)
+        for operator, following in pairwise(operators):
+            operator.precede(following)
 
     def on_canvas(self, canvas: Canvas, draws: Draws) -> Canvas:
         for position, child in enumerate(self.children):

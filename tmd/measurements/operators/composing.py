@@ -15,8 +15,8 @@ from tmd.measurements.canvas import Canvas, Size
 from tmd.measurements.composition import (
     Chain,
     Choice,
+    Composed,
     applied_by_choice,
-    is_kept,
     relative_size_after,
     sizes_by_choice,
 )
@@ -24,7 +24,7 @@ from tmd.measurements.draws import Draws
 from tmd.measurements.operator import MEASUREMENTS, Operator, checked_weights
 
 
-class _Composed(Operator):
+class _Chosen(Composed):
     """Operators of which each image gets some, in its own order.
 
     Args:
@@ -36,17 +36,6 @@ class _Composed(Operator):
         self.children = build_chain(operators, scale, f"measurement {kind} operators").children
         if not self.children:
             raise UserError(f"measurement {kind} operators=[]: must hold an operator")
-
-    @property
-    def is_identity(self) -> bool:  # type: ignore[override]
-        return all(map(is_kept, self.children))
-
-    @property
-    def keeps_sizes(self) -> bool:
-        return all(child.keeps_sizes for child in self.children)
-
-    def __call__(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
-        return self.on_canvas(Canvas(x), draws).pixels
 
     def on_canvas(self, canvas: Canvas, draws: Draws) -> Canvas:
         for chosen in self._chosen(*draws.whole(len(canvas))):
@@ -67,7 +56,7 @@ class _Composed(Operator):
 
 
 @MEASUREMENTS.register("one_of")
-class OneOf(_Composed):
+class OneOf(_Chosen):
     """One of several operators for each image.
 
     Args:
@@ -94,7 +83,7 @@ class OneOf(_Composed):
 
 
 @MEASUREMENTS.register("shuffle")
-class Shuffle(_Composed):
+class Shuffle(_Chosen):
     """All of several operators, for each image in an order of its own.
 
     Args:
