@@ -66,7 +66,7 @@ from tmd.handlers.validation import SetMetric
 from tmd.images import ImageKind
 from tmd.measurements import Measurement
 from tmd.metrics import UnpairedSpectrum, psnr
-from tmd.metrics.functions import MetricFunction
+from tmd.metrics.functions import ImageMetric
 from tmd.session import Assembled, Scoring
 from tmd.training import create_ambientgan_trainer
 from tmd.training.ambient_options import check_sizes
@@ -348,7 +348,7 @@ def remeasurement(scale: int, seed: int, stream: str, kind: ImageKind) -> Measur
 
 def metrics_to_look_at(
     scale: int, data: UnpairedData, device: torch.device
-) -> dict[str, MetricFunction]:
+) -> dict[str, ImageMetric]:
     """Metrics that are only looked at."""
     options = schedule.options()
     score = options.scoring_function(scale, device, data.lr.validation_sizes(), data.kind)

@@ -21,7 +21,7 @@ from ingredients import optimization, schedule, training
 from observers import run_folder
 from tmd.acceleration.threads import AUTO, choose_threads
 from tmd.images import EIGHT_BITS, ImageKind
-from tmd.metrics.functions import MetricFunction
+from tmd.metrics.functions import ImageMetric
 from tmd.recorders import Recorder, create_recorder
 from tmd.session import (
     Assembled,
@@ -98,7 +98,7 @@ def session_options(scale: int, adv_weight: float) -> SessionOptions:
 
 def metrics_with_hr(
     scale: int, device: torch.device, kind: ImageKind = EIGHT_BITS
-) -> dict[str, MetricFunction]:
+) -> dict[str, ImageMetric]:
     """The config's metrics of the held-out images."""
     lpips_weights = schedule.options().lpips_weights
     return validated_metrics(training.options().metrics, scale, device, lpips_weights, kind)

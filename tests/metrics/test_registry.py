@@ -8,7 +8,9 @@ import sys
 
 import pytest
 
-from tmd.metrics import described, metric
+from tmd.errors import UserError
+from tmd.metrics import MetricSettings, described, metric, metric_function
+from tmd.metrics.registry import FUNCTIONS, Needs, register
 
 
 @pytest.mark.parametrize(
@@ -61,3 +63,30 @@ def test_labels_do_not_wait_for_torch() -> None:
     code = "import sys, tmd.metrics; tmd.metrics.metric('psnr'); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_metric_by_a_convention_is_described_as_the_metric() -> None:
+    described_so = metric("Set5.bicubic.psnr@basicsr")
+    assert (described_so.name, described_so.label) == ("psnr@basicsr", "PSNR (basicsr)")
+    assert (described_so.unit, described_so.higher_is_better) == ("dB", True)
+
+
+def test_a_function_is_given_what_it_needs_and_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(FUNCTIONS, "_builders", dict(FUNCTIONS._builders))
+    register("t_none", Needs(hr=False))(lambda sr: sr.mean((1, 2, 3)))
+    register("t_lr", Needs(hr=False, lr=True))(lambda sr, lr: lr.mean((1, 2, 3)))
+    register("t_all", Needs(lr=True))(lambda sr, hr, lr: (sr + hr).mean((1, 2, 3)) + lr.sum())
+    register("t_package", Needs(package="no_such_module", extra="iqa"))(lambda sr, hr: sr)
+    settings = MetricSettings(border=0)
+    sr, hr, lr = (torch.full((2, 3, side, side), side, dtype=float) for side in (4, 5, 2))
+    sr.requires_grad_()
+    assert metric_function("t_none", settings)(sr).tolist() == [4, 4]
+    assert metric_function("t_lr", settings)(sr, None, lr).tolist() == [2, 2]
+    value = metric_function("t_all", settings)(sr, hr[..., :4, :4], lr)
+    assert value.tolist() == [57, 57]
+    assert not value.requires_grad
+    with pytest.raises(UserError, match="t_all: needs HR and LR, and there is none"):
+        metric_function("t_all", settings)(sr)
+    with pytest.raises(UserError, match=r"no_such_module; pip install 'tmd\[iqa\]' brings it"):
+        metric_function("t_package", settings)

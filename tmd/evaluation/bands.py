@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tmd.images import ImageKind
-from tmd.metrics.functions import MetricFunction, value_of_image
+from tmd.metrics.functions import ImageMetric, value_of_image
 
 #: Metrics that a single band has.
 METRICS = ("psnr", "ssim")
@@ -26,7 +26,7 @@ class EachBand:
         kind: of the images.
     """
 
-    def __init__(self, functions: Mapping[str, MetricFunction], kind: ImageKind) -> None:
+    def __init__(self, functions: Mapping[str, ImageMetric], kind: ImageKind) -> None:
         self.functions = {name: functions[name] for name in METRICS if name in functions}
         self.kind = kind
         self._values: dict[tuple[str, str, str], list[float]] = defaultdict(list)

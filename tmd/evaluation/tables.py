@@ -26,7 +26,7 @@ from tmd.metrics import (
     metric_function,
 )
 from tmd.metrics.fidelity import AT_ONCE
-from tmd.metrics.functions import MetricFunction, value_of_image
+from tmd.metrics.functions import ImageMetric, value_of_image
 
 Report = Callable[[Sample, str, Tensor, dict[str, float | None]], None]
 #: Pixels of an image's side, within the border, of which every metric can be computed.
@@ -239,7 +239,7 @@ def _try_metrics(
 def compare(
     sr: Tensor,
     hr: Tensor,
-    functions: Mapping[str, MetricFunction],
+    functions: Mapping[str, ImageMetric],
     device: str | torch.device = "cpu",
     kind: ImageKind = EIGHT_BITS,
 ) -> dict[str, float | None]:

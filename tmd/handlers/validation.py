@@ -13,7 +13,7 @@ from tmd.data.measured import Pair
 from tmd.distributed import ALONE, Share
 from tmd.images import EIGHT_BITS, ImageKind
 from tmd.metrics.fidelity import TooSmallError, is_flat
-from tmd.metrics.functions import MetricFunction
+from tmd.metrics.functions import ImageMetric
 from tmd.metrics.registry import metric
 from tmd.resize import imresize
 from tmd.training.events import TrainingEvents
@@ -65,7 +65,7 @@ class Validation:
         self,
         generator: nn.Module,
         pairs: Sequence[Pair],
-        metrics: Mapping[str, MetricFunction],
+        metrics: Mapping[str, ImageMetric],
         phases: Phases,
         epoch_length: int,
         autocast: torch.dtype | None = None,
@@ -166,9 +166,7 @@ class Validation:
         return self.means(lambda lr: self.kind.rounded(imresize(lr, scale)))
 
 
-def _of_image(
-    name: str, function: MetricFunction, sr: Tensor, hr: Tensor, ceiling: float
-) -> Tensor:
+def _of_image(name: str, function: ImageMetric, sr: Tensor, hr: Tensor, ceiling: float) -> Tensor:
     """One metric of one image, a scalar; NaN where the image is too small for it."""
     try:
         value = function(sr, hr).mean().float()

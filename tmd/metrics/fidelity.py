@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tmd.errors import UserError, check_choice
 from tmd.images import rgb_to_y, to_float
-from tmd.metrics.registry import register
+from tmd.metrics.registry import Needs, register
 
 #: Pixels of a batch that are compared at once; more go in bands of rows of so many.
 AT_ONCE, BAND = 1 << 22, 1 << 21
@@ -117,7 +117,7 @@ def default_border(scale: int) -> int:
     return scale if scale > 1 else 0
 
 
-@register("psnr")
+@register("psnr", Needs(border=True))
 def psnr(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
     """Peak signal-to-noise ratio in dB, for a peak of 1.
 
@@ -144,7 +144,7 @@ def psnr(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
     return (-10 * torch.log10(error)).clamp(max=PSNR_CEILING)
 
 
-@register("ssim")
+@register("ssim", Needs(minimum=SSIM_WINDOW, border=True))
 def ssim(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
     """Structural similarity (Wang et al., 2004) for a range of 1.
 

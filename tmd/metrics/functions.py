@@ -14,11 +14,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from tmd.errors import UserError
 from tmd.images import EIGHT_BITS, ImageKind
 from tmd.metrics.fidelity import TooSmallError
-from tmd.metrics.registry import FUNCTIONS
+from tmd.metrics.registry import FUNCTIONS, needs_of
 
-MetricFunction = Callable[[Tensor, Tensor], Tensor]
+#: A `MetricFunction`, or any other function (SR, HR) -> (N,).
+ImageMetric = Callable[..., Tensor]
 
 # A new metric is a file of this folder that registers itself.
 for _module in pkgutil.iter_modules([str(Path(__file__).parent)]):
@@ -33,6 +35,7 @@ class MetricSettings(NamedTuple):
         border: pixels left out on each side. LPIPS takes the whole image, as it is published.
         channel: of PSNR, SSIM and the spectral distance.
         lpips_weights: folder for `find_lpips_weights`.
+        iqa_weights: folder of the other metrics' weights; None: their packages' caches.
         device: where images are compared.
         kind: of the images.
         scale: HR pixels per LR pixel.
@@ -44,33 +47,77 @@ class MetricSettings(NamedTuple):
     device: str | torch.device = "cpu"
     kind: ImageKind = EIGHT_BITS
     scale: int = 1
+    iqa_weights: str | os.PathLike[str] | None = None
 
 
-def metric_function(name: str, settings: MetricSettings) -> MetricFunction:
-    """The metric ``name`` as a function (SR, HR) -> (N,) of images (N, C, H, W) in [0, 1].
+class MetricFunction:
+    """A metric with its settings: called with SR and those of HR and LR that it needs.
 
-    Raises:
-        UserError: there is no such metric.
+    Never computes gradients.
+
+    Attributes:
+        name: its key.
+        needs: see `tmd.metrics.registry.Needs`.
 
     Example:
-        >>> sharp = metric_function("psnr", MetricSettings(border=4))
+        >>> sharp = MetricFunction("psnr", MetricSettings(border=4))
         >>> sharp(torch.zeros(1, 1, 32, 32), torch.full((1, 1, 32, 32), 0.1)).round()
         tensor([20.])
     """
-    function = FUNCTIONS[name]
-    known = inspect.signature(function).parameters
-    given = {key: value for key, value in settings._asdict().items() if key in known}
-    return partial(function, **given)
+
+    def __init__(self, name: str, settings: MetricSettings) -> None:
+        function = FUNCTIONS[name]
+        known = inspect.signature(function).parameters
+        given = {key: value for key, value in settings._asdict().items() if key in known}
+        self.name = name
+        self.needs = needs_of(name)
+        self._function = partial(function, **given)
+
+    @torch.no_grad()
+    def __call__(self, sr: Tensor, hr: Tensor | None = None, lr: Tensor | None = None) -> Tensor:
+        """Values of images (N, C, H, W) in [0, 1]; LR's sides are smaller by the scale.
+
+        Returns:
+            (N,)
+
+        Raises:
+            UserError: an image that it needs is not there.
+            TooSmallError: the images are too small for it.
+        """
+        given = {"hr": hr, "lr": lr}
+        if missing := [key.upper() for key in self.needs.of_images() if given[key] is None]:
+            raise UserError(f"{self.name}: needs {' and '.join(missing)}, and there is none")
+        return self._function(sr, *(given[key] for key in self.needs.of_images()))
 
 
-def value_of_image(function: MetricFunction, sr: Tensor, hr: Tensor) -> float | None:
+def metric_function(name: str, settings: MetricSettings) -> MetricFunction:
+    """The metric ``name`` as a function (SR, HR, LR) -> (N,) of images (N, C, H, W) in [0, 1].
+
+    Raises:
+        UserError: there is no such metric, or its package is not installed.
+    """
+    if missing := needs_of(name).missing_package():
+        raise UserError(f"{name}: {missing}")
+    return MetricFunction(name, settings)
+
+
+def values_of(
+    function: ImageMetric, sr: Tensor, hr: Tensor | None, lr: Tensor | None = None
+) -> Tensor:
+    """(N,) of a metric, or of any other function (SR, HR)."""
+    return function(sr, hr, lr) if isinstance(function, MetricFunction) else function(sr, hr)
+
+
+def value_of_image(
+    function: ImageMetric, sr: Tensor, hr: Tensor | None, lr: Tensor | None = None
+) -> float | None:
     """A metric of one image; None where the image is too small for it or the value is NaN.
 
     Args:
-        sr, hr: (1, C, H, W) in [0, 1].
+        sr, hr, lr: (1, C, H, W) in [0, 1].
     """
     try:
-        value = function(sr, hr).item()
+        value = values_of(function, sr, hr, lr).item()
     except TooSmallError:
         return None
     return value if value == value else None

@@ -11,10 +11,10 @@ from torch import Tensor
 from tmd.errors import UserError
 from tmd.images import EIGHT_BITS, ImageKind
 from tmd.metrics.fidelity import inside
-from tmd.metrics.registry import register
+from tmd.metrics.registry import Needs, register
 
 
-@register("sam")
+@register("sam", Needs(channels="several", border=True))
 def sam(sr: Tensor, hr: Tensor, border: int = 0, kind: ImageKind = EIGHT_BITS) -> Tensor:
     """Spectral angle (Kruse et al., 1993) in degrees: the mean over pixels; 0 for equal images.
 
@@ -44,7 +44,7 @@ def sam(sr: Tensor, hr: Tensor, border: int = 0, kind: ImageKind = EIGHT_BITS) -
     return angle.mean((1, 2)).to(hr.dtype if hr.is_floating_point() else torch.float32)
 
 
-@register("ergas")
+@register("ergas", Needs(border=True))
 def ergas(
     sr: Tensor, hr: Tensor, border: int = 0, scale: int = 1, kind: ImageKind = EIGHT_BITS
 ) -> Tensor:

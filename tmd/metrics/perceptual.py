@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tmd.errors import UserError, check_choice
 from tmd.images import EIGHT_BITS, ImageKind
 from tmd.metrics.fidelity import TooSmallError
-from tmd.metrics.registry import register
+from tmd.metrics.registry import Needs, register
 from tmd.models.features import ImageNetFeatures, cached_file, find_weights
 
 _BACKBONES = {"alex": "alexnet", "vgg": "vgg16"}
@@ -186,8 +186,11 @@ def lpips(
     return _network(net, None if path is None else os.fspath(path), sr.device)(sr, hr)
 
 
-@register("lpips")
-@register("lpips_alex")
+_ALEX = Needs(minimum=31, channels="shown", weights="AlexNet's, LPIPS's heads")
+
+
+@register("lpips", _ALEX)
+@register("lpips_alex", _ALEX)
 def lpips_alex(
     sr: Tensor,
     hr: Tensor,
@@ -198,7 +201,7 @@ def lpips_alex(
     return lpips(kind.visible(sr), kind.visible(hr), "alex", lpips_weights)
 
 
-@register("lpips_vgg")
+@register("lpips_vgg", Needs(minimum=16, channels="shown", weights="VGG16's, LPIPS's heads"))
 def lpips_vgg(
     sr: Tensor,
     hr: Tensor,

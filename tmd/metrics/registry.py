@@ -6,6 +6,7 @@ Ignite, so that a list of runs opens at once.
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -67,6 +68,53 @@ class Metric:
         return value - over if self.higher_is_better else over - value
 
 
+@dataclass(frozen=True)
+class Needs:
+    """Requirements of a metric, beside SR.
+
+    Attributes:
+        hr: the HR image.
+        lr: the LR image that SR was made from.
+        whole_set: all images of a set at once, of which it gives one value.
+        minimum: least side in pixels of what is compared.
+        channels: those that it sees: ``any``; ``shown``, the one or three that an image is shown
+            by; ``several``, two or more.
+        border: it leaves out the border that the field leaves out.
+        weights: files that no package brings, in words.
+        package: the module that computes it, imported only then.
+        extra: of setup.cfg, which brings the package.
+
+    Example:
+        >>> Needs(package="no_such_module", extra="iqa").missing_package()
+        "needs no_such_module; pip install 'tmd[iqa]' brings it"
+    """
+
+    hr: bool = True
+    lr: bool = False
+    whole_set: bool = False
+    minimum: int = 1
+    channels: str = "any"
+    border: bool = False
+    weights: str = ""
+    package: str = ""
+    extra: str = ""
+
+    def missing_package(self) -> str:
+        """The package that is not installed and what brings it; nothing where none is missing."""
+        if not self.package or importlib.util.find_spec(self.package) is not None:
+            return ""
+        named = f"tmd[{self.extra}]" if self.extra else self.package
+        return f"needs {self.package}; pip install '{named}' brings it"
+
+    def of_images(self) -> tuple[str, ...]:
+        """The images that the function is given after SR: ``hr``, ``lr``, both or none."""
+        return tuple(name for name in ("hr", "lr") if getattr(self, name))
+
+
+#: Between a metric and the convention by which it is computed: ``psnr@basicsr``.
+BY = "@"
+
+
 def _known() -> dict[str, Metric]:
     up, down, ratio = True, False, (0.0, 1.0)
     loss = (0.0, math.inf)
@@ -106,17 +154,21 @@ _METRICS = _known()
 #: Functions (SR, HR, ...) -> (N,) by name; see `register` and `tmd.metrics.metric_function`.
 FUNCTIONS: Registry[Callable[..., Any]] = Registry("metrics")
 
+_NEEDS: dict[str, Needs] = {}
 
-def register(name: str, **description: Any) -> Callable[[F], F]:
+
+def register(name: str, needs: Needs | None = None, **description: Any) -> Callable[[F], F]:
     """Make a function (SR, HR) -> (N,) the metric ``name``: one that can be validated with.
 
-    The function takes (N, C, H, W) in [0, 1] twice and gives one value an image. Keywords of its
-    own called as fields of `tmd.metrics.MetricSettings` (``border``, ``channel``, ...) are given to
-    it. Of images too small for it, it raises `tmd.metrics.TooSmallError`.
+    The function takes (N, C, H, W) in [0, 1] twice and gives one value an image; by ``needs``, SR
+    alone, SR and LR, or all three. Keywords of its own called as fields of
+    `tmd.metrics.MetricSettings` (``border``, ``channel``, ...) are given to it. Of images too small
+    for it, it raises `tmd.metrics.TooSmallError`.
 
     Args:
+        needs: by default HR.
         description: `Metric`'s fields, for a name that is not described here yet; with
-            ``higher_is_better`` it can be compared.
+            ``higher_is_better`` it can be compared. ``psnr@basicsr`` is described as PSNR is.
 
     Example:
         >>> @register("mae", label="MAE", decimals=4, higher_is_better=False)
@@ -128,6 +180,7 @@ def register(name: str, **description: Any) -> Callable[[F], F]:
 
     def add(function: F) -> F:
         FUNCTIONS.register(name)(function)
+        _NEEDS[name] = needs or Needs()
         if description:
             _METRICS[name] = Metric(name, **description)
         return function
@@ -135,12 +188,18 @@ def register(name: str, **description: Any) -> Callable[[F], F]:
     return add
 
 
+def needs_of(name: str) -> Needs:
+    """Requirements of a registered metric."""
+    FUNCTIONS[name]  # raises for one that there isn't
+    return _NEEDS[name]
+
+
 def metric(name: str, recorded: Mapping[str, Any] | None = None) -> Metric:
     """Description of a recorded value; a neutral one where the name is not known.
 
     Args:
         name: with or without groups before a dot or slash: ``psnr``, ``validation.psnr``,
-            ``Set5.run_3.psnr``; of ``bicubic_psnr``, bicubic's PSNR.
+            ``Set5.run_3.psnr``; of ``bicubic_psnr``, bicubic's PSNR; of ``psnr@basicsr``, PSNR.
         recorded: what the run's record says of its metrics, ``info.get(INFO_KEY)``, which wins:
             the run may have metrics that are not known here.
     """
@@ -153,6 +212,10 @@ def metric(name: str, recorded: Mapping[str, Any] | None = None) -> Metric:
     if leaf.startswith(BICUBIC):
         base = metric(leaf.removeprefix(BICUBIC), recorded)
         return replace(base, name=leaf, label=f"{base.label} of bicubic")
+    if BY in leaf:
+        base_name, _, convention = leaf.partition(BY)
+        base = metric(base_name, recorded)
+        return replace(base, name=leaf, label=f"{base.label} ({convention})", short="")
     return Metric(leaf)
 
 

@@ -14,14 +14,14 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from tmd.metrics.fidelity import TooSmallError, compared, inside
-from tmd.metrics.registry import register
+from tmd.metrics.registry import Needs, register
 
 PATCH = 32
 SMALLEST = 8
 SECTORS = 4  # orientations
 
 
-@register("spectral")
+@register("spectral", Needs(minimum=SMALLEST, border=True))
 def spectral_distance(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
     """Mean absolute difference of local log power spectra, in dB; 0 for equal images.
 

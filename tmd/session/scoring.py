@@ -11,7 +11,7 @@ from tmd.errors import UserError
 from tmd.handlers.validation import SetMetric
 from tmd.images import EIGHT_BITS, ImageKind
 from tmd.metrics.fidelity import default_border
-from tmd.metrics.functions import MetricFunction, MetricSettings, metric_function
+from tmd.metrics.functions import ImageMetric, MetricSettings, metric_function
 from tmd.session.options import SessionOptions
 
 
@@ -27,7 +27,7 @@ class Scoring:
         max_loss: ... so much of.
     """
 
-    metrics: Mapping[str, MetricFunction] = field(default_factory=dict)
+    metrics: Mapping[str, ImageMetric] = field(default_factory=dict)
     set_metrics: Mapping[str, SetMetric] = field(default_factory=dict)
     guard: str = "psnr"
     max_loss: float = 0.0
@@ -70,7 +70,7 @@ def validated_metrics(
     device: torch.device | str = "cpu",
     lpips_weights: str | None = None,
     kind: ImageKind = EIGHT_BITS,
-) -> dict[str, MetricFunction]:
+) -> dict[str, ImageMetric]:
     """Registered metrics by the field's convention: on Y, without its border (`default_border`).
 
     Images of other channels than a photo's three have no Y: all their channels count. PSNR is
