@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mongo_server import free_port
+from servers import free_port
 
 OPTIONS = (
     "--headless",
@@ -55,7 +55,7 @@ def screenshot(address: str, path: Path, *options: str, size: str = "1500,2200")
 class Browser:
     """A Chromium driven by the WebDriver protocol: one that can click."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: str = "3000,1100") -> None:
         program = shutil.which("chromedriver")
         if program is None:
             pytest.skip("no chromedriver")
@@ -66,13 +66,14 @@ class Browser:
         )
         self._address = f"http://127.0.0.1:{port}"
         self._session = ""
+        self._size = size
 
     def __enter__(self) -> Browser:
         wanted = {
             "goog:chromeOptions": {
                 "args": [
                     *OPTIONS,
-                    "--window-size=3000,1100",
+                    f"--window-size={self._size}",
                     f"--user-data-dir={self._profile.name}",
                 ]
             }
@@ -123,8 +124,43 @@ class Browser:
         identity = next(iter(element.values()))
         self._ask("POST", f"{self._session}/element/{identity}/click", {})
 
+    def act(self, *sources: dict) -> None:
+        """Real input: `actions` of the WebDriver protocol, one source each."""
+        self._ask("POST", f"{self._session}/actions", {"actions": list(sources)})
+
+    def press(self, *keys: str) -> None:
+        """Press keys one after another; of several characters, their names."""
+        steps = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+        self.act({"type": "key", "id": "keys", "actions": steps})
+
+    def drag(self, begin: tuple[int, int], end: tuple[int, int], key: str = "") -> None:
+        """Drag the mouse from one place of the window to another, perhaps with a key held."""
+        moves = [{"type": "pointerMove", "x": x, "y": y, "duration": 0} for x, y in (begin, end)]
+        down, up = {"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}
+        pause = {"type": "pause"}
+        held = [{"type": "keyDown", "value": key}, *[pause] * 4, {"type": "keyUp", "value": key}]
+        mouse = [pause, moves[0], down, moves[1], up, pause]
+        sources = [{"type": "pointer", "id": "mouse", "actions": mouse}]
+        if key:
+            sources.append({"type": "key", "id": "keys", "actions": held})
+        self.act(*sources)
+
+    def wheel(self, at: tuple[int, int], turned: int) -> None:
+        """Turn the wheel over a place of the window; upwards is negative."""
+        turn = {"type": "scroll", "x": at[0], "y": at[1], "deltaX": 0, "deltaY": turned}
+        self.act({"type": "wheel", "id": "wheel", "actions": [{**turn, "duration": 0}]})
+
+    def command(self, name: str, **arguments: Any) -> Any:
+        """A command of Chromium's own protocol."""
+        body = {"cmd": name, "params": arguments}
+        return self._ask("POST", f"{self._session}/goog/cdp/execute", body)
+
+    def picture(self) -> bytes:
+        """What is to be seen, as PNG."""
+        return base64.b64decode(self._ask("GET", f"{self._session}/screenshot"))
+
     def screenshot(self, path: Path) -> None:
-        path.write_bytes(base64.b64decode(self._ask("GET", f"{self._session}/screenshot")))
+        path.write_bytes(self.picture())
 
     def _ask(self, method: str, path: str, body: dict | None = None) -> Any:
         request = urllib.request.Request(
