@@ -131,6 +131,15 @@ def copy_file(source: PathLike, target: PathLike) -> None:
         shutil.copyfileobj(original, copy, 1 << 20)
 
 
+def sha256(path: PathLike) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def sync_folder(folder: PathLike) -> None:
     """Have the names in ``folder`` reach the disk, where its file system can be asked for that."""
     handle = os.open(folder, os.O_RDONLY)

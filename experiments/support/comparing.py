@@ -37,10 +37,7 @@ def open_alike(run: Any, store: str, device: str) -> list[Trained]:
     trained = [open_any(spec, store, device) for spec in specs]
     names = [each.name for each in trained]
     if len(set(names)) < len(names):
-        trained = [
-            Trained(each.generator, str(spec), each.state)
-            for each, spec in zip(trained, specs, strict=True)
-        ]
+        trained = [replace(each, name=str(spec)) for each, spec in zip(trained, specs, strict=True)]
     first = trained[0]
     for other in trained[1:]:
         for key in ("scale", "channels"):

@@ -10,15 +10,20 @@ from typing import Any
 
 from observers import RunArtifacts
 from tmd.errors import UserError
-from tmd.evaluation import Sample, Table
+from tmd.evaluation import PerImage, Sample, Table
+from tmd.evaluation.per_image import FILE
 from tmd.images import EIGHT_BITS, ImageKind, write_native
 
 
 class EvaluationRecord:
     """Record of an evaluation in its run: values by image, tables, images if asked for."""
 
-    def __init__(self, run: Any, save_images: bool | str, kind: ImageKind = EIGHT_BITS) -> None:
+    def __init__(
+        self, run: Any, save_images: bool | str, scale: int, kind: ImageKind = EIGHT_BITS
+    ) -> None:
         self.kind = kind
+        self.scale = scale
+        self.per_image = PerImage()
         self.run = run
         self.artifacts = RunArtifacts(run)
         self.save_images = save_images
@@ -30,7 +35,7 @@ class EvaluationRecord:
             )
 
     def image(
-        self, benchmark: str, system: str, sample: Sample, sr: Any, values: dict[str, float | None]
+        self, benchmark: str, sample: Sample, system: str, sr: Any, values: dict[str, float | None]
     ) -> None:
         """Keep the values of one result, and the result if asked for."""
         series = f"{plain(benchmark)}.{plain(system)}"
@@ -52,10 +57,19 @@ class EvaluationRecord:
         return ".png" if fits else ".tif"
 
     def table(self, benchmark: str, table: Table) -> None:
-        """Keep a benchmark's table as CSV and Markdown."""
-        for suffix, text in (("csv", table.to_csv()), ("md", table.to_markdown())):
-            write = partial(_write_text, text)
-            self.artifacts.save(f"{plain(benchmark)}.{suffix}", write)
+        """Keep a benchmark's tables as CSV and Markdown, and its values one by one."""
+        self._keep_table(plain(benchmark), table)
+        if table.each_band is not None:
+            self._keep_table(plain(f"{benchmark}_bands"), table.each_band)
+        self.per_image += table.per_image(benchmark, self.scale)
+        self._keep_text(FILE, self.per_image.to_csv())
+
+    def _keep_table(self, name: str, table: Table) -> None:
+        self._keep_text(f"{name}.csv", table.to_csv())
+        self._keep_text(f"{name}.md", table.to_markdown())
+
+    def _keep_text(self, name: str, text: str) -> None:
+        self.artifacts.save(name, partial(_write_text, text))
 
 
 def _write_text(text: str, path: Path) -> None:

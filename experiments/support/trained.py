@@ -17,11 +17,19 @@ from tmd.shipped import shipped_networks
 
 @dataclass(frozen=True)
 class Trained:
-    """A generator in evaluation mode, where it comes from and what its checkpoint says."""
+    """A generator in evaluation mode, where it comes from and what its checkpoint says.
+
+    Attributes:
+        generator: (N, C, H, W) in [0, 1] -> (N, C, scale·H, scale·W).
+        name: what tables call it.
+        state: contents of the checkpoint.
+        file: the checkpoint on this machine.
+    """
 
     generator: nn.Module
     name: str
     state: dict[str, Any]
+    file: Path
 
 
 def open_trained(run: Any, checkpoint: Any, store: str, device: str) -> Trained:
@@ -105,4 +113,4 @@ def _opened(path: Path, name: str, device: str) -> Trained:
     state = load_any(path)
     if state["generator_config"] is None:
         raise UserError(f"weights {path}: {state['problem']}")
-    return Trained(load_generator(state, device), name, state)
+    return Trained(load_generator(state, device), name, state, path)

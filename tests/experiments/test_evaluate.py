@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 
@@ -10,7 +11,8 @@ import pytest
 import sacred
 import torch
 
-from experiments.evaluate import distinct, ex, several
+from experiments.evaluate import ex, several
+from experiments.support.evaluation_record import distinct
 from observers import RunArtifacts, create_observers, open_run
 from tmd.checkpoints import save_checkpoint
 from tmd.errors import UserError
@@ -136,7 +138,11 @@ def test_runs_checkpoints_and_methods_stand_side_by_side(toy, tmp_path, capsys):
     assert means["two_pt"]["psnr"] != means["one_pt"]["psnr"]
     assert done.config["scale"] == 4
     systems = done.info["evaluated"]["systems"]
-    assert systems[f"run_{number}"] == {"source": f"run {number}", "iteration": 70}
+    assert systems[f"run_{number}"] == {
+        "source": f"run {number}",
+        "iteration": 70,
+        "sha256": hashlib.sha256((tmp_path / "one.pt").read_bytes()).hexdigest(),
+    }
     assert f"PSNR run {number} | PSNR one.pt | PSNR two.pt | PSNR bicubic |" in (
         capsys.readouterr().out
     )
@@ -174,7 +180,8 @@ def test_several_benchmarks_get_a_table_each(toy, tmp_path, capsys):
     done = run(method="bicubic", benchmark="Toy,other/Toy", metrics="psnr")
     assert list(done.result) == ["Toy", "Toy_2"]
     record = open_run(1, store="store")
-    assert set(record.artifacts()) == {"Toy.csv", "Toy.md", "Toy_2.csv", "Toy_2.md"}
+    tables = {"Toy.csv", "Toy.md", "Toy_2.csv", "Toy_2.md"}
+    assert set(record.artifacts()) == tables | {"per_image.csv"}
     assert "c," in artifact(record, "Toy_2.csv")
     assert capsys.readouterr().out.count("### Toy ×4") == 2
 

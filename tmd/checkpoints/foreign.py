@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from tmd.checkpoints.format import load_checkpoint
 from tmd.checkpoints.reading import read_torch_file
 from tmd.checkpoints.safetensors import read_tensors
 from tmd.errors import UserError
+from tmd.files import sha256
 from tmd.models.published.recognition import recognised
 from tmd.models.weights import compare_weights
 
@@ -98,7 +98,7 @@ def read_weights(path: str | os.PathLike[str], network: str = "generator") -> We
     if not weights:
         raise UserError(f"weights {path}: holds no weights by name{_keys(content)}")
     _check_numbers(path, weights)
-    return WeightsFile(path, _without_wrappers(weights), container, network, _digest(path))
+    return WeightsFile(path, _without_wrappers(weights), container, network, sha256(path))
 
 
 def _check_numbers(path: Path, weights: Mapping[str, Tensor]) -> None:
@@ -203,11 +203,3 @@ def _keys(content: Any) -> str:
     if not isinstance(content, Mapping) or not content:
         return ""
     return f" (its keys: {', '.join(str(key)[:40] for key in list(content)[:6])})"
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -13,6 +13,7 @@ from tmd.evaluation.benchmarks import (
     partner_names,
     read_pair,
 )
+from tmd.evaluation.per_image import ImageValue, PerImage
 from tmd.evaluation.systems import (
     METHODS,
     System,
@@ -32,6 +33,8 @@ from tmd.evaluation.tables import (
 __all__ = [
     "METHODS",
     "Benchmark",
+    "ImageValue",
+    "PerImage",
     "Sample",
     "System",
     "Table",

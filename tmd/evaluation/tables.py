@@ -14,6 +14,7 @@ from torch import Tensor
 from tmd.errors import UserError, printable
 from tmd.evaluation.bands import EachBand
 from tmd.evaluation.benchmarks import Benchmark, PathLike, Sample, read_pair
+from tmd.evaluation.per_image import ImageValue, PerImage
 from tmd.evaluation.systems import System
 from tmd.images import EIGHT_BITS, ImageKind, read_size
 from tmd.measurements import Measurement
@@ -82,6 +83,22 @@ class Table:
     def means(self) -> dict[str, dict[str, float | None]]:
         """System -> metric -> mean."""
         return {s: {m: self.mean(s, m) for m in self.metrics} for s in self.systems}
+
+    def per_image(self, benchmark: str, scale: int) -> PerImage:
+        """The values one by one, for records and statistics.
+
+        Args:
+            benchmark: name that the table's benchmark has there.
+            scale: HR pixels per LR pixel.
+        """
+        rated = set(self.rated)
+        return PerImage(
+            tuple(
+                ImageValue(benchmark, scale, system, image, name, value, image in rated)
+                for image, row in self.rows.items()
+                for (system, name), value in row.items()
+            )
+        )
 
     def left_out(self) -> dict[str, str]:
         """Images that are not in every mean -> reason."""
