@@ -108,6 +108,16 @@ def bsds500():
     training = {"epoch_length": 500, "checkpoint_every": 2000, "log_interval": 50}
 
 
+def hour():
+    """For some hundred photos in tiles, in an hour on two CPU cores: the best PSNR; ×4."""
+    # Small tiles, so that each photo is seen as often as it has detail: `tmd prepare`.
+    dataset = {"batch_size": 4, "patch_size": 72, "shrink": [1, 1.4, 2]}
+    generator = {"name": "subpixel", "n_blocks": 16, "n_features": 64}
+    schedule = {"pretrain": "64000it", "warmup": "0it", "adversarial": "0it"}
+    optimization = {"optimizer_g": "muon", "lr_g": 6e-4, "lr_rise": "2000it", **LONG_RUN}
+    training = {"epoch_length": 2000, "checkpoint_every": 2000, "log_interval": 50}
+
+
 def df2k():
     """DIV2K's and Flickr2K's photos on a GPU; ×4, VGG19's weights are needed. Not tried yet."""
     adv_weight = 1e-3
@@ -139,4 +149,4 @@ def logbook():
     history = {"capacity": 64, "every": 5, "ratio": 0.25}
 
 
-NAMED_CONFIGS = (smoke, bsds500, df2k, paper, esrgan_paper, logbook)
+NAMED_CONFIGS = (smoke, bsds500, hour, df2k, paper, esrgan_paper, logbook)

@@ -353,6 +353,7 @@ def without(config: dict, *keys: str) -> dict:
     [
         ["bsds500"],
         ["bsds500", "scale=2", "dataset.patch_size=48"],
+        ["hour"],
         ["df2k", "losses.content=pixel", "generator.n_blocks=1", "dataset.patch_size=96"],
     ],
     ids=" ".join,
