@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -55,6 +56,17 @@ class Engine(Protocol):
         """Part from the cluster; workers that are left are ended by it."""
 
 
+def travelling(env: Mapping[str, str], number: int) -> dict[str, str]:
+    """Variables for a worker elsewhere: ``env``, its number, and this process's own of the project.
+
+    Args:
+        env: given for the worker.
+        number: the worker's.
+    """
+    ours = {k: v for k, v in os.environ.items() if k.startswith("TMD_") or k == "PYTHONPATH"}
+    return {**ours, NUMBER_VARIABLE: str(number), **env}
+
+
 def output_file(folder: Path, starter: int, number: int) -> Path:
     """File for what a worker prints; another for each that any machine starts.
 
@@ -63,4 +75,4 @@ def output_file(folder: Path, starter: int, number: int) -> Path:
         starter: the process that starts it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{socket.gethostname()}-{starter}-{number}.txt"
+    return folder.resolve() / f"{socket.gethostname()}-{starter}-{number}.txt"

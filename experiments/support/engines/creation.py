@@ -8,16 +8,19 @@ from typing import Any
 
 from experiments.support.engines.contract import Engine
 from experiments.support.engines.local import LocalEngine
+from experiments.support.engines.ray import RayEngine
+from experiments.support.engines.slurm import SlurmEngine
 from tmd.errors import UserError, check_choice
-
-
-def _local() -> Engine:
-    return LocalEngine()
-
 
 #: By name: what makes it of the options, those that it takes, and the package that it needs.
 ENGINES: dict[str, tuple[Callable[..., Engine], tuple[str, ...], str | None]] = {
-    "local": (_local, (), None),
+    "local": (LocalEngine, (), None),
+    "ray": (RayEngine, ("address", "cpus", "gpus"), "ray"),
+    "slurm": (
+        SlurmEngine,
+        ("partition", "account", "time", "cpus", "gpus", "memory", "cluster"),
+        "submitit",
+    ),
 }
 
 
@@ -25,7 +28,7 @@ def create_engine(name: str, options: Mapping[str, Any] | None = None) -> Engine
     """Engine of that name, connected to nothing yet.
 
     Args:
-        name: ``local``: processes on this machine.
+        name: ``local``: processes on this machine; ``ray``: in a Ray cluster; ``slurm``: jobs.
         options: as ``engine_options`` has them.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -17,21 +18,29 @@ GRACE = 60.0
 class Process:
     """Process in a group of its own, whose group ends with it.
 
-    Its group keeps a terminal's Ctrl-C from it: who started it ends it.
+    Its group keeps a terminal's Ctrl-C from it: who started it ends it. Threads may share it.
 
     Args:
         command: program and words.
         env: variables beside this process's own.
-        output: file that gets what it prints.
+        output: file to which what it prints is appended.
+        folder: to run in; None: this process's.
 
     Raises:
         OSError: the program or the file can't be had.
     """
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], output: Path) -> None:
-        with open(output, "wb") as file:
+    def __init__(
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        output: Path,
+        folder: Path | None = None,
+    ) -> None:
+        with open(output, "ab") as file:
             self._process = subprocess.Popen(
                 list(command),
+                cwd=folder,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
@@ -39,15 +48,17 @@ class Process:
                 start_new_session=True,
             )
         self.pid = self._process.pid
+        self._looking = threading.Lock()
 
     def poll(self) -> int | None:
         """Exit code, negative for the number of a signal; None while it runs."""
-        if self._process.returncode is None:
-            # Its number stays its own until it is waited for: what it left behind is ended first.
-            if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-                return None
-            self._signal_group(signal.SIGTERM)
-        return self._process.poll()
+        with self._looking:
+            if self._process.returncode is None:
+                # Its number is its own until it is waited for; what it left behind is ended first.
+                if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                    return None
+                self._signal_group(signal.SIGTERM)
+            return self._process.poll()
 
     def terminate(self) -> None:
         """Ask it to end, by SIGTERM."""
@@ -58,7 +69,8 @@ class Process:
         """End it and all processes that it started."""
         if self.poll() is None:
             self._signal_group(signal.SIGKILL)
-            self._process.wait()
+            while self.poll() is None:
+                time.sleep(0.01)
 
     def end(self, grace: float = GRACE) -> int:
         """Ask it to end, and kill it where it has not ended after ``grace`` seconds.
