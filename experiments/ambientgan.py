@@ -106,7 +106,7 @@ def config():
     seed = 1  # of everything random
     device = "auto"  # cpu, cuda, cuda:1, mps, xpu, ...; auto: a CUDA GPU if there is one
     deterministic = False  # the same bits again on a GPU, for some speed
-    resume = None  # a run to continue: 3, runs/3, mongodb://host/db#3
+    resume = None  # a run to continue: 3, runs/3, mongodb://host/db#3; elastic: torchrun's own
     start_from = None  # networks to begin with: a run, a checkpoint's file, photos_x4; their config
 
 

@@ -87,7 +87,8 @@ def config():
     study = None  # its name; None: the experiment's and eight digits that hang on all above
     storage = None  # a folder, or sqlite:///FILE, postgresql://…, mysql://…; None: studies
     workers = 1  # trials at a time, each with its share of the processors, or a GPU
-    engine = "local"  # where workers run: local, on this machine
+    engine = "local"  # where workers run: local, ray, slurm
+    engine_options = {}  # address, cpus, gpus of ray; partition, time, cpus, gpus, … of slurm
     stale_after = 60.0  # seconds without a sign of life after which a worker's trial is taken over
     markdown = False  # tables as Markdown
     method = "ped-anova"  # of importance; fanova (needs scikit-learn)
@@ -123,6 +124,7 @@ def main(
     study: str | None,
     workers: int,
     engine: str,
+    engine_options: Any,
 ) -> None:
     """Begin, join or go on with a study."""
     check_installed()
@@ -130,7 +132,7 @@ def main(
     from experiments.support.sweeping.crew import Crew
     from experiments.support.sweeping.tables import said_at_the_end, said_at_the_start
 
-    starter = create_engine(engine)
+    starter = create_engine(engine, engine_options)
     if experiment is None and study is not None:
         opened = _opened()
         if trials is not None:

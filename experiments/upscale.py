@@ -110,7 +110,8 @@ def config():
     alpha = 0.5  # how much of it: 0 none, 1 only
     device = "auto"  # cpu, cuda, cuda:1, ...; auto: a GPU if there is one
     workers = 1  # processes that share the images
-    engine = "local"  # where workers run: local, on this machine
+    engine = "local"  # where workers run: local, ray, slurm
+    engine_options = {}  # address, cpus, gpus of ray; partition, time, cpus, gpus, … of slurm
 
 
 @ex.check
@@ -136,9 +137,10 @@ def check(
     interpolate: Any,
     workers: int,
     engine: str,
+    engine_options: Any,
 ) -> None:
     check_number("workers", workers, 1, integer=True)
-    create_engine(engine)
+    create_engine(engine, engine_options)
     if not input:
         raise UserError("input=None: give an image, a folder or a glob, input=photo.jpg say")
     if not isinstance(output, str) or not output:
@@ -245,6 +247,7 @@ def upscale(
     method: str | None,
     workers: int,
     engine: str,
+    engine_options: Any,
 ) -> dict[str, int]:
     """Upscale all images that the input names; the counts of what was done."""
     planned = plan(input, Path(output), format, method is not None or bands is not None)
@@ -315,6 +318,7 @@ def upscale_together(
     device: str,
     workers: int,
     engine: str,
+    engine_options: Any,
 ) -> dict[str, int]:
     """Upscale by several processes, beside those of the same call elsewhere; the counts."""
     upscaler = build_upscaler(device="cpu")
@@ -331,7 +335,7 @@ def upscale_together(
     }
     started = time.monotonic()
     fleet = opened_fleet(Path(output), upscaler, settings, jobs, there, workers)
-    failed = run_fleet(fleet, engine, workers, device)
+    failed = run_fleet(fleet, create_engine(engine, engine_options), workers, device)
     done = len(fleet.jobs) - failed
     if done:
         said = result_line(done, failed, fleet.there, upscaler.scale, time.monotonic() - started)

@@ -35,6 +35,7 @@ from sacred.utils import (
 )
 
 from experiments.support.earlier import with_what_went_without_saying
+from experiments.support.elastic import ELASTIC, META_KEY, rendezvous, with_the_interrupted
 from experiments.support.membership import INFO_KEY as STUDY_KEY
 from experiments.support.membership import membership
 from experiments.support.renamed import with_todays_names
@@ -256,6 +257,8 @@ class Experiment(sacred.Experiment):
         self.store = store_spec(stores["--file_storage"], stores["--mongo_db"], DEFAULT_STORE)
         given = self._with_given(convert_to_nested_dict(config_updates or {}))
         updates = plain_config(given, "config")
+        if updates.get("resume") == ELASTIC:
+            updates = with_the_interrupted(updates, self.store, str(self.path))
         configs: list[Any] = [self._find_config(name) for name in named_configs]
         if (resume := updates.get("resume")) is not None:
             configs.insert(0, self._inherited_config(resume))
@@ -299,6 +302,8 @@ class Experiment(sacred.Experiment):
         run.meta_info["named_configs"] = list(named_configs)
         if self.recorded and (study := membership()):
             run.info[STUDY_KEY] = study
+        if (name := rendezvous()) is not None:
+            run.meta_info[META_KEY] = name
         if not is_main_process():
             run.unobserved = True
         self.stores = stores

@@ -8,7 +8,7 @@ import time
 
 from tqdm import tqdm
 
-from experiments.support.engines import Engine, Worker, create_engine, end
+from experiments.support.engines import Engine, Worker, end
 from experiments.support.engines.waiting import ending
 from experiments.support.fleet import Fleet
 from experiments.support.fleet_worker import reason
@@ -21,7 +21,7 @@ INTERVAL = 0.2
 LOSSES = 3
 
 
-def run_fleet(fleet: Fleet, engine: str, workers: int, device: str) -> int:
+def run_fleet(fleet: Fleet, engine: Engine, workers: int, device: str) -> int:
     """Have workers do what is left, beside those that others started.
 
     Returns:
@@ -35,7 +35,7 @@ def run_fleet(fleet: Fleet, engine: str, workers: int, device: str) -> int:
         try:
             seen.look()
             if seen.left:
-                with Crew(fleet, create_engine(engine), min(workers, seen.left), device) as crew:
+                with Crew(fleet, engine, min(workers, seen.left), device) as crew:
                     while seen.look():
                         crew.care(seen.left)
                         time.sleep(INTERVAL)

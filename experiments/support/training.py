@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from sacred.run import Run
 
+from experiments.support.elastic import check_agreement
 from experiments.support.experiment import DEFAULT_STORE
 from experiments.support.fitting import fit_record
 from experiments.support.membership import study_report
@@ -82,6 +83,8 @@ def train_and_report(
         config=plain_config(run.config, "config"),
     )
     session.validation.at_start = validate_first
+    begun = (None, None) if resumed is None else (resumed[0].id, resumed[1]["iteration"])
+    check_agreement(place.share, *begun)
     if resumed is not None:
         go_on(session, run, resumed, place)
     result = session.train()
