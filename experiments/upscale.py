@@ -247,7 +247,6 @@ def upscale(
     method: str | None,
     workers: int,
     engine: str,
-    engine_options: Any,
 ) -> dict[str, int]:
     """Upscale all images that the input names; the counts of what was done."""
     planned = plan(input, Path(output), format, method is not None or bands is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -10,51 +11,82 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from kill_and_resume import checkpoints, command, differences, environment, final_state, runs
 from kinds import KINDS, TOTAL
 
-from experiments.support.elastic import with_the_interrupted
+from experiments.support.elastic import check_agreement, with_the_interrupted
 from observers import open_run
+from tmd.distributed import Share
 from tmd.errors import UserError
 
 KIND = KINDS["srgan"]
 
+#: Of the run on two machines, which is killed more often: 168 iterations.
+LONGER = "schedule.adversarial=150it"
 
-def torchrun(
-    folder: Path, name: str, *updates: str, nodes: int = 1, port: int = 0, output: str = "out.txt"
-) -> subprocess.Popen[bytes]:
-    """An agent with one process, in a group of its own: a machine, as far as torchrun knows."""
+Machine = subprocess.Popen[bytes]
+
+
+def torchrun(folder: Path, name: str, *updates: str, options: Sequence[str] = ()) -> list[str]:
+    """What is typed on a machine with one process."""
     words = command(KIND.script, folder / "runs", *KIND.updates, *updates)[1:]
-    meeting = [f"--rdzv-id={name}", "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}"]
-    quick = "--rdzv-conf=keep_alive_interval=1,keep_alive_max_attempt=5,join_timeout=300"
-    places = [f"--nnodes={nodes}", "--nproc-per-node=1", "--local-addr=127.0.0.1"]
-    launcher = [sys.executable, "-m", "torch.distributed.run", *places, *meeting, quick]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=1"]
+    meeting = [f"--rdzv-id={name}", "--rdzv-backend=c10d", "--local-addr=127.0.0.1", *options]
+    return [*launcher, *meeting, *words]
+
+
+def started(words: Sequence[str], folder: Path, output: str = "out.txt") -> Machine:
     with open(folder / output, "ab") as file:
         return subprocess.Popen(
-            [*launcher, "--max-restarts=9", *words],
-            cwd=folder,
-            env=environment(),
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+            words, cwd=folder, env=environment(), stdout=file, stderr=subprocess.STDOUT
         )
 
 
-def processes_of(agent: subprocess.Popen[bytes]) -> list[int]:
-    """The training processes that an agent has started."""
-    tasks = Path(f"/proc/{agent.pid}/task").glob("*/children")
-    return [int(pid) for path in tasks for pid in path.read_text().split()]
+def machine(folder: Path, port: int, number: int) -> Machine:
+    """One of two machines, which begins its command anew until it succeeds."""
+    # Both have the address of the meeting, which only the first keeps.
+    host = f"--rdzv-conf=is_host={int(number == 0)},join_timeout=120"
+    options = ("--nnodes=2", f"--rdzv-endpoint=127.0.0.1:{port}", host, "--max-restarts=0")
+    words = torchrun(folder, folder.name, "resume=elastic", LONGER, options=options)
+    loop = ["bash", "-c", 'until "$@"; do sleep 1; done', "machine", *words]
+    return started(loop, folder, f"out{number}.txt")
 
 
-def kill_machine(agent: subprocess.Popen[bytes]) -> None:
-    """End an agent and its processes at once; torchrun gives each a group of its own."""
-    for pid in (agent.pid, *processes_of(agent)):
-        os.kill(pid, signal.SIGKILL)
-    agent.wait()
+def descendants(pid: int) -> list[int]:
+    """Processes that a process has started, and those that these have, the last ones last."""
+    found = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += [int(word) for word in path.read_text().split()]
+    return [*found, *(each for child in found for each in descendants(child))]
+
+
+def end(*machines: Machine) -> None:
+    """End machines and all that runs there at once."""
+    for each in machines:
+        if each.poll() is None:
+            for pid in (each.pid, *descendants(each.pid)):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            each.wait()
+
+
+def trainings(each: Machine) -> list[int]:
+    """The training processes of a machine."""
+    return [pid for pid in descendants(each.pid) if b"srgan.py" in arguments(pid)[2:4]]
+
+
+def arguments(pid: int) -> list[bytes]:
+    try:
+        return [
+            w.rpartition(b"/")[2] for w in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        ]
+    except OSError:
+        return []
 
 
 def wait_for_checkpoint(store: Path, at_least: int, timeout: float = 300) -> None:
@@ -62,20 +94,18 @@ def wait_for_checkpoint(store: Path, at_least: int, timeout: float = 300) -> Non
     while max((max(checkpoints(store / str(r)), default=0) for r in runs(store)), default=0) < (
         at_least
     ):
-        assert time.monotonic() < deadline, (store.parent / "out.txt").read_text()
+        assert time.monotonic() < deadline, said(store.parent)
         time.sleep(0.02)
+
+
+def said(folder: Path) -> str:
+    return "\n".join(path.read_text() for path in sorted(folder.glob("out*.txt")))
 
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def end(*agents: subprocess.Popen[bytes]) -> None:
-    for agent in agents:
-        if agent.poll() is None:
-            kill_machine(agent)
 
 
 def last_run(store: Path) -> Path:
@@ -86,17 +116,18 @@ def test_a_killed_process_goes_on_with_its_own_run_and_ends_with_the_same_bits(
     tmp_path: Path,
 ) -> None:
     for name in ("whole", "killed"):
-        (tmp_path / name).mkdir()
         KIND.prepare(tmp_path / name)
-    whole = torchrun(tmp_path / "whole", "calm")
-    agent = torchrun(tmp_path / "killed", "tried", "resume=elastic")
-    store = tmp_path / "killed" / "runs"
+    options = ("--rdzv-endpoint=127.0.0.1:0", "--max-restarts=3")
+    whole = started(torchrun(tmp_path / "whole", "calm", options=options), tmp_path / "whole")
+    folder = tmp_path / "killed"
+    tried = started(torchrun(folder, "tried", "resume=elastic", options=options), folder)
+    store = folder / "runs"
     try:
         wait_for_checkpoint(store, 10)
-        os.kill(processes_of(agent)[0], signal.SIGKILL)
-        assert agent.wait(timeout=300) == whole.wait(timeout=300) == 0
+        os.kill(trainings(tried)[0], signal.SIGKILL)
+        assert tried.wait(timeout=300) == whole.wait(timeout=300) == 0
     finally:
-        end(agent, whole)
+        end(tried, whole)
     ended = last_run(store)
     assert ended.name == "2"
     record = open_run(ended)
@@ -111,50 +142,37 @@ def test_a_killed_process_goes_on_with_its_own_run_and_ends_with_the_same_bits(
 def test_two_machines_killed_at_random_end_with_the_bits_of_two_that_were_not(
     tmp_path: Path,
 ) -> None:
-    """One that comes back, a process that its agent starts again, and both: typed again."""
+    """A machine that comes back, a process that is lost, and both machines at once."""
     for name in ("whole", "killed"):
-        (tmp_path / name).mkdir()
         KIND.prepare(tmp_path / name)
     draw = random.Random(int(os.environ.get("TMD_TEST_SEED", 0)))
-
-    def machines(folder: Path, port: int) -> list[subprocess.Popen[bytes]]:
-        options: dict[str, Any] = {"nodes": 2, "port": port}
-        first = torchrun(folder, folder.name, "resume=elastic", **options)
-        return [first, second_machine(folder, port)]
-
-    def second_machine(folder: Path, port: int) -> subprocess.Popen[bytes]:
-        return torchrun(
-            folder, folder.name, "resume=elastic", nodes=2, port=port, output="second.txt"
-        )
-
-    agents = machines(tmp_path / "whole", free_port())
-    try:
-        assert [agent.wait(timeout=600) for agent in agents] == [0, 0]
-    finally:
-        end(*agents)
     folder, port = tmp_path / "killed", free_port()
     store = folder / "runs"
-    agents = machines(folder, port)
+    whole_port = free_port()
+    whole = [machine(tmp_path / "whole", whole_port, number) for number in range(2)]
+    machines: list[Machine] = []
     try:
-        wait_for_checkpoint(store, draw.choice([5, 6, 10]))
-        time.sleep(draw.uniform(0, 0.2))
-        kill_machine(agents[1])
-        agents[1] = second_machine(folder, port)
-        wait_for_checkpoint(store, draw.choice([15, 18, 20]))
-        time.sleep(draw.uniform(0, 0.2))
-        os.kill(processes_of(agents[draw.randrange(2)])[0], signal.SIGKILL)
-        wait_for_checkpoint(store, draw.choice([24, 25, 30]))
-        end(*agents)
-        agents = machines(folder, free_port())
-        assert [agent.wait(timeout=600) for agent in agents] == [0, 0]
+        assert [each.wait(timeout=300) for each in whole] == [0, 0]
+        machines = [machine(folder, port, number) for number in range(2)]
+        wait_for_checkpoint(store, draw.randrange(5, 20))
+        time.sleep(draw.uniform(0, 0.1))
+        lost = draw.randrange(2)
+        end(machines[lost])
+        machines[lost] = machine(folder, port, lost)
+        wait_for_checkpoint(store, draw.randrange(30, 60))
+        time.sleep(draw.uniform(0, 0.1))
+        os.kill(trainings(machines[draw.randrange(2)])[0], signal.SIGKILL)
+        wait_for_checkpoint(store, draw.randrange(70, 110))
+        end(*machines)
+        machines = [machine(folder, port, number) for number in range(2)]
+        assert [each.wait(timeout=300) for each in machines] == [0, 0]
     finally:
-        end(*agents)
+        end(*whole, *machines)
     ended = last_run(store)
-    said = (folder / "out.txt").read_text()
     assert open_run(ended).info["device"]["processes"] == 2
-    assert len(runs(store)) >= 4, said
+    assert len(runs(store)) >= 4
     reference = final_state(last_run(tmp_path / "whole" / "runs"))
-    assert reference["iteration"] == TOTAL
+    assert reference["iteration"] == TOTAL + 132
     assert differences(reference, final_state(ended)) == []
 
 
@@ -221,3 +239,21 @@ def test_elastic_without_an_id_is_refused(
         monkeypatch.setenv("TORCHELASTIC_RUN_ID", name)
     with pytest.raises(UserError, match=r"^resume=elastic: .*--rdzv-id=NAME"):
         with_the_interrupted({"resume": "elastic"}, str(tmp_path), "srgan")
+
+
+class TwoProcesses(Share):
+    """The second of two processes, the first of which has said something."""
+
+    def agreed(self, text: str) -> str:
+        return "run 1, iteration 10"
+
+    def any(self, value: bool) -> bool:
+        return value
+
+
+def test_processes_that_would_go_on_from_other_checkpoints_do_not_go_on() -> None:
+    share = TwoProcesses(1, 2)
+    check_agreement(share, 1, 10)
+    for run, iteration in ((1, 15), (2, 10), (None, None)):
+        with pytest.raises(RuntimeError, match=r"other checkpoints: .*, and run 1, iteration 10"):
+            check_agreement(share, run, iteration)
