@@ -16,6 +16,7 @@ from observers.credentials import without_credentials
 from observers.reading.records import RunRecord, Store
 from observers.reading.stores import open_run, open_store, store_spec
 from observers.writing.artifacts import RunArtifacts
+from observers.writing.beats import beat, one_beat_at_a_time
 from observers.writing.files import FileObserver, FolderObserver
 from observers.writing.output import record_output, tidy_output
 
@@ -24,7 +25,9 @@ __all__ = [
     "RunArtifacts",
     "RunRecord",
     "Store",
+    "beat",
     "create_observers",
+    "one_beat_at_a_time",
     "open_run",
     "open_store",
     "record_output",

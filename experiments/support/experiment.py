@@ -52,6 +52,7 @@ from experiments.support.values import CONFIG_SUFFIXES, parse_updates, plain_con
 from observers import (
     RunArtifacts,
     create_observers,
+    one_beat_at_a_time,
     open_run,
     record_output,
     store_spec,
@@ -325,6 +326,7 @@ class Experiment(sacred.Experiment):
         if run.capture_mode is None:
             run.capture_mode = "sys"  # Sacred's default redirects the file descriptors themselves
         record_output(run)
+        one_beat_at_a_time(run)
         return run
 
     def try_out(

@@ -9,7 +9,8 @@ from typing import Any
 from PIL import Image
 from sacred.run import Run
 
-from observers import RunArtifacts, run_folder
+from observers import RunArtifacts, beat, run_folder
+from tmd.checkpoints import is_checkpoint
 
 
 class SacredRecorder:
@@ -47,7 +48,13 @@ class SacredRecorder:
         self.artifacts.save(name, image.save)
 
     def artifact(self, name: str, write: Callable[[Path], None]) -> bool:
-        """Hand a file to the stores; one that is away or full gets it later."""
+        """Hand a file to the stores; one that is away or full gets it later.
+
+        Before a checkpoint, the record is on disk up to there: who goes on from it, whatever ended
+        this process, repeats nothing that was before.
+        """
+        if is_checkpoint(name):
+            beat(self.run)
         return self.artifacts.save(name, write)
 
     def remove(self, name: str) -> None:

@@ -133,6 +133,7 @@ class MetricsWriter:
             view = memoryview(self._pending)
             while view:
                 view = view[os.write(handle, view) :]
+            os.fsync(handle)  # a checkpoint that is durable may be gone on with after a power cut
         finally:
             os.close(handle)
         self._size += len(self._pending)

@@ -6,8 +6,9 @@
 
 Each worker is killed with SIGKILL, its training too, at random moments, until every one has been
 killed and ``--kills`` kills were made. Ends with what was found; the exit status is 0 if each trial
-has one result, and the killed trials that were trained again are identical: all tensors of the last
-checkpoint, and all metrics recorded since they were resumed.
+has one result, and the killed trials that were resumed are identical: all tensors of the last
+checkpoint, and all metrics, those that the killed runs have up to the checkpoints resumed from and
+those of the last run.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from pathlib import Path
 
 from kill_and_resume import ROOT, SETTINGS, differences, final_state, train
 
-from observers import RunRecord, open_store
+from observers import RunRecord, Store, open_run, open_store
+from tmd.checkpoints import is_checkpoint
 
 #: As `SETTINGS`, somewhat longer, so that most kills find a checkpoint.
 SLOWER = [*SETTINGS, "schedule.pretrain=240it", "training.threads=1", "training.speed=float32"]
@@ -71,13 +73,41 @@ def processes_in(folder: Path) -> dict[int, tuple[int, bool]]:
     return found
 
 
-def kill_a_worker(folder: Path, draw: random.Random, spared: set[int]) -> int | None:
+def results_in(folder: Path) -> int:
+    """Number of runs that have come to their end."""
+    found = 0
+    for record in folder.glob("runs/*/run.json"):
+        with contextlib.suppress(OSError, ValueError):
+            found += json.loads(record.read_bytes())["status"] == "COMPLETED"
+    return found
+
+
+def that_have_a_checkpoint(folder: Path) -> set[int]:
+    """Process ids of the workers whose training has saved a checkpoint."""
+    found = set()
+    for record in folder.glob("runs/*/run.json"):
+        with contextlib.suppress(OSError, ValueError):
+            entry = json.loads(record.read_bytes())
+            if entry["status"] == "RUNNING" and any(map(is_checkpoint, entry["artifacts"])):
+                found.add(os.getsid(entry["process"]["pid"]))
+    return found
+
+
+def kill_a_worker(
+    folder: Path, draw: random.Random, spared: set[int], with_checkpoint: bool
+) -> int | None:
     """Kill a worker, one of those not ``spared`` where there is one, with all that it has started.
+
+    Args:
+        with_checkpoint: only one whose training has saved one.
 
     Returns:
         Its number; None: there is none.
     """
     workers = {pid: number for pid, (number, itself) in processes_in(folder).items() if itself}
+    if with_checkpoint:
+        found = that_have_a_checkpoint(folder)
+        workers = {pid: number for pid, number in workers.items() if pid in found}
     first = [pid for pid, number in workers.items() if number not in spared]
     if not workers:
         return None
@@ -97,23 +127,37 @@ def study_with_kills(
     """
     study = begin_study(folder, engine, trials, workers)
     killed: list[int] = []
+    pause, chosen = 0.0, True
     while study.poll() is None:
-        time.sleep(draw.uniform(12, 30))
-        if len(killed) < kills and (number := kill_a_worker(folder, draw, set(killed))):
+        time.sleep(pause)
+        pause = 0.5
+        # Spread over the study's trials.
+        if len(killed) >= min(kills, kills * (results_in(folder) + 2) / trials):
+            continue
+        # Two of three times once a training can be resumed, a moment later.
+        if number := kill_a_worker(folder, draw, set(killed), with_checkpoint=chosen):
             killed.append(number)
             print(f"kill {len(killed)}: worker {number}", flush=True)
+            chosen = draw.random() < 2 / 3
+            pause = draw.uniform(5, 15)
     if study.returncode:
         raise RuntimeError((folder / "study.txt").read_text())
     return killed
 
 
-def told(record: RunRecord) -> dict[str, dict[int, float]]:
-    """Values of a run's metrics by name and iteration."""
-    return {
-        name: dict(zip(metric.steps, metric.values, strict=True))
-        for name, metric in record.metrics().items()
-        if name not in OF_THE_MACHINE
-    }
+def told(store: Store, record: RunRecord) -> dict[str, dict[int, float]]:
+    """Values of a trial's metrics by name and iteration, as all runs that led to it have them."""
+    points: dict[str, dict[int, float]] = {}
+    if (parent := record.info.get("resumed_from")) is not None:
+        for name, values in told(store, store.open(Path(parent["run"]).name)).items():
+            kept = {step: v for step, v in values.items() if step <= parent["iteration"]}
+            points.update({name: kept} if kept else {})
+    for name, metric in record.metrics().items():
+        if name not in OF_THE_MACHINE:
+            own = dict(zip(metric.steps, metric.values, strict=True))
+            assert not own.keys() & points.get(name, {}).keys(), f"{name}: recorded twice"
+            points.setdefault(name, {}).update(own)
+    return points
 
 
 def compare(folder: Path, record: RunRecord) -> list[str]:
@@ -122,13 +166,9 @@ def compare(folder: Path, record: RunRecord) -> list[str]:
     words = [f"{key}={json.dumps(value)}" for key, value in params.items()]
     calm = train("srgan", folder / "undisturbed", *SLOWER, *words)
     found = differences(final_state(calm), final_state(folder / "runs" / str(record.id)))
-    began = record.info["resumed_from"]["iteration"]
-    whole = told(open_store(calm.parent).open(calm.name))
-    expected = {
-        name: {step: value for step, value in points.items() if step > began}
-        for name, points in whole.items()
-    }
-    return found + differences({k: v for k, v in expected.items() if v}, told(record))
+    whole = told(open_store(calm.parent), open_run(calm))
+    assert whole, "nothing was recorded"
+    return found + differences(whole, told(open_store(folder / "runs"), record))
 
 
 def main() -> int:
