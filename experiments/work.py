@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 from experiments.command import scripts
-from experiments.support.experiment import DEFAULT_STORE, QUEUE_ITEM, Experiment
+from experiments.support.experiment import DEFAULT_STORE, QUEUE_AFTER, QUEUE_ITEM, Experiment
 from experiments.support.saying import say
 from observers import RunRecord, without_credentials
 from observers.queues import Queue, item_of, meta_of, open_queue
@@ -116,13 +116,19 @@ def run_process(record: RunRecord, name: str) -> str:
         process = subprocess.Popen(
             [*command, *store_words(), *number, "with", *words],
             cwd=wanted if wanted and os.path.isdir(wanted) else None,
-            env={**os.environ, **store_variables(), QUEUE_ITEM: str(item_of(record))},
+            env={**os.environ, **store_variables(), **queue_variables(record)},
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
         )
         last = follow(process)
     return "" if process.returncode == 0 else last or f"exit {process.returncode}"
+
+
+def queue_variables(record: RunRecord) -> dict[str, str]:
+    """Variables that tell a run which of the queue it is, and which killed one it goes on with."""
+    after = {} if record.status == "QUEUED" else {QUEUE_AFTER: str(record.id)}
+    return {QUEUE_ITEM: str(item_of(record)), **after}
 
 
 def follow(process: subprocess.Popen[str]) -> str:

@@ -72,6 +72,8 @@ NOT_INHERITED = ("resume", "__doc__")
 
 #: Variable that tells a process which queued run it is, or goes on with.
 QUEUE_ITEM = "TMD_QUEUED"
+#: Variable that tells it which run of that item, which was killed, it goes on with.
+QUEUE_AFTER = "TMD_QUEUED_AFTER"
 
 #: An ingredient, or the experiment, and a config of its entries.
 FoundConfig = tuple[sacred.Ingredient, Callable[..., Any]]
@@ -318,6 +320,8 @@ class Experiment(sacred.Experiment):
             run.meta_info["folder"] = os.getcwd()
         if item := os.environ.get(QUEUE_ITEM):
             run.meta_info["queued"] = int(item)
+        if after := os.environ.get(QUEUE_AFTER):
+            run.meta_info["queued_after"] = int(after)
         run.meta_info["command_line"] = without_credentials(" ".join(sys.argv))
         run.meta_info["options"] = {
             **options,

@@ -16,7 +16,7 @@ from observers.mongo.thread import SendingThread
 from observers.plain import plain
 from observers.writing.entry import highest_id, whole_number
 from observers.writing.files import FolderObserver
-from observers.writing.queued import CLAIM, is_beginning, queued_run
+from observers.writing.queued import AFTER, CLAIM, ITEM, is_beginning, queued_run
 from observers.writing.recording import Recording
 from observers.writing.spool import SPOOL, Outbox, next_provisional_id
 from observers.writing.sweeping import sweep_beside
@@ -79,7 +79,8 @@ class MongoObserver(FolderObserver):
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             document = run_document(entry, plain(config), {}, "")
-            with queued_run(self.root, entry, _id if self.in_files else None) as queued:
+            here = entry if self.in_files else {}
+            with queued_run(self.root, here, _id) as queued:
                 if _id is not None and is_beginning(entry, _id):
                     self.run_id, path, agreed = self._take_over(database, document, _id, queued)
                 else:
@@ -149,6 +150,7 @@ class MongoObserver(FolderObserver):
             try:
                 if answers:
                     insert_run(database, run_id, document)
+                    self._yield_to_another(database, document, run_id, path)
                 return run_id, path, answers
             except DuplicateKeyError:
                 path.rmdir()
@@ -159,6 +161,29 @@ class MongoObserver(FolderObserver):
             except PyMongoError as error:
                 self._note_absence(error)
                 return run_id, path, False
+
+    def _yield_to_another(
+        self, database: Database, document: dict[str, Any], run_id: int, path: Path
+    ) -> None:
+        """Take the run back where another goes on with the same killed run of the queue.
+
+        Of two that begin at once, that with the lower number stays: it was there before the
+        higher one could be known.
+
+        Raises:
+            UserError: there is another.
+        """
+        meta = document.get("meta") or {}
+        if meta.get(AFTER) is None:
+            return
+        between = {"$gt": meta[AFTER], "$lt": run_id}
+        other = database.runs.find_one({"_id": between, f"meta.{ITEM}": meta[ITEM]}, {"_id": 1})
+        if other is not None:
+            database.runs.delete_one({"_id": run_id, "uid": document["uid"]})
+            path.rmdir()
+            raise UserError(
+                f"run {meta[AFTER]}: run {other['_id']} goes on with it in {self.address.public}"
+            )
 
     def _highest(self, database: Database) -> tuple[bool, int]:
         try:

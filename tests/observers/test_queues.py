@@ -61,8 +61,8 @@ def change(store: str, number: int, **entries: Any) -> None:
         first, *rest = name.split(".")
         path = Path(store, str(number), "config.json" if first == "config" else "run.json")
         content = json.loads(path.read_text())
-        inner = content if first == "config" else content[first]
-        inner[rest[0]] = value
+        inner = content[first] if rest and first != "config" else content
+        inner[rest[0] if rest else first] = value
         path.write_text(json.dumps(content))
 
 
@@ -122,6 +122,46 @@ def test_of_two_workers_one_gets_a_run(store):
     [theirs] = open_queue(store).waiting()
     with other.claimed(theirs) as got_now:
         assert got_now
+
+
+def killed_run(store: str) -> int:
+    """A queued run that was begun by a process that is not there any more."""
+    number = queue(store, output="out.png")
+    change(store, number, status="RUNNING", **{"process.started": -1})
+    assert open_store(store).open(number).status == "DEAD"
+    return number
+
+
+def test_a_killed_run_is_gone_on_with_once_whoever_started_the_processes(store, monkeypatch):
+    number = killed_run(store)
+    monkeypatch.setenv("TMD_QUEUED", str(number))
+    monkeypatch.setenv("TMD_QUEUED_AFTER", str(number))
+    config = {"input": "in.png", "output": "out.png", "method": "bicubic", "scale": 2}
+    upscale.run(config_updates=config, options=options(store))
+    with pytest.raises(UserError, match=f"^run {number}: run {number + 1} goes on with it in "):
+        upscale.run(config_updates={**config, "overwrite": True}, options=options(store))
+    assert [record.status for record in open_store(store)] == ["DEAD", "COMPLETED"]
+    assert work(store) == {"taken": 0}
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_before_its_run_is_recorded_does_not_have_it_run_twice(store):
+    killed_run(store)
+    place = ["-m", store] if "://" in store else ["-F", store]
+    words = [sys.executable, "-m", "experiments.work", *place, "with", "until=empty"]
+    first = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    children = Path(f"/proc/{first.pid}/task/{first.pid}/children")
+    while not children.read_text():
+        assert first.poll() is None
+        time.sleep(0.01)
+    orphan = int(children.read_text().split()[0])
+    first.kill()
+    first.wait()
+    assert len(list(open_store(store))) == 1
+    subprocess.run(words, check=True)
+    while Path(f"/proc/{orphan}").exists():
+        time.sleep(0.1)
+    assert [record.status for record in open_store(store)] == ["DEAD", "COMPLETED"]
 
 
 def test_a_run_can_not_be_queued_nowhere(store):
