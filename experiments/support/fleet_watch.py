@@ -5,10 +5,13 @@ from __future__ import annotations
 import secrets
 import sys
 import time
+from collections.abc import Mapping
+from pathlib import Path
 
 from tqdm import tqdm
 
 from experiments.support.engines import Engine, Worker, end
+from experiments.support.engines.local import variables_in_place_of
 from experiments.support.engines.waiting import ending
 from experiments.support.fleet import Fleet
 from experiments.support.fleet_worker import reason
@@ -17,7 +20,7 @@ from tmd.errors import UserError, printable
 MODULE = "experiments.support.fleet_worker"
 #: Seconds between two looks at the books.
 INTERVAL = 0.2
-#: Crews that may be lost one after the other without a chunk being done in between.
+#: Times that each worker, on average, may end without a chunk being done in between.
 LOSSES = 3
 
 
@@ -78,7 +81,7 @@ class Seen:
 class Crew:
     """The workers that this process starts; they end with the block.
 
-    Work of those that end by a signal is taken over by the others; where all have, they start anew.
+    One that ends takes nothing with it, and another takes its place.
     """
 
     def __init__(self, fleet: Fleet, engine: Engine, count: int, device: str) -> None:
@@ -88,12 +91,12 @@ class Crew:
         self.name = f"worker-{secrets.token_hex(8)}"
         self.command = [sys.executable, "-m", MODULE, str(fleet.output), device, self.name]
         self._workers: list[Worker] = []
-        self._ended: set[int] = set()
+        self._started = 0
         self._lost = 0
-        self._left = len(fleet.chunks) + 1
+        self._left = len(fleet.chunks)
 
     def care(self, left: int) -> None:
-        """Start the workers, tell of those that ended, and start anew where all have.
+        """Start the workers, tell of those that ended, and have others take their places.
 
         Args:
             left: the number of chunks that are not done.
@@ -101,29 +104,46 @@ class Crew:
         Raises:
             UserError: a worker ended by an error that is everybody's, or all did again and again.
         """
-        for worker in self._workers:
-            code = worker.poll()
-            if code is None or worker.number in self._ended:
-                continue
-            self._ended.add(worker.number)
-            if code and (why := reason(self.fleet, self.name)):
-                raise UserError(why)
-            if code:
-                tqdm.write(f"worker {worker.number} {ending(code)}", file=sys.stderr)
-        if len(self._ended) == len(self._workers):
-            self._start(left)
-
-    def _start(self, left: int) -> None:
-        self._lost = 0 if left < self._left else self._lost + 1
-        self._left = left
-        if self._lost >= LOSSES:
+        if left < self._left:
+            self._left, self._lost = left, 0
+        self._workers = [each for old in self._workers for each in self._looked_at(old)]
+        if self._workers:
+            return
+        if self._lost >= LOSSES * self.count:
             raise UserError(
                 f"all {self.count} workers ended, {LOSSES} times, before anything was done; the "
-                f"last words of each are in {self._workers[0].output.parent}"
+                f"last words of each are in {self._output}"
             )
-        self._ended.clear()
-        folder = self.fleet.folder / "output"
-        self._workers = self.engine.start(self.command, self.count, {}, folder)
+        self._workers = self._start(self.count, {})
+
+    def _looked_at(self, worker: Worker) -> list[Worker]:
+        """The worker while it runs, then the one that takes its place, or none."""
+        code = worker.poll()
+        if code is None:
+            return [worker]
+        if code and (why := reason(self.fleet, self.name)):
+            raise UserError(why)
+        self._lost += 1
+        if code == 0:  # it found nothing left to do
+            return []
+        last = self._lost >= LOSSES * self.count
+        what = "it is not replaced again" if last else "another takes its place"
+        tqdm.write(f"worker {worker.number} {ending(code)}; {what}", file=sys.stderr)
+        if last:
+            return []
+        variables = variables_in_place_of(self.engine, worker.number, self.count)
+        (another,) = self._start(1, variables)
+        another.number = worker.number
+        return [another]
+
+    @property
+    def _output(self) -> Path:
+        return self.fleet.folder / "output"
+
+    def _start(self, count: int, variables: Mapping[str, str]) -> list[Worker]:
+        self._started += 1
+        folder = self._output / str(self._started)
+        return self.engine.start(self.command, count, variables, folder)
 
     def __enter__(self) -> Crew:
         return self

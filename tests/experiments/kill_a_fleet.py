@@ -1,6 +1,7 @@
 """Kill the workers of a fleet at random, type its command again, and compare all results.
 
     python tests/experiments/kill_a_fleet.py --images 10000 --workers 3 --kills 20
+    python tests/experiments/kill_a_fleet.py --images 300 --workers 2 --kills 6 --engine ray
 
 Makes small images (16 to 32 pixels), upscales them in one process, and once more with workers that
 SIGKILL ends at random moments: every third time all of them and the process that was typed, so
@@ -28,6 +29,15 @@ import numpy as np
 from kill_and_resume import environment
 from PIL import Image
 from skimage import data
+
+from experiments.support.fleet_watch import MODULE
+
+#: What is typed for workers of each.
+ENGINES = {
+    "local": (),
+    "ray": ("engine=ray",),
+    "slurm": ("engine=slurm", "engine_options.cluster=local"),
+}
 
 
 def make_images(folder: Path, count: int) -> None:
@@ -80,6 +90,17 @@ def children(pid: int) -> list[int]:
         return []
 
 
+def workers_of(output: Path) -> list[int]:
+    """The workers of the fleet that fills ``output``, wherever an engine has started them."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
+            if words[1:3] == [b"-m", MODULE.encode()] and words[3] == bytes(output):
+                found.append(int(entry.name))
+    return found
+
+
 def done(output: Path) -> int:
     """The number of results that are there."""
     return sum(1 for _ in output.glob("[!.]*/*.png"))
@@ -105,7 +126,7 @@ def run_with_kills(
         time.sleep(rng.uniform(0, 0.2))  # anywhere in an image
         if fleet.poll() is not None:
             break
-        workers = children(fleet.pid)
+        workers = workers_of(output)
         if number % 3 == 0:
             fleet.kill()
             kill(workers)
@@ -126,6 +147,7 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=10000)
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--engine", default="local", choices=ENGINES)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where to work; None: a temporary one")
     parser.add_argument("settings", nargs="*", help="further settings, checkpoint=best.pt say")
@@ -145,12 +167,13 @@ def main() -> int:
             options.kills,
             options.seed,
             f"workers={options.workers}",
+            *ENGINES[options.engine],
             *options.settings,
         )
         seconds = time.monotonic() - began
         print(
-            f"{options.workers} workers, {options.kills} kills, typed {typed} times: "
-            f"{seconds:.0f} s; its last words: {re.sub(r' in .* s', '', said)}"
+            f"engine={options.engine}, {options.workers} workers, {options.kills} kills, "
+            f"typed {typed} times: {seconds:.0f} s; its last words: {re.sub(r' in .* s', '', said)}"
         )
         wanted, got = sums(alone), sums(together)
     same = sum(got.get(name) == value for name, value in wanted.items())

@@ -20,7 +20,9 @@ from trained_files import checkpoint
 
 from experiments.support import fleet as books
 from experiments.support import fleet_worker
+from experiments.support.engines import create_engine
 from experiments.support.fleet import Fleet, Report, chunk_starts, opened_fleet
+from experiments.support.fleet_watch import Crew
 from experiments.support.outputs import Job
 from experiments.upscale import ex
 from tmd.errors import UserError
@@ -165,6 +167,29 @@ def test_networks_are_told_apart_by_their_weights(tmp_path):
         next(other.parameters()).zero_()
         other.load_state_dict(one.state_dict())
     assert books.digest_of(one, kind) == books.digest_of(other, kind)
+
+
+def test_who_is_killed_is_replaced_under_its_number_but_not_for_ever(tmp_path, images, capsys):
+    crew = Crew(begun(tmp_path), create_engine("local"), 2, "cpu")
+    dying = "import os; print(os.environ['TMD_WORKER'], flush=True); os.kill(os.getpid(), 9)"
+    crew.command = [sys.executable, "-c", dying]
+
+    def watch() -> None:
+        with crew:
+            while True:
+                crew.care(left=4)
+                time.sleep(0.02)
+
+    with pytest.raises(UserError, match=r"^all 2 workers ended, 3 times, before anything was done"):
+        watch()
+    lines = capsys.readouterr().err.splitlines()
+    assert sum(line.endswith("SIGKILL; another takes its place") for line in lines) == 5
+    assert sum(line.endswith("SIGKILL; it is not replaced again") for line in lines) == 2
+    numbers = [path.read_text() for path in (crew.fleet.folder / "output").rglob("*.txt")]
+    assert len(numbers) == 7
+    for number in "12":
+        told = sum(line.startswith(f"worker {number} ") for line in lines)
+        assert told == numbers.count(f"{number}\n") >= 1
 
 
 @pytest.mark.parametrize(("key", "value"), [("workers", 0), ("workers", 1.5), ("engine", "cloud")])

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experiments.support.engines.contract import NUMBER_VARIABLE, Worker, output_file
+from experiments.support.engines.contract import NUMBER_VARIABLE, Engine, Worker, output_file
 from experiments.support.engines.process import Process
 from tmd.errors import UserError
 
@@ -46,6 +46,20 @@ class LocalEngine:
 
     def close(self) -> None:
         """Nothing: there is nobody to part from."""
+
+
+def variables_in_place_of(engine: Engine, number: int, count: int) -> dict[str, str]:
+    """Variables of a worker that takes the place of one that has ended.
+
+    Args:
+        engine: that starts it.
+        number: of the one that has ended, from 1 to ``count``.
+        count: of workers that were started together.
+    """
+    variables = {NUMBER_VARIABLE: str(number)}
+    if isinstance(engine, LocalEngine):
+        variables.update(share(number, count, available_cores(), visible_gpus()))
+    return variables
 
 
 def share(number: int, count: int, cores: int, gpus: Sequence[str]) -> dict[str, str]:

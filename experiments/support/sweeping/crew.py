@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from experiments.support.engines import Engine, Worker, end
-from experiments.support.engines.local import LocalEngine, available_cores, share, visible_gpus
+from experiments.support.engines.local import variables_in_place_of
 from experiments.support.engines.waiting import ending
 from experiments.support.saying import say
 from experiments.support.sweeping.runs_of_trials import PATIENCE, last_line
@@ -97,15 +97,10 @@ class Crew:
             say(f"worker {worker.number} {ending(code)}; it is not replaced again")
             return []
         say(f"worker {worker.number} {ending(code)}; another takes its place")
-        (another,) = self._start(1, self._share(worker.number))
+        variables = variables_in_place_of(self.engine, worker.number, self.count)
+        (another,) = self._start(1, variables)
         another.number = worker.number
         return [another]
-
-    def _share(self, number: int) -> dict[str, str]:
-        """Variables of the worker of that number, where it is for us to share the machine out."""
-        if not isinstance(self.engine, LocalEngine):
-            return {}
-        return share(number, self.count, available_cores(), visible_gpus())
 
     def _say_ended(self) -> None:
         """A line for each trial that has ended since the last look."""
