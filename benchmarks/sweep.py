@@ -1,33 +1,36 @@
-"""Cost of a sweep itself beside the trials that it runs: what a worker does between trainings.
+"""Cost of a sweep itself beside the trials that it runs, in wall and in processor time.
 
     python benchmarks/sweep.py
-    python benchmarks/sweep.py --trials 10 --iterations 400
+    python benchmarks/sweep.py --rounds 3 --iterations 1800
 
-A study with a worker is run, and the time during which no training ran is told apart: the worker's
-own start, and choosing, starting and telling of trials. Beside it stands the start of a training's
-process (imports, checks, data), which is no cost of the sweep: a command typed by hand has it too.
+In turn: a training typed by hand, a study of one such trial, a study of three. What a further trial
+costs is half of the difference between the studies; what the sweep itself adds to it is that less a
+training typed by hand, and negative where trials begin faster than by hand, as their process has
+imported everything already. What a study costs once, its checks and its worker's start, stands
+beside it. Processor time is that of all processes.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 import os
+import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULE = [sys.executable, "-m", "experiments.command"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
-def measure(folder: Path, trials: int, iterations: int) -> dict[str, float]:
-    """Seconds, by what they were spent on, of a study of ``trials`` trainings."""
-    common = [
+def settings(iterations: int) -> list[str]:
+    """Words of the training that is measured."""
+    return [
         "smoke",
         f"schedule.pretrain={iterations}it",
         "schedule.warmup=0",
@@ -38,72 +41,50 @@ def measure(folder: Path, trials: int, iterations: int) -> dict[str, float]:
         "training.speed=float32",
         "training.tensorboard=False",
     ]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    began = time.time()
-    sweep = ["trials=" + str(trials), "sampler=random", "objective=validation.psnr", "study=cost"]
-    space = "space.optimization.lr_g=log(1e-4,1e-3)"
-    subprocess.run(
-        [*MODULE, "sweep", "srgan", "with", *common, space, *sweep],
-        cwd=folder,
-        env=environment,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    whole = time.time() - began
-    runs = sorted((folder / "runs").glob("[0-9]*/run.json"), key=lambda path: int(path.parent.name))
-    spans = [_span(json.loads(path.read_text())) for path in runs]
-    between = [later[0] - earlier[1] for earlier, later in pairwise(spans)]
-    alone = _from_start_to_run(folder, common, environment)
-    trained = sum(end - start for start, end in spans) / len(spans)
-    between_trials = sum(between) / len(between)
+
+
+def spent(folder: Path, words: Sequence[str]) -> tuple[float, float]:
+    """Wall and processor seconds of a command and all that it starts."""
+    before, began = _processor_time(), time.monotonic()
+    subprocess.run([*words], cwd=folder, env=ENVIRONMENT, check=True, capture_output=True)
+    return time.monotonic() - began, _processor_time() - before
+
+
+def _processor_time() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def measure(folder: Path, iterations: int, number: int) -> dict[str, tuple[float, float]]:
+    """(wall, processor) seconds by what was run; ``number`` is the round's."""
+    common = settings(iterations)
+    sweep = [*MODULE, "sweep", "srgan", "with", *common, "space.optimization.lr_g=log(1e-4,1e-3)"]
+    sweep += ["sampler=random", "objective=validation.psnr"]
     return {
-        "whole study": whole,
-        "training of a trial": trained,
-        "between two trainings": between_trials,
-        "start and end of a training's process, alone": alone,
-        "the sweep's own, a trial": between_trials - alone,
-        "the sweep's own, in % of a trial": 100 * (between_trials - alone) / trained,
+        "by hand": spent(folder, [*MODULE, "srgan", "-F", "alone", "with", *common]),
+        "study of 1": spent(folder, [*sweep, "trials=1", f"study=one-{number}"]),
+        "study of 3": spent(folder, [*sweep, "trials=3", f"study=three-{number}"]),
     }
-
-
-def _from_start_to_run(folder: Path, settings: list[str], environment: dict[str, str]) -> float:
-    """Mean time that a training typed by hand spends outside of its run."""
-    spent = []
-    for _ in range(3):
-        began = time.time()
-        script = str(ROOT / "experiments" / "srgan.py")
-        subprocess.run(
-            [sys.executable, script, "-F", "alone", "with", *settings],
-            cwd=folder,
-            env=environment,
-            check=True,
-            capture_output=True,
-        )
-        whole = time.time() - began
-        newest = max((folder / "alone").glob("[0-9]*"), key=lambda path: int(path.name))
-        start, end = _span(json.loads((newest / "run.json").read_text()))
-        spent.append(whole - (end - start))
-    return sum(spent) / len(spent)
-
-
-def _span(entry: dict[str, str]) -> tuple[float, float]:
-    """Start and end of a run, as seconds."""
-    start, end = (
-        datetime.datetime.fromisoformat(entry[key]).replace(tzinfo=datetime.timezone.utc)
-        for key in ("start_time", "stop_time")
-    )
-    return start.timestamp(), end.timestamp()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", type=int, default=5)
-    parser.add_argument("--iterations", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--iterations", type=int, default=1800)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(Path(folder), given.trials, given.iterations)
-    for name, value in found.items():
-        print(f"{name:48} {value:8.2f}" + ("" if "%" in name else " s"))
+        rounds = [measure(Path(folder), given.iterations, number) for number in range(given.rounds)]
+    for index, kind in enumerate(("wall", "processor")):
+        hand, one, three = (
+            statistics.median(each[name][index] for each in rounds) for name in rounds[0]
+        )
+        further = (three - one) / 2
+        print(f"{kind} time, median of {given.rounds}")
+        print(f"  a training typed by hand            {hand:8.2f} s")
+        print(f"  a further trial of a study          {further:8.2f} s")
+        print(f"  the sweep's own, a trial            {further - hand:8.2f} s", end="")
+        print(f"  {100 * (further - hand) / hand:6.2f} %")
+        print(f"  the sweep's own, once a study       {one - further:8.2f} s")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,20 @@
 """Run an experiment many times, over a space of configs, and find the best of it.
 
-    python experiments/sweep.py with experiment=srgan smoke space.adv_weight=log(1e-4,1e-1) trials=8
+    python experiments/sweep.py with experiment=srgan smoke trials=8 'space.adv_weight=log(1e-4,.1)'
     python experiments/sweep.py status with study=NAME
 
-`space.KEY` is what the key may be: `log(1e-4,1e-1)`, `4..16`, `0.1..0.9` or values such as `8,16`.
-What is no key of the sweep's own is the experiment's, and the same in all trials. Every trial is an
-ordinary run of the store. The same command goes on with the study after any end, and joins it from
-another machine that sees the same folder or database. `best`, `table` and `importance` show what
-came out.
+What `space.KEY` may be, in quotes where a shell would take it for its own:
+
+    log(1e-4,1e-1)        a number, equal ratios being equally likely
+    4..16    0.1..0.9     a whole number, a number; 4..16..4 in steps
+    8,16,32               one of these
+    span,compact          one of a part's named configs, for space.generator=span,compact
+    '4..16 if generator.name=srresnet'    that, in trials that have drawn this
+
+What is no key of the sweep's own (`smoke` above, or dataset.root=PHOTOS) is the experiment's, and
+the same in all trials. Every trial is an ordinary run of the store. The same command goes on with
+the study after any end, and joins it from another machine that sees the same folder or database.
+`best`, `table` and `importance` show what came out.
 """
 
 from __future__ import annotations
@@ -23,6 +30,7 @@ from sacred.run import Run
 from sacred.utils import iterate_flattened
 
 from experiments.support.experiment import DEFAULT_STORE, Experiment
+from experiments.support.sweeping.limits import checked_limits
 from experiments.support.sweeping.space import parse_space
 from experiments.support.sweeping.spec import Spec, check_name
 from experiments.support.sweeping.storage import check_installed, is_address
@@ -77,11 +85,12 @@ ex = Sweep("sweep")
 @ex.config
 def config():
     experiment = None  # what to run: srgan, ambientgan, or another script that trains
-    space = {}  # KEY: log(1e-4,1e-1), 4..16, 0.1..0.9, or values such as 8,16,32
+    space = {}  # KEY: log(1e-4,1e-1), 4..16, 0.1..0.9, values such as 8,16,32; or a file of these
     trials = None  # in all; None: all points of a grid
     objective = "validation.score"  # metrics of the best state, whose best direction is known
     sampler = "auto"  # grid, random, tpe, nsga2; auto: tpe, nsga2 of several objectives
     pruner = "none"  # hyperband, median: ends trials that others were better than so far
+    limits = {}  # parameters, seconds_per_iteration: a trial beyond is pruned as it begins
     repeats = 1  # runs of each trial, by seed, seed + 1, …; a trial's value is their mean
     sampler_seed = 1  # of what the sampler draws
     study = None  # its name; None: the experiment's and eight digits that hang on all above
@@ -148,10 +157,11 @@ def main(
 @ex.capture
 def _begun_or_joined(
     experiment: Any,
-    space: Mapping[str, Any],
+    space: Mapping[str, Any] | str,
     objective: Any,
     sampler: str,
     pruner: str,
+    limits: Any,
     repeats: int,
     sampler_seed: int,
     study: str | None,
@@ -160,10 +170,11 @@ def _begun_or_joined(
 ) -> OpenStudy:
     """The study that the config says, once everything in it is checked."""
     from experiments.support.sweeping import checks
+    from experiments.support.sweeping.checks import parts_with_names, read_space
     from experiments.support.sweeping.studies import create_or_join
 
     script, settings = _script(experiment), dict(iterate_flattened(settings))
-    dimensions = parse_space(space)
+    dimensions = parse_space(read_space(space), parts_with_names(script))
     checks.check_settings(settings, dimensions, repeats)
     found = checks.check_experiment_config(script, named, settings, dimensions, ex.own_keys())
     objectives = checks.checked_objectives(objective, script, found)
@@ -178,6 +189,7 @@ def _begun_or_joined(
         repeats,
         sampler_seed,
         found["seed"] if "seed" not in settings else settings["seed"],
+        checked_limits(limits),
     )
     number = _checked_trials(spec)
     _check_store()

@@ -21,7 +21,7 @@ class LostWorkerError(UserError):
 
 
 class UnreachableError(UserError):
-    """An address that does not answer or refuses; it says nothing against any image."""
+    """An address that does not answer or refuses; it says nothing against what is kept there."""
 
 
 class Interrupted(KeyboardInterrupt):

@@ -12,7 +12,7 @@ from sacred.run import Run
 from experiments.support.elastic import check_agreement
 from experiments.support.experiment import DEFAULT_STORE
 from experiments.support.fitting import fit_record
-from experiments.support.membership import study_report
+from experiments.support.membership import StudyReport, study_report
 from experiments.support.recorder import SacredRecorder
 from experiments.support.report import print_report
 from experiments.support.resume import Resumed, note_of_place
@@ -69,13 +69,14 @@ def train_and_report(
         The rest: see `TrainingSession`.
     """
     run.info.update(fit_record(measurement_ingredient.options().operators, place.share))
+    told = recorders(run, place)
     session = TrainingSession(
         assembled.trainer,
         assembled.networks,
         assembled.updaters,
         data,
         session_options(scale, adv_weight),
-        recorders(run, place),
+        told,
         scoring=scoring,
         place=place,
         handlers=assembled.handlers,
@@ -88,6 +89,9 @@ def train_and_report(
     if resumed is not None:
         go_on(session, run, resumed, place)
     result = session.train()
+    for each in told:
+        if isinstance(each, StudyReport):
+            each.result(result)
     print_report(session, run, script)
     return result
 
@@ -113,7 +117,8 @@ def recorders(run: Run, place: Place) -> list[Recorder]:
     if run._id is None or not place.share.is_main:
         return result
     phases = schedule.options().phases(training.options().epoch_length)
-    if report := study_report(run, phases.total):
+    images = run.config["dataset"]["batch_size"] * optimization.options().accumulate
+    if report := study_report(run, phases.total, images):
         result.append(report)
     options, folder = training.options(), run_folder(run)
     asked = list(options.trackers)

@@ -18,7 +18,7 @@ from observers.reading import shapes
 from observers.reading.records import RunRecord, Store, as_id, by_number
 from observers.reading.shapes import Note
 from observers.scratch import Scratch
-from tmd.errors import UserError
+from tmd.errors import UnreachableError, UserError
 from tmd.files import replacing
 
 # A list of runs needs none of these, and they are most of what a run's document weighs.
@@ -189,7 +189,7 @@ class _Asking:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, PyMongoError):
             address = self._store._address
-            said = refusal(address, error) or UserError(
+            said = refusal(address, error) or UnreachableError(
                 f"MongoDB at {address.public}: does not answer ({reason(error)})"
             )
             raise said from None

@@ -108,6 +108,22 @@ def test_the_best_trial_is_shown_as_it_is_typed(folder, monkeypatch, capsys):
     assert said.splitlines()[1].strip() == f"tmd srgan with {words}"
 
 
+def test_a_trial_has_the_bits_and_the_record_of_a_run_that_is_typed(folder):
+    words = "smoke tiny.json losses.real_label=0.8 history.capacity=8 seed=2"
+    tmd(folder, "srgan", "-F", "typed", "with", *words.split())
+    swept, typed = folder / "runs" / "4", folder / "typed" / "1"
+    names = sorted(path.name for path in typed.glob("checkpoint_*.pt"))
+    assert names
+    for name in names:
+        assert (swept / name).read_bytes() == (typed / name).read_bytes()
+    records = [json.loads((each / "run.json").read_text()) for each in (swept, typed)]
+    sources = [{path for path, _ in each["experiment"]["sources"]} for each in records]
+    # `tmd` itself, which typed it, apart.
+    assert sources[0] ^ sources[1] <= {"experiments/command.py"}
+    assert records[0]["experiment"]["mainfile"] == records[1]["experiment"]["mainfile"]
+    assert records[0]["command"] == records[1]["command"]
+
+
 def test_a_finished_study_is_not_run_again(folder):
     said = tmd(folder, *PAIR.split()).stdout
     assert "2 trials: 2 done" in said
@@ -143,6 +159,19 @@ SPACE = "space.adv_weight=0.1..0.9"
             "storage=sqlite:////nowhere/at/all.db: the database can't be used",
         ),
         (f"{SPACE} trials=3 engine=cloud", "engine='cloud': must be"),
+        ("space.generator=spann,compact trials=2", "space.generator=spann,compact: spann is no"),
+        ("space.generator.n_blocks=0..4 trials=2", "generator.n_blocks=0: must be an integer"),
+        ("space=nofile.json trials=2", "nofile.json: no such file"),
+        ("space=3 trials=2", "space=3: give space.KEY=VALUES, or space=FILE.json"),
+        (f"{SPACE} trials=2 limits.memory=3", "limits.memory: no such limit (parameters, "),
+        (f"{SPACE} trials=2 limits.parameters=-3", "limits.parameters=-3: must be a number above"),
+        (f"{SPACE} trials=2 limits=3", "limits=3: give limits.NAME=NUMBER"),
+        (
+            f"{SPACE} trials=3 storage=postgresql+psycopg://a:secret@127.0.0.1:1/study",
+            "storage=postgresql+psycopg://a:***@127.0.0.1:1/study: ",
+        ),
+        (f"{SPACE} trials=3 storage=nothing://x", "storage=nothing://x: its driver is missing"),
+        (f"{SPACE} trials=3 storage=/proc/nothing", "storage=/proc/nothing/srgan-"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(words, says, tmp_path, monkeypatch, capsys):

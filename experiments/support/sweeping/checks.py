@@ -10,7 +10,8 @@ from sacred.utils import ConfigAddedError, SacredError, get_by_dotted_path, iter
 
 from experiments.support.experiment import Experiment
 from experiments.support.saying import one_line
-from experiments.support.sweeping.space import Dimension, grid_size
+from experiments.support.sweeping.space import Dimension, grid_size, with_words
+from experiments.support.values import read_config
 from tmd.errors import UserError, check_choice, check_number
 from tmd.metrics.registry import metric
 
@@ -19,6 +20,28 @@ PRUNERS = ("none", "median", "hyperband")
 #: Configs that are tried out at most; of a choice of hundreds, the first ones.
 MOST_TRIED = 64
 GROUP = "validation"
+
+
+def read_space(space: Any) -> Mapping[str, Any]:
+    """The space that was typed, key by key or as the name of a JSON or YAML file.
+
+    Raises:
+        UserError: it can't be read, or is neither.
+    """
+    if isinstance(space, str):
+        return read_config(space)
+    if not isinstance(space, Mapping):
+        raise UserError(f"space={space!r}: give space.KEY=VALUES, or space=FILE.json")
+    return space
+
+
+def parts_with_names(ex: Experiment) -> dict[str, list[str]]:
+    """Named configs of the experiment's parts, by the parts' names."""
+    return {
+        str(part.path): sorted(part.named_configs)
+        for part, _ in ex.traverse_ingredients()
+        if part is not ex and part.named_configs
+    }
 
 
 def check_settings(settings: Mapping[str, Any], space: tuple[Dimension, ...], repeats: int) -> None:
@@ -47,22 +70,43 @@ def check_experiment_config(
     Raises:
         UserError: the experiment doesn't take one of them, in its own words.
     """
-    first = {each.key: each.extremes()[0] for each in space}
-    config = _tried(ex, named, {**settings, **first}, own_keys)
+    config = _tried(ex, named, settings, space, first_point(space, {}), own_keys)
     _check_keys(space, config)
     left = MOST_TRIED
     for each in space:
-        for value in each.extremes()[1 : left + 1]:
-            _tried(ex, named, {**settings, **first, each.key: value}, own_keys)
+        for value in each.extremes()[0 if each.parent else 1 :][:left]:
+            point = first_point(space, {each.key: value})
+            _tried(ex, named, settings, space, point, own_keys)
             left -= 1
     return config
 
 
+def first_point(space: tuple[Dimension, ...], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The space's first point that has the values that are asked for."""
+    known = {each.key: each for each in space}
+    wanted = dict(asked)
+    for key in asked:
+        while known[key].parent:  # what makes the key be given
+            wanted[known[key].parent] = known[key].parent_values[0]
+            key = known[key].parent
+    point: dict[str, Any] = {}
+    for each in space:
+        if each.applies(point):
+            point[each.key] = wanted.get(each.key, each.extremes()[0])
+    return point
+
+
 def _tried(
-    ex: Experiment, named: Collection[str], entries: Mapping[str, Any], own: Collection[str]
+    ex: Experiment,
+    named: Collection[str],
+    settings: Mapping[str, Any],
+    space: tuple[Dimension, ...],
+    point: Mapping[str, Any],
+    own: Collection[str],
 ) -> dict[str, Any]:
+    names, entries = with_words(space, point)
     try:
-        return ex.try_out(entries, list(named))
+        return ex.try_out({**settings, **entries}, [*named, *names])
     except ConfigAddedError as problem:
         keys = [str(each) for each in problem.__conflicting_configs__]
         close = difflib.get_close_matches(keys[0], own, n=1, cutoff=0.75)
@@ -77,6 +121,8 @@ def _check_keys(space: tuple[Dimension, ...], config: Mapping[str, Any]) -> None
     """Raise `UserError` for a key of which the config has nothing: a warning elsewhere."""
     absent = object()
     for each in space:
+        if each.is_named:
+            continue
         if get_by_dotted_path(config, each.key, default=absent) is absent:
             known = [path for path, _ in iterate_flattened(config)]
             close = difflib.get_close_matches(each.key, known, n=1)

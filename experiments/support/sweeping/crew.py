@@ -15,7 +15,7 @@ from experiments.support.sweeping.studies import FINISHED, OpenStudy
 from experiments.support.sweeping.tables import one_trial
 from tmd.errors import UserError
 
-POLL = 0.5  # seconds between two looks at the study
+POLL = 1.0  # seconds between two looks at the study
 #: Of the study's folder: what workers print.
 OUTPUT = "workers"
 #: Workers that were killed and replaced, with no trial ended in between, that are too many.
@@ -47,6 +47,8 @@ class Crew:
         self.count = workers
         self.engine = engine
         self.said = {t.number for t in study.trials() if t.state in FINISHED}
+        self.ended_before = len(self.said)
+        self.began = time.monotonic()
         self.started = self.replaced = 0
 
     def work(self) -> None:
@@ -58,6 +60,7 @@ class Crew:
         """
         if self.study.is_finished():
             return
+        self.study.storage.be_patient()
         crew: list[Worker] = []
         try:
             crew = self._start(self.count, {})
@@ -66,12 +69,19 @@ class Crew:
                 self._say_ended()
                 crew = [each for old in crew for each in self._looked_at(old)]
             if not self.study.is_finished():
-                raise UserError(
-                    f"study={self.study.name}: no worker is left; the same command goes on"
-                )
+                raise UserError(f"study={self.study.name}: no worker is left; {self._going_on()}")
+        except KeyboardInterrupt:
+            say("stopping: trainings save a checkpoint; a second Ctrl-C does not wait for them")
+            end(crew, PATIENCE)
+            say(self._going_on())
+            raise
         finally:
             end(crew, PATIENCE)
             self.engine.close()
+
+    def _going_on(self) -> str:
+        workers = f" workers={self.count}" if self.count > 1 else ""
+        return f"the same command goes on, or: tmd sweep with study={self.study.name}{workers}"
 
     def _start(self, count: int, environment: Mapping[str, str]) -> list[Worker]:
         folder = self.study.storage.folder / OUTPUT / str(self.started)
@@ -108,4 +118,14 @@ class Crew:
             if trial.state in FINISHED and trial.number not in self.said:
                 self.said.add(trial.number)
                 self.replaced = 0
-                print(one_trial(self.study, trial), flush=True)
+                print(f"{one_trial(self.study, trial)}{self._progress()}", flush=True)
+
+    def _progress(self) -> str:
+        """How many trials have ended, and how long the others will take as these did."""
+        ended, left = len(self.said), self.study.asked - len(self.said)
+        if left <= 0:
+            return f"  [{ended} of {self.study.asked}]"
+        pace = (time.monotonic() - self.began) / (ended - self.ended_before)
+        minutes = max(1, round(pace * left / 60))
+        said = f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+        return f"  [{ended} of {self.study.asked}, about {said} left]"

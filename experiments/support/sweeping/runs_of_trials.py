@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,10 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.support.membership import REPORT_VARIABLE, VARIABLE
-from experiments.support.sources import ROOT
+from experiments.support.sweeping.starting import Starter, TrainingProcess
 from observers import open_run
 from observers.reading.records import RunRecord
-from tmd.errors import UserError, printable
+from tmd.errors import UnreachableError, UserError, printable
 
 POLL = 0.2  # seconds between two looks at a training
 #: Seconds that a training has to save its checkpoint and end when it is asked to.
@@ -51,11 +47,13 @@ class Ended:
         code: the process's, negative for a signal.
         run: its number, if it got one.
         reason: the last line that it said.
+        result: that it told, if it came to its end.
     """
 
     code: int
     run: Any
     reason: str
+    result: Mapping[str, Any] | None = None
 
     @property
     def was_killed(self) -> bool:
@@ -69,6 +67,9 @@ def where_to_begin(runs: Sequence[Any], store: str) -> Begin:
     Args:
         runs: numbers, oldest first, each the one before gone on with.
         store: they are in.
+
+    Raises:
+        UnreachableError: it is away.
     """
     for number in reversed(runs):
         try:
@@ -77,6 +78,8 @@ def where_to_begin(runs: Sequence[Any], store: str) -> Begin:
             if result is not None:
                 return Begin(result=result, run=number)
             found = _from_checkpoint(record)
+        except UnreachableError:
+            raise
         except UserError:  # it had not begun to be a run
             continue
         if found is not None:
@@ -111,7 +114,7 @@ class Training:
     """A training that a worker runs and watches.
 
     Attributes:
-        script: of the experiment.
+        starter: starts it.
         words: what follows ``with``.
         store: options that name the store that it is recorded to.
         study: what the run's record says of its study.
@@ -120,7 +123,7 @@ class Training:
         threads: that torch takes unless the config says another number.
     """
 
-    script: str
+    starter: Starter
     words: Sequence[str]
     store: Sequence[str]
     study: Mapping[str, Any]
@@ -129,6 +132,7 @@ class Training:
     threads: int
     run: Any = field(default=None, init=False)
     total: int = field(default=0, init=False)
+    result: Mapping[str, Any] | None = field(default=None, init=False)
     _read: int = field(default=0, init=False)
 
     @property
@@ -142,46 +146,43 @@ class Training:
         return self.folder / f"{self.label}.log"
 
     def watch(
-        self, told: Callable[[Mapping[str, Any]], None], is_wanted: Callable[[], bool]
+        self,
+        told: Callable[[Mapping[str, Any]], None],
+        is_wanted: Callable[[], bool],
+        farewell: Callable[[], str],
     ) -> Ended:
         """Run to the end, or until it is no longer wanted.
 
         Args:
             told: is given each line of the report.
             is_wanted: asked all the time; once it is False, the training is asked to save and end.
+            farewell: why it was not worth going on with, for its record; "" where that is not why.
 
         Raises:
             KeyboardInterrupt: it came while this was waiting; the training has saved and ended.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self.report.unlink(missing_ok=True)
-        command = [sys.executable, str(ROOT / "experiments" / f"{self.script}.py")]
-        with open(self.log, "wb") as log:
-            process = subprocess.Popen(
-                [*command, *self.store, "with", *self.words],
-                stdin=subprocess.PIPE,  # ends when this process does, and the training with it
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=self._environment(),
-            )
+        words = [*self.store, "with", *self.words]
+        process = self.starter.start(words, self.threads, self._environment(), self.log)
         try:
-            while process.poll() is None:
+            while process.wait(POLL) is None:
                 self._tell(told)
                 if not is_wanted():
+                    if said := farewell():
+                        process.tell(said)
+                        process.wait(PATIENCE)
                     break
-                _wait(process, POLL)
         finally:
-            _end(process)
+            code = _end(process)
         self._tell(told)
-        ended = Ended(process.returncode, self.run, last_line(self.log))
+        ended = Ended(code, self.run, last_line(self.log), self.result if code in (0, 1) else None)
         self.report.unlink(missing_ok=True)
         self.log.unlink(missing_ok=True)
         return ended
 
     def _environment(self) -> dict[str, str]:
         return {
-            **os.environ,
-            "OMP_NUM_THREADS": str(self.threads),
             VARIABLE: json.dumps(self.study),
             REPORT_VARIABLE: str(self.report.absolute()),
             "TQDM_DISABLE": "1",
@@ -191,6 +192,7 @@ class Training:
         for line in self._new_lines():
             if "run" in line:
                 self.run, self.total = line["run"], line["total"]
+            self.result = line.get("result", self.result)
             told(line)
 
     def _new_lines(self) -> Iterator[dict[str, Any]]:
@@ -207,23 +209,17 @@ class Training:
                 yield json.loads(line)
 
 
-def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(seconds)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: TrainingProcess) -> int:
     """Have the training save a checkpoint and end, if it runs; kill it if it won't."""
     try:
-        if process.poll() is None:
+        if (code := process.wait(0)) is None:
             process.send_signal(signal.SIGTERM)
-            _wait(process, PATIENCE)
+            code = process.wait(PATIENCE)
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        assert process.stdin is not None
-        process.stdin.close()
+        while (code := process.wait(POLL)) is None:
+            process.send_signal(signal.SIGKILL)
+        process.close()
+    return code
 
 
 def last_line(log: Path) -> str:

@@ -23,12 +23,13 @@ WHOLE = 100
 #: Trials of TPE that are drawn at random before it models them.
 STARTUP = 10
 
-_CREATE: dict[str, Callable[[int], BaseSampler]] = {
-    "random": lambda seed: RandomSampler(seed),
-    "tpe": lambda seed: TPESampler(
-        seed=seed, multivariate=True, constant_liar=True, n_startup_trials=STARTUP
+#: Makes a sampler of a seed; the flag: keys hang on others.
+_CREATE: dict[str, Callable[[int, bool], BaseSampler]] = {
+    "random": lambda seed, hang: RandomSampler(seed),
+    "tpe": lambda seed, hang: TPESampler(
+        seed=seed, multivariate=True, group=hang, constant_liar=True, n_startup_trials=STARTUP
     ),
-    "nsga2": lambda seed: NSGAIISampler(seed=seed, population_size=20),
+    "nsga2": lambda seed, hang: NSGAIISampler(seed=seed, population_size=20),
 }
 
 
@@ -94,7 +95,8 @@ def create_sampler(spec: Spec) -> BaseSampler:
     """The sampler of a study."""
     if spec.sampler == "grid":
         return Grid(spec.space)
-    return OfNumber(_CREATE[spec.sampler], spec.sampler_seed)
+    hang = any(each.parent for each in spec.space)
+    return OfNumber(lambda seed: _CREATE[spec.sampler](seed, hang), spec.sampler_seed)
 
 
 def create_pruner(spec: Spec) -> optuna.pruners.BasePruner:

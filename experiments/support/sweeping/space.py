@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from itertools import islice, product
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from typing import Any
 
 from sacred.utils import get_by_dotted_path, iterate_flattened
@@ -16,6 +17,10 @@ from experiments.support.values import parse_updates
 from tmd.errors import UserError
 
 FORMS = "log(1e-4,1e-1), 4..16, 0.1..0.9, or values such as 8,16,32"
+#: Key of a choice of named configs and config files of the experiment itself.
+NAMED = "named"
+#: A choice among a part's named configs that stands for none of them.
+NONE = "none"
 #: What no trial can choose: how its run begins is the sweep's.
 RESERVED = ("resume",)
 
@@ -23,6 +28,7 @@ _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _INTEGER = re.compile(r"[+-]?\d+")
 _RANGE = re.compile(rf"({_NUMBER}?)\.\.({_NUMBER})(?:\.\.({_NUMBER}))?")
 _CALL = re.compile(r"(\w+)\((.*)\)")
+_CONDITION = re.compile(r"(.+?)\s+if\s+([\w.]+)\s*=\s*(.+)")
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,10 @@ class Dimension:
         log: equal ratios are equally likely, not equal differences.
         step: between values of a range; None: 1 of integers, none of others.
         count: of values of a range that a grid takes.
+        is_named: the choices are named configs: of the part that the key names, or, where it is
+            `NAMED`, of the experiment.
+        parent, parent_values: the key is given only where that of another dimension has one of
+            these values; "": always.
     """
 
     key: str
@@ -45,6 +55,21 @@ class Dimension:
     log: bool = False
     step: float | None = None
     count: int | None = None
+    is_named: bool = False
+    parent: str = ""
+    parent_values: tuple[Any, ...] = ()
+
+    def applies(self, values: Mapping[str, Any]) -> bool:
+        """Is the key given, beside these values of the dimensions before?"""
+        if not self.parent:
+            return True
+        text = value_text(values[self.parent]) if self.parent in values else None
+        return text in map(value_text, self.parent_values)
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON can say it, without what studies of earlier builds did not have."""
+        later = ("is_named", "parent", "parent_values")
+        return {k: v for k, v in asdict(self).items() if v or k not in later}
 
     @property
     def is_integer(self) -> bool:
@@ -83,6 +108,9 @@ class Dimension:
 
     def __str__(self) -> str:
         """As it is typed."""
+        if self.parent:
+            bare = replace(self, parent="", parent_values=())
+            return f"{bare} if {self.parent}={','.join(map(str, self.parent_values))}"
         if self.choices:
             return ",".join(map(str, self.choices))
         if self.log:
@@ -91,8 +119,13 @@ class Dimension:
         return f"{self.low}..{self.high}" + ("" if self.step is None else f"..{self.step}")
 
 
-def parse_space(space: Mapping[str, Any]) -> tuple[Dimension, ...]:
-    """Dimensions of what was typed as ``space.KEY=VALUES``.
+def parse_space(
+    space: Mapping[str, Any], parts: Mapping[str, Collection[str]] | None = None
+) -> tuple[Dimension, ...]:
+    """Dimensions of what was typed as ``space.KEY=VALUES``, each behind the one it hangs on.
+
+    Args:
+        parts: names of the named configs of the experiment's parts, by the parts' names.
 
     Raises:
         UserError: a space that can't be.
@@ -101,7 +134,7 @@ def parse_space(space: Mapping[str, Any]) -> tuple[Dimension, ...]:
         >>> [each.extremes() for each in parse_space({"adv_weight": "log(1e-4,1e-1)"})]
         [(0.0001, 0.1)]
     """
-    found = tuple(_dimension(str(key), value) for key, value in iterate_flattened(space))
+    found = [_dimension(str(key), value) for key, value in iterate_flattened(space)]
     if not found:
         raise UserError(f"space: is empty; give space.KEY=VALUES, values being {FORMS}")
     for each in found:
@@ -109,13 +142,82 @@ def parse_space(space: Mapping[str, Any]) -> tuple[Dimension, ...]:
             raise UserError(
                 f"space.{each.key}: can't be chosen; a trial's run is begun by the sweep"
             )
-    return found
+    return _ordered([_with_names(each, parts or {}) for each in found])
+
+
+def _with_names(each: Dimension, parts: Mapping[str, Collection[str]]) -> Dimension:
+    """The dimension, which chooses among named configs where its key names what has them."""
+    if each.key == NAMED:
+        if not all(isinstance(value, str) for value in each.choices) or not each.choices:
+            raise UserError(f"space.{NAMED}={each}: must be named configs or config files")
+        return replace(each, is_named=True)
+    if each.key not in parts:
+        return each
+    known = [*parts[each.key], NONE]
+    for value in each.choices or (str(each),):
+        if value not in known:
+            close = difflib.get_close_matches(str(value), known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}"
+            raise UserError(
+                f"space.{each.key}={each}: {value} is no named config of {each.key}; {hint}"
+            )
+    return replace(each, is_named=True)
+
+
+def _ordered(dimensions: list[Dimension]) -> tuple[Dimension, ...]:
+    """The dimensions, each behind the one that it hangs on."""
+    known = {each.key: each for each in dimensions}
+    for each in dimensions:
+        if not each.parent:
+            continue
+        said = f"space.{each.key}={each}"
+        if each.parent not in known:
+            raise UserError(f"{said}: space.{each.parent} is not given, on which it hangs")
+        choices = known[each.parent].choices
+        if not choices:
+            raise UserError(f"{said}: space.{each.parent} must be a choice of values for that")
+        if strange := [v for v in each.parent_values if value_text(v) not in _texts(choices)]:
+            listed = ",".join(map(str, choices))
+            raise UserError(f"{said}: space.{each.parent}={listed} has no {strange[0]}")
+    done: dict[str, Dimension] = {}
+    while left := [each for each in dimensions if each.key not in done]:
+        ready = [each for each in left if not each.parent or each.parent in done]
+        if not ready:
+            raise UserError(f"space.{left[0].key}={left[0]}: hangs on itself")
+        # One at a time, so that the order is the typed one wherever it can be.
+        done[ready[0].key] = ready[0]
+    return tuple(done.values())
+
+
+def _texts(values: Iterable[Any]) -> list[str]:
+    return [value_text(value) for value in values]
+
+
+def with_words(
+    space: tuple[Dimension, ...], values: Mapping[str, Any]
+) -> tuple[list[str], dict[str, Any]]:
+    """Named configs, and config entries, that stand for ``values``."""
+    named = {each.key for each in space if each.is_named}
+    names = [
+        str(value) if key == NAMED else f"{key}.{value}"
+        for key, value in values.items()
+        if key in named and (value != NONE or key == NAMED)
+    ]
+    return names, {key: value for key, value in values.items() if key not in named}
 
 
 def _dimension(key: str, value: Any) -> Dimension:
-    if isinstance(value, str):
-        return _parsed(key, value.strip())
-    return _choice(key, list(value) if isinstance(value, (list, tuple)) else [value])
+    if not isinstance(value, str):
+        return _choice(key, list(value) if isinstance(value, (list, tuple)) else [value])
+    text = value.strip()
+    if not (found := _CONDITION.fullmatch(text)):
+        if re.search(r"\sif(\s|$)", text):
+            raise UserError(f"space.{key}={text}: a condition is VALUES if KEY=VALUE")
+        return _parsed(key, text)
+    values = tuple(_typed(found[2], word) for word in _words(found[3].strip()))
+    if "" in values:
+        raise UserError(f"space.{key}={text}: the condition has an empty value")
+    return replace(_parsed(key, found[1].strip()), parent=found[2], parent_values=values)
 
 
 def _parsed(key: str, text: str) -> Dimension:
@@ -207,11 +309,26 @@ def _typed(key: str, word: str) -> Any:
 
 def grid_size(space: tuple[Dimension, ...]) -> int:
     """Number of points of the grid over ``space``."""
+    if any(each.parent for each in space):
+        return sum(1 for _ in grid_points(space))
     return math.prod(len(each.grid()) for each in space)
 
 
 def grid_point(space: tuple[Dimension, ...], number: int) -> dict[str, Any]:
     """Values of the grid's point ``number``, by key; the last key varies fastest."""
-    points: Iterator[tuple[Any, ...]] = product(*(each.grid() for each in space))
-    point = next(islice(points, number, None))
-    return {each.key: value for each, value in zip(space, point, strict=True)}
+    return next(islice(grid_points(space), number, None))
+
+
+def grid_points(space: tuple[Dimension, ...]) -> Iterator[dict[str, Any]]:
+    """All points of the grid; those that differ only in keys that are not given are one."""
+    yield from _completed({}, space)
+
+
+def _completed(values: dict[str, Any], left: tuple[Dimension, ...]) -> Iterator[dict[str, Any]]:
+    if not left:
+        yield values
+    elif not left[0].applies(values):
+        yield from _completed(values, left[1:])
+    else:
+        for value in left[0].grid():
+            yield from _completed({**values, left[0].key: value}, left[1:])

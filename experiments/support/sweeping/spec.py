@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from experiments.support.sweeping.space import Dimension, value_text
+from experiments.support.sweeping.limits import NO_LIMITS, Limits
+from experiments.support.sweeping.space import Dimension, value_text, with_words
 from tmd.errors import UserError
 from tmd.metrics.registry import metric
 
@@ -30,6 +31,7 @@ class Spec:
         repeats: runs of a trial, with a seed each.
         sampler_seed: of the sampler's draws.
         seed: of the first repeat.
+        limits: beyond which a trial is not trained on.
     """
 
     experiment: str
@@ -42,6 +44,7 @@ class Spec:
     repeats: int = 1
     sampler_seed: int = 1
     seed: int = 1
+    limits: Limits = NO_LIMITS
     keys: tuple[str, ...] = field(init=False, repr=False, default=())
 
     def __post_init__(self) -> None:
@@ -60,9 +63,11 @@ class Spec:
 
     def plain(self) -> dict[str, Any]:
         """As JSON can say it; `from_plain` reads it back."""
-        content = json.loads(json.dumps(asdict(self)))
+        content = {**asdict(self), "space": [each.plain() for each in self.space]}
         del content["keys"]
-        return content
+        if self.limits == NO_LIMITS:  # studies of earlier builds had none, and keep their names
+            del content["limits"]
+        return json.loads(json.dumps(content))
 
     @classmethod
     def from_plain(cls, content: Mapping[str, Any]) -> Spec:
@@ -72,15 +77,17 @@ class Spec:
             k: tuple(v) if isinstance(v, list) else v for k, v in content.items() if k in known
         }
         values["space"] = tuple(
-            Dimension(**{**each, "choices": tuple(each["choices"])}) for each in content["space"]
+            Dimension(**{k: tuple(v) if isinstance(v, list) else v for k, v in each.items()})
+            for each in content["space"]
         )
+        values["limits"] = Limits(**content.get("limits", {}))
         return cls(**values)
 
     def difference(self, other: Spec) -> str:
         """The first thing in which ``other``, the study that there is, is another; or ""."""
         ours, theirs = self.plain(), other.plain()
-        for key in ("experiment", "space", "objectives", "named", "settings", *ours):
-            if ours[key] != theirs[key]:
+        for key in ("experiment", "space", "objectives", "named", "settings", "limits", *ours):
+            if ours.get(key) != theirs.get(key):
                 return f"its {key} is {other.said(key)}, not {self.said(key)}"
         return ""
 
@@ -89,16 +96,19 @@ class Spec:
         value = getattr(self, key)
         if key == "space":
             return " ".join(f"{each.key}={each}" for each in self.space)
+        if isinstance(value, Limits):
+            value = {k: v for k, v in asdict(value).items() if v is not None}
         if isinstance(value, Mapping):
             return " ".join(f"{k}={v}" for k, v in value.items()) or "none"
         return ",".join(value) or "none" if isinstance(value, tuple) else str(value)
 
     def words(self, params: Mapping[str, Any], repeat: int) -> list[str]:
         """The words after ``with`` for one run of a trial."""
-        entries = {**self.settings, **params}
+        names, chosen = with_words(self.space, params)
+        entries = {**self.settings, **chosen}
         if self.repeats > 1:
             entries["seed"] = self.seed + repeat
-        return [*self.named, *(f"{key}={_word(value)}" for key, value in entries.items())]
+        return [*self.named, *names, *(f"{key}={_word(value)}" for key, value in entries.items())]
 
 
 def check_name(name: str) -> None:

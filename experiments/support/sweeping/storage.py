@@ -8,10 +8,12 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from tmd.errors import UserError, printable
+from experiments.support.saying import say
+from tmd.errors import UnreachableError, UserError, printable
 from tmd.leases import Leases
 
 if TYPE_CHECKING:
@@ -23,6 +25,12 @@ JOURNAL = "journal.log"
 LEASES = "leases"
 #: Seconds for which a place that is away is tried again, and between two tries.
 PATIENCE, RETRY = 600.0, 2.0
+#: Seconds that a database may take to answer the first time.
+CONNECT = 10
+DRIVERS = (
+    "postgresql+psycopg://… needs pip install 'psycopg[binary]', mysql+pymysql://… pip install "
+    "pymysql"
+)
 
 T = TypeVar("T")
 
@@ -45,6 +53,33 @@ class Takes(Protocol):
         """The lease, or `None` where somebody alive has it."""
 
 
+class PatientStorage:
+    """A storage of Optuna's, each call of which is tried again while its place is away.
+
+    A call that was carried out although no answer came is harmless when it is repeated.
+
+    Args:
+        inner: the storage.
+        place: as it was named, without credentials.
+
+    Attributes:
+        patience: seconds for which a call is tried again; 0 at first, so that a place that is away
+            at the start is said at once.
+    """
+
+    def __init__(self, inner: BaseStorage, place: str) -> None:
+        self._inner = inner
+        self._place = place
+        self.patience = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        return partial(self._call, found) if callable(found) else found
+
+    def _call(self, call: Callable[..., T], *words: Any, **named: Any) -> T:
+        return patiently(partial(call, *words, **named), self._place, self.patience)
+
+
 class StudyStorage:
     """An open place of studies.
 
@@ -55,9 +90,18 @@ class StudyStorage:
 
     def __init__(self, place: str, optuna: BaseStorage, folder: Path, engine: Any = None) -> None:
         self.place = place
-        self.optuna = optuna
+        self._patient = PatientStorage(optuna, place)
         self.folder = folder
         self._engine = engine
+
+    @property
+    def optuna(self) -> BaseStorage:
+        """Optuna's storage."""
+        return cast("BaseStorage", self._patient)
+
+    def be_patient(self) -> None:
+        """Wait for the place, from now on, where it is away."""
+        self._patient.patience = PATIENCE
 
     def leases(self, study: str, stale_after: float) -> Takes:
         """The leases of the trials of a study."""
@@ -131,30 +175,58 @@ def _database(address: str, study: str) -> StudyStorage:
     options: dict[str, Any] = {"pool_pre_ping": True}
     if address.startswith("sqlite"):
         options["connect_args"] = {"timeout": 60}
+    elif address.startswith(("postgresql", "mysql", "mariadb")):
+        options["connect_args"] = {"connect_timeout": CONNECT}
     with database_errors(said):
         opened = optuna.storages.RDBStorage(address, engine_kwargs=options)
-    return StudyStorage(said, opened, Path(DEFAULT_FOLDER) / study, opened.engine)
+    cached = optuna.storages.get_storage(opened)
+    return StudyStorage(said, cached, Path(DEFAULT_FOLDER) / study, opened.engine)
 
 
-def patiently(call: Callable[[], T]) -> T:
-    """``call()``, tried again while the study's place is away, so that no result is lost to that.
+def patiently(call: Callable[[], T], place: str, patience: float | None = None) -> T:
+    """``call()``, tried again while what it asks is away, so that no result is lost to that.
+
+    Args:
+        place: for people, without credentials.
+        patience: seconds; None: `PATIENCE`.
 
     Raises:
-        Exception: of the last try, after `PATIENCE` seconds.
+        UserError: it is still away after that time.
     """
-    import optuna
-
-    began, said = time.monotonic(), False
+    deadline = time.monotonic() + (PATIENCE if patience is None else patience)
+    said = False
     while True:
         try:
             return call()
-        except (optuna.exceptions.StorageInternalError, OSError) as problem:
-            if time.monotonic() - began > PATIENCE:
-                raise
+        except _absences() as problem:
+            reason = reason_of(problem)
+            if time.monotonic() >= deadline:
+                raise UnreachableError(f"{place}: is away ({reason})") from None
             if not said:
-                print(f"the study's place is away, and is tried again: {problem}", file=sys.stderr)
+                say(f"{place}: is away, and is tried again ({reason})")
                 said = True
             time.sleep(RETRY)
+
+
+def _absences() -> tuple[type[Exception], ...]:
+    """What is raised where a folder or a database is away."""
+    import optuna
+
+    kinds: tuple[type[Exception], ...] = (
+        optuna.exceptions.StorageInternalError,
+        OSError,
+        UnreachableError,
+    )
+    if (sqlalchemy := sys.modules.get("sqlalchemy")) is not None:
+        kinds = (*kinds, sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)
+    return kinds
+
+
+def reason_of(problem: BaseException) -> str:
+    """The driver's own words in an error, in a line."""
+    cause = problem if isinstance(problem, OSError) else problem.__cause__ or problem
+    text = str(getattr(cause, "orig", None) or cause).replace("\n", " ")
+    return printable(" ".join(text.split())[:200])
 
 
 @contextmanager
@@ -166,8 +238,8 @@ def database_errors(said: str) -> Iterator[None]:
     try:
         yield
     except (ImportError, sqlalchemy.exc.NoSuchModuleError) as problem:
-        raise UserError(f"storage={said}: its driver is missing ({problem})") from None
+        raise UserError(f"storage={said}: its driver is missing ({problem}); {DRIVERS}") from None
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as problem:
-        cause = getattr(problem, "orig", None) or problem.__cause__ or problem
-        reason = " ".join(str(getattr(cause, "orig", None) or cause).split())
-        raise UserError(f"storage={said}: the database can't be used ({reason[:200]})") from None
+        raise UserError(
+            f"storage={said}: the database can't be used ({reason_of(problem)})"
+        ) from None

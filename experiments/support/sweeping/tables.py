@@ -28,6 +28,8 @@ WORDS = {
 }
 #: Probability that an interval of a mean covers.
 CONFIDENCE = 0.95
+#: Stands for a value that a trial does not have.
+ABSENT = "–"
 
 
 def said_at_the_start(study: OpenStudy, workers: int) -> str:
@@ -146,7 +148,8 @@ def table(study: OpenStudy, markdown: bool) -> str:
     rows = [["trial", *spec.keys, *map(_head, spec.objectives), "runs"]]
     for trial in [*done, *others]:
         params = params_of(trial)
-        cells = [str(trial.number), *(short(params.get(key), 40) for key in spec.keys)]
+        cells = [str(trial.number)]
+        cells += [short(params[key], 40) if key in params else ABSENT for key in spec.keys]
         ended = trial.state is TrialState.COMPLETE
         values = [_cell(study, trial, o) if ended else WORDS[trial.state] for o in spec.objectives]
         rows.append([*cells, *values, ", ".join(map(str, _runs(study, trial)))])
@@ -229,8 +232,13 @@ def importance(study: OpenStudy, markdown: bool, method: str) -> str:
         except (ValueError, RuntimeError) as problem:
             raise UserError(f"importance of {objective}: {problem}") from None
     keys = sorted(study.spec.keys, key=lambda key: -sum(each.get(key, 0.0) for each in columns))
-    rows += [[key, *(f"{100 * each.get(key, 0.0):.0f} %" for each in columns)] for key in keys]
-    return "\n".join([*formatted(rows, markdown), "", f"by {method}, of {len(done)} trials"])
+    for key in keys:
+        cells = [f"{100 * each[key]:.0f} %" if key in each else ABSENT for each in columns]
+        rows.append([key, *cells])
+    notes = [f"by {method}, of {len(done)} trials"]
+    if any(each.parent for each in study.spec.space):
+        notes.append(f"{ABSENT}: not given in every trial, so that it can't be compared")
+    return "\n".join([*formatted(rows, markdown), "", *notes])
 
 
 def _loss(index: int, direction: str, trial: FrozenTrial) -> float:

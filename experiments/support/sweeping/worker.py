@@ -14,16 +14,18 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from experiments.support.sweeping.runs_of_trials import (
+    Ended,
     Training,
     finished_result,
     seconds_since,
     where_to_begin,
 )
 from experiments.support.sweeping.samplers import WHOLE, draw
+from experiments.support.sweeping.starting import Starter
 from experiments.support.sweeping.storage import Taken, patiently
 from experiments.support.sweeping.studies import OpenStudy, repeat_of
-from observers import open_run
-from tmd.errors import UserError
+from observers import open_run, without_credentials
+from tmd.errors import UnreachableError, UserError
 
 #: Seconds between two looks for a trial where others are at work at the last ones.
 IDLE = 1.0
@@ -69,9 +71,11 @@ class Worker:
     """
 
     def __init__(self, study: OpenStudy, store: StoreOptions, stale_after: float) -> None:
+        study.storage.be_patient()
         self.study = study
         self.store = store
         self.leases = study.storage.leases(study.name, stale_after)
+        self.starter = Starter(study.spec.experiment)
 
     def work(self) -> int:
         """Work until no trial is left and return how many this worker ended.
@@ -79,13 +83,20 @@ class Worker:
         Raises:
             KeyboardInterrupt: a signal asked for the end; the trial is left to be gone on with.
         """
+        try:
+            return self._work()
+        finally:
+            self.starter.close()
+
+    def _work(self) -> int:
         done = 0
         while True:
             claimed = self._claim()
             if claimed is not None:
                 trial, lease = claimed
                 try:
-                    done += OneTrial(self.study, self.store, trial, lease).carry_out()
+                    one = OneTrial(self.study, self.store, trial, lease, self.starter)
+                    done += one.carry_out()
                 finally:
                     lease.release()
             elif self.study.is_finished():
@@ -98,7 +109,10 @@ class Worker:
         trials = self.study.trials()
         for state in (TrialState.RUNNING, TrialState.WAITING):
             for trial in trials:
-                if trial.state is state and (lease := self.leases.take(_lease_name(trial))):
+                if trial.state is not state:
+                    continue
+                take = partial(self.leases.take, _lease_name(trial))
+                if lease := patiently(take, self.study.storage.place):
                     try:
                         if self._is_ours(trial):
                             return trial, lease
@@ -127,19 +141,26 @@ class OneTrial:
     Args:
         trial: that is running.
         lease: of it.
+        starter: of its trainings.
     """
 
     def __init__(
-        self, study: OpenStudy, store: StoreOptions, trial: FrozenTrial, lease: Taken
+        self,
+        study: OpenStudy,
+        store: StoreOptions,
+        trial: FrozenTrial,
+        lease: Taken,
+        starter: Starter,
     ) -> None:
         self.study = study
         self.spec = study.spec
         self.store = store
         self.lease = lease
+        self.starter = starter
         self.number = trial.number
         # The trial that there is: its sampler draws what has not been drawn yet.
         self.trial = Trial(study.optuna, trial._trial_id)
-        self.pruned = False
+        self.pruned = ""  # else why
 
     def carry_out(self) -> bool:
         """Run every repeat that has no result yet and tell the study; was that still ours to do?"""
@@ -160,7 +181,11 @@ class OneTrial:
     def _draw(self) -> dict[str, Any]:
         """The trial's values, by key."""
         is_grid = self.spec.sampler == "grid"
-        return {each.key: draw(self.trial, each, is_grid) for each in self.spec.space}
+        drawn: dict[str, Any] = {}
+        for each in self.spec.space:
+            if each.applies(drawn):
+                drawn[each.key] = draw(self.trial, each, is_grid)
+        return drawn
 
     def _results(self, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         results = []
@@ -168,7 +193,7 @@ class OneTrial:
             found = repeat_of(self.trial.user_attrs, repeat)
             if not found:
                 found = self._repeat(params, repeat)
-                patiently(partial(self.trial.set_user_attr, f"repeat_{repeat}", found))
+                self.trial.set_user_attr(f"repeat_{repeat}", found)
             results.append(found)
         return results
 
@@ -179,12 +204,14 @@ class OneTrial:
         while True:
             began = time.time()
             runs = self._runs()
-            begin = where_to_begin(runs, self.store.spec)
+            begin = patiently(
+                partial(where_to_begin, runs, self.store.spec), without_credentials(self.store.spec)
+            )
             if begin.result is not None:
                 return self._result(begin.run, begin.result, 0.0)
             words = self.spec.words(params, repeat)
             training = Training(
-                self.spec.experiment,
+                self.starter,
                 words if begin.resume is None else [f"resume={begin.resume}"],
                 self.store.words,
                 {"name": self.study.name, "trial": self.number, "repeat": repeat, "params": params},
@@ -193,15 +220,15 @@ class OneTrial:
                 self._threads(),
             )
             self.training = training
+            self.pruned = self.pruned or (begin.resume is not None and self._should_end())
             ended = training.watch(
-                lambda line: patiently(partial(self._told, line)),
-                lambda: self.lease.held and not self.pruned,
+                self._told, lambda: self.lease.held and not self.pruned, lambda: self.pruned
             )
-            if self.pruned:
-                raise TrialPruned(f"pruned, run {training.run}")
+            result = ended.result or (None if self.pruned else self._finished(ended))
+            if self.pruned and result is None:
+                raise TrialPruned(self.pruned)
             if not self.lease.held:
                 raise TrialLost
-            result = None if ended.run is None else self._finished(ended.run)
             if result is not None:
                 return self._result(ended.run, result, seconds_since(began))
             if not ended.was_killed:
@@ -218,16 +245,24 @@ class OneTrial:
         """Number of threads of the worker that began: the bits hang on it, wherever it goes on."""
         found = self.trial.user_attrs.get(THREADS)
         if found is None:
-            import torch  # knows how many it would take here
-
-            found = torch.get_num_threads()
+            found = self.starter.threads()
             self.trial.set_user_attr(THREADS, found)
         return int(found)
 
-    def _finished(self, run: Any) -> Mapping[str, Any] | None:
+    def _finished(self, ended: Ended) -> Mapping[str, Any] | None:
+        """The result that the record of a training has, if it has one."""
+        if ended.run is None:
+            return None
         try:
-            return finished_result(open_run(run, store=self.store.spec))
+            return patiently(
+                lambda: finished_result(open_run(ended.run, store=self.store.spec)),
+                without_credentials(self.store.spec),
+            )
+        except UnreachableError:
+            raise
         except UserError as problem:
+            if ended.was_killed:  # before a database was told of it
+                return None
             raise TrialFailed(str(problem)) from None
 
     def _runs(self) -> list[Any]:
@@ -250,8 +285,10 @@ class OneTrial:
         """Take in what the training tells."""
         if "run" in line:
             self.trial.set_user_attr(f"runs_{self.repeat}", [*self._runs(), line["run"]])
-        elif self.repeat == 0 and self.spec.pruner != "none":
+        elif "metrics" in line and self.repeat == 0 and self.spec.pruner != "none":
             self._consider(line["iteration"], line["metrics"])
+        elif not self.pruned:
+            self.pruned = self.spec.limits.exceeded(line)
 
     def _consider(self, iteration: int, metrics: Mapping[str, float]) -> None:
         """Give the study a validation of the first repeat; it may say that this is not worth it."""
@@ -264,7 +301,15 @@ class OneTrial:
             not in self.study.storage.optuna.get_trial(self.trial._trial_id).intermediate_values
         ):
             self.trial.report(value, step)
-        self.pruned = step < WHOLE and self.trial.should_prune()
+        if step < WHOLE:
+            self.pruned = self.pruned or self._should_end()
+
+    def _should_end(self) -> str:
+        """Why the first repeat is not worth going on with, by its validations so far; or ""."""
+        if self.repeat or self.spec.pruner == "none" or not self.trial.should_prune():
+            return ""
+        step = max(self.study.storage.optuna.get_trial(self.trial._trial_id).intermediate_values)
+        return f"others were better after {step} % of their training ({self.spec.pruner})"
 
     def _tell(
         self, state: TrialState, values: Sequence[float] | None = None, reason: str = ""
@@ -273,8 +318,8 @@ class OneTrial:
             return False
         try:
             if reason:
-                patiently(partial(self.trial.set_user_attr, "reason", reason))
-            patiently(partial(self.study.optuna.tell, self.trial, values, state=state))
+                self.trial.set_user_attr("reason", reason)
+            self.study.optuna.tell(self.trial, values, state=state)
         except UpdateFinishedTrialError:  # told by one who took it over a moment ago, the same
             return False
         return True

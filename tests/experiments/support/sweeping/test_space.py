@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.support.sweeping.space import grid_point, grid_size, parse_space
+from experiments.support.sweeping.limits import Limits
+from experiments.support.sweeping.space import (
+    grid_point,
+    grid_points,
+    grid_size,
+    parse_space,
+    with_words,
+)
+from experiments.support.sweeping.spec import Spec
 from experiments.support.values import parse_updates
 from tmd.errors import UserError
 
@@ -87,6 +95,78 @@ def test_a_grid_has_every_combination_once():
     assert len({str(point) for point in points}) == len(points)
     assert [point["c"] for point in points[::5][:3]] == [1e-3, 1e-2, 1e-1]
     assert [point["d"] for point in points[:5]] == [0, 0.25, 0.5, 0.75, 1]
+
+
+#: Named configs of a part.
+PARTS = {"generator": ["compact", "span"]}
+HANGING = {"a.name": "p,q,r", "b": "1..3 if a.name=p,q", "c": "7,8 if b=2", "d": "0,1"}
+
+
+def test_a_key_that_hangs_on_another_is_given_only_beside_its_values():
+    space = parse_space({**HANGING, "b": "1,2,3 if a.name=p,q"})
+    expected = []
+    for name in "pqr":
+        for b in (1, 2, 3) if name != "r" else (None,):
+            for c in (7, 8) if b == 2 else (None,):
+                for d in (0, 1):
+                    values = {"a.name": name, "b": b, "c": c, "d": d}
+                    expected.append({k: v for k, v in values.items() if v is not None})
+    assert list(grid_points(space)) == expected
+    assert grid_size(space) == len(expected) == 18
+    assert grid_point(space, 7) == expected[7]
+    assert [str(each) for each in space][1] == "1,2,3 if a.name=p,q"
+
+
+def test_the_order_in_which_keys_are_typed_does_not_matter():
+    space = parse_space({"b": "1..3 if a.name=p", "a.name": "p,q"})
+    assert [each.key for each in space] == ["a.name", "b"]
+
+
+@pytest.mark.parametrize(
+    ("space", "says"),
+    [
+        (HANGING, "space.b must be a choice of values for that"),
+        ({"b": "1..3 if a=p"}, "space.b=1..3 if a=p: space.a is not given, on which it hangs"),
+        ({"b": "1..3 if a=z", "a": "p,q"}, "space.b=1..3 if a=z: space.a=p,q has no z"),
+        ({"b": "1,2 if a=1", "a": "1,2 if b=1"}, "hangs on itself"),
+        ({"b": "1,2 if a=", "a": "1,2"}, "a condition is VALUES if KEY=VALUE"),
+        ({"b": "1,2 if"}, "a condition is VALUES if KEY=VALUE"),
+        ({"generator": "span,compat"}, "compat is no named config of generator; did you mean"),
+        ({"generator": "1..3"}, "1..3 is no named config of generator"),
+        ({"named": "1,2"}, "must be named configs or config files"),
+    ],
+)
+def test_a_condition_or_a_name_that_cannot_be_is_one_line(space, says):
+    with pytest.raises(UserError) as problem:
+        parse_space(space, PARTS)
+    assert says in str(problem.value)
+
+
+def test_named_configs_are_words_of_their_own():
+    space = parse_space({"generator": "span,none", "named": "smoke,a.json", "x": "1,2"}, PARTS)
+    words = with_words(space, {"generator": "span", "named": "a.json", "x": 2})
+    assert words == (["generator.span", "a.json"], {"x": 2})
+    assert with_words(space, {"generator": "none", "named": "smoke", "x": 1}) == (
+        ["smoke"],
+        {"x": 1},
+    )
+    spec = Spec("srgan", ("paper",), {"scale": 2}, space, ("validation.psnr",))
+    typed_words = spec.words({"generator": "span", "named": "smoke", "x": 1}, 0)
+    assert typed_words == ["paper", "generator.span", "smoke", "scale=2", "x=1"]
+
+
+def test_a_study_is_remembered_whole():
+    space = parse_space({**HANGING, "b": "1,2 if a.name=p", "generator": "span,none"}, PARTS)
+    spec = Spec("srgan", (), {}, space, ("validation.psnr",), limits=Limits(1e6))
+    assert Spec.from_plain(spec.plain()) == spec
+    other = Spec("srgan", (), {}, space, ("validation.psnr",), limits=Limits(2e6))
+    assert spec.difference(other) == "its limits is parameters=2000000.0, not parameters=1000000.0"
+
+
+def test_a_study_that_an_earlier_build_began_keeps_its_name():
+    space = parse_space({"adv_weight": "log(1e-4,1e-1)", "schedule.adv": "adaptive,constant"})
+    spec = Spec("srgan", ("smoke",), {"scale": 2}, space, ("validation.psnr",), repeats=2)
+    assert spec.default_name == "srgan-cc72d249"
 
 
 def test_a_grid_needs_values():
