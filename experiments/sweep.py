@@ -148,7 +148,7 @@ def main(
             opened.ask_for(_checked_trials(opened.spec))
     else:
         opened = _begun_or_joined()
-    print(said_at_the_start(opened, workers))
+    print(said_at_the_start(opened, workers), flush=True)
     crew = Crew(opened, _work_command(opened), _environment(), workers, starter)
     crew.work()
     print(said_at_the_end(opened))
@@ -229,7 +229,7 @@ def _check_store() -> None:
     from observers import open_store
 
     if ex.stores.get("--mongo_db"):
-        open_store(ex.store)
+        open_store(ex.store).check()
 
 
 @ex.capture

@@ -174,6 +174,11 @@ class MongoStore(Store):
             )
         return MongoRecord(self, document)
 
+    def check(self) -> None:
+        """Raise `UnreachableError` where the server does not answer."""
+        with self.asking():
+            self.runs.find_one({}, {"_id": 1})
+
     def asking(self) -> _Asking:
         """A context in which what the driver raises becomes one line."""
         return _Asking(self)

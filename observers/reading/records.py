@@ -156,6 +156,9 @@ class Store(ABC):
             UserError: it is not there, or its record can't be read.
         """
 
+    def check(self) -> None:  # noqa: B027  # of folders, there is nothing to ask
+        """Raise `UserError` where the store can't be asked, without reading any run."""
+
     def __iter__(self) -> Iterator[RunRecord]:
         return iter(self.records())
 

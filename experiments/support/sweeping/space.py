@@ -63,13 +63,21 @@ class Dimension:
         """Is the key given, beside these values of the dimensions before?"""
         if not self.parent:
             return True
-        text = value_text(values[self.parent]) if self.parent in values else None
-        return text in map(value_text, self.parent_values)
+        found = [value_text(values[key]) for key in (self.parent,) if key in values]
+        return any(value_text(value) in found for value in self.parent_values)
 
     def plain(self) -> dict[str, Any]:
         """As JSON can say it, without what studies of earlier builds did not have."""
         later = ("is_named", "parent", "parent_values")
         return {k: v for k, v in asdict(self).items() if v or k not in later}
+
+    @classmethod
+    def from_plain(cls, content: Mapping[str, Any]) -> Dimension:
+        """The dimension that `plain` described."""
+        values: dict[str, Any] = dict(content)
+        for key in ("choices", "parent_values"):
+            values[key] = tuple(values.get(key, ()))
+        return cls(**values)
 
     @property
     def is_integer(self) -> bool:

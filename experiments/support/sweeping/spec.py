@@ -76,10 +76,7 @@ class Spec:
         values: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in content.items() if k in known
         }
-        values["space"] = tuple(
-            Dimension(**{k: tuple(v) if isinstance(v, list) else v for k, v in each.items()})
-            for each in content["space"]
-        )
+        values["space"] = tuple(Dimension.from_plain(each) for each in content["space"])
         values["limits"] = Limits(**content.get("limits", {}))
         return cls(**values)
 

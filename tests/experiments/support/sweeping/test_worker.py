@@ -47,7 +47,7 @@ def test_pruning_is_the_same_when_the_worker_is_killed(tmp_path):
     program = [sys.executable, str(Path(__file__).with_name("scripted.py"))]
     kills = 0
     while not study.is_finished():
-        process = subprocess.Popen([*program, study.name, str(tmp_path), "2"], env=env)
+        process = subprocess.Popen([*program, study.name, str(tmp_path), "60"], env=env)
         ended = sum(state in ("COMPLETE", "PRUNED") for state in states(study))
         while process.poll() is None:
             time.sleep(0.05)
