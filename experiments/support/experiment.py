@@ -260,6 +260,7 @@ class Experiment(sacred.Experiment):
         self.store = store_spec(stores["--file_storage"], stores["--mongo_db"], DEFAULT_STORE)
         given = self._with_given(convert_to_nested_dict(config_updates or {}))
         updates = plain_config(given, "config")
+        self._check_parts(updates)
         if updates.get("resume") == ELASTIC:
             updates = with_the_interrupted(updates, self.store, str(self.path))
         configs: list[Any] = [self._find_config(name) for name in named_configs]
@@ -345,6 +346,17 @@ class Experiment(sacred.Experiment):
             nested = convert_to_nested_dict(dict(updates))
             options = {"--unobserved": True}
             return self._create_run(None, nested, named_configs, {}, {}, options).config
+
+    def _check_parts(self, updates: Mapping[str, Any]) -> None:
+        """Raise `UserError` for a value in the place of a whole part of the config."""
+        for part, _ in self.traverse_ingredients():
+            value = None if part is self else get_by_dotted_path(updates, part.path)
+            if value is None or isinstance(value, Mapping):
+                continue
+            hint = f"give its keys, {part.path}.KEY=VALUE"
+            if value in part.named_configs:
+                hint = f"the named config is one word, {part.path}.{value}"
+            raise UserError(f"{part.path}={value}: {part.path} is a part of the config; {hint}")
 
     def _with_given(self, updates: dict[str, Any]) -> dict[str, Any]:
         """``updates`` and the entries that were given without text, each once."""

@@ -133,6 +133,14 @@ def test_a_finished_study_is_not_run_again(folder):
 SPACE = "space.adv_weight=0.1..0.9"
 
 
+def test_a_database_of_runs_that_is_away_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = f"sweep srgan -m 127.0.0.1:1:swept with smoke {SPACE} trials=2"
+    line = answer(capsys, *words.split())
+    assert line.startswith("error: MongoDB at mongodb://127.0.0.1:1/swept: does not answer")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -161,6 +169,12 @@ SPACE = "space.adv_weight=0.1..0.9"
         (f"{SPACE} trials=3 engine=cloud", "engine='cloud': must be"),
         ("space.generator=spann,compact trials=2", "space.generator=spann,compact: spann is no"),
         ("space.generator.n_blocks=0..4 trials=2", "generator.n_blocks=0: must be an integer"),
+        (
+            "space.dataset=0,8 trials=2",
+            "space.dataset=0,8: 0 is no named config of dataset; it has",
+        ),
+        ("dataset=8 trials=2 space.scale=2,4", "dataset=8: dataset is a part of the config; give"),
+        ("generator=span trials=2 space.scale=2,4", "generator=span: generator is a part of the"),
         ("space=nofile.json trials=2", "nofile.json: no such file"),
         ("space=3 trials=2", "space=3: give space.KEY=VALUES, or space=FILE.json"),
         (f"{SPACE} trials=2 limits.memory=3", "limits.memory: no such limit (parameters, "),

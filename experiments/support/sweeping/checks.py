@@ -40,7 +40,7 @@ def parts_with_names(ex: Experiment) -> dict[str, list[str]]:
     return {
         str(part.path): sorted(part.named_configs)
         for part, _ in ex.traverse_ingredients()
-        if part is not ex and part.named_configs
+        if part is not ex
     }
 
 
