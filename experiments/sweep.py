@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -149,7 +150,7 @@ def main(
     else:
         opened = _begun_or_joined()
     print(said_at_the_start(opened, workers), flush=True)
-    crew = Crew(opened, _work_command(opened), _environment(), workers, starter)
+    crew = Crew(opened, _work_command(opened), _environment(), workers, starter, _again(opened))
     crew.work()
     print(said_at_the_end(opened))
 
@@ -246,6 +247,17 @@ def _opened(study: str | None) -> OpenStudy:
 def _store_words() -> list[str]:
     folder = ex.stores.get("--file_storage")
     return ["-F", folder or DEFAULT_STORE] if folder or not ex.stores.get("--mongo_db") else []
+
+
+@ex.capture
+def _again(opened: OpenStudy, workers: int) -> str:
+    """The shortest command that goes on; "" where it would show an address."""
+    if ex.stores.get("--mongo_db") or is_address(_storage()):
+        return ""
+    folder, storage = ex.stores.get("--file_storage"), _storage()
+    words = ["tmd", "sweep", *(["-F", folder] if folder else []), "with", f"study={opened.name}"]
+    words += [f"storage={storage}"] if storage else []
+    return shlex.join([*words, *([f"workers={workers}"] if workers > 1 else [])])
 
 
 def _environment() -> dict[str, str]:

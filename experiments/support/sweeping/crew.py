@@ -31,6 +31,7 @@ class Crew:
         environment: more variables for it.
         workers: their number.
         engine: that starts them.
+        again: a shorter command that goes on with the study; "": there is none to be shown.
     """
 
     def __init__(
@@ -40,12 +41,14 @@ class Crew:
         environment: Mapping[str, str],
         workers: int,
         engine: Engine,
+        again: str = "",
     ) -> None:
         self.study = study
         self.command = list(command)
         self.environment = dict(environment)
         self.count = workers
         self.engine = engine
+        self.again = again
         self.said = {t.number for t in study.trials() if t.state in FINISHED}
         self.ended_before = len(self.said)
         self.began = time.monotonic()
@@ -80,8 +83,7 @@ class Crew:
             self.engine.close()
 
     def _going_on(self) -> str:
-        workers = f" workers={self.count}" if self.count > 1 else ""
-        return f"the same command goes on, or: tmd sweep with study={self.study.name}{workers}"
+        return "the same command goes on" + (f", or: {self.again}" if self.again else "")
 
     def _start(self, count: int, environment: Mapping[str, str]) -> list[Worker]:
         folder = self.study.storage.folder / OUTPUT / str(self.started)
