@@ -220,7 +220,8 @@ class OneTrial:
                 self._threads(),
             )
             self.training = training
-            self.pruned = self.pruned or (begin.resume is not None and self._should_end())
+            if begin.resume is not None and not self.pruned:
+                self.pruned = self._should_end()
             ended = training.watch(
                 self._told, lambda: self.lease.held and not self.pruned, lambda: self.pruned
             )
