@@ -109,13 +109,50 @@ def bsds500():
 
 
 def hour():
-    """For some hundred photos in tiles, in an hour on two CPU cores: the best PSNR; ×4."""
-    # Small tiles, so that each photo is seen as often as it has detail: `tmd prepare`.
+    """For photos in tiles (`tmd prepare`), first half of an hour on two CPU cores; ×4."""
+    # Small tiles without the flat ones: a photo is drawn as often as it has detail.
     dataset = {"batch_size": 4, "patch_size": 72, "shrink": [1, 1.4, 2]}
     generator = {"name": "subpixel", "n_blocks": 16, "n_features": 64}
-    schedule = {"pretrain": "64000it", "warmup": "0it", "adversarial": "0it"}
+    schedule = {"pretrain": "40000it", "warmup": "0it", "adversarial": "0it"}
     optimization = {"optimizer_g": "muon", "lr_g": 6e-4, "lr_rise": "2000it", **LONG_RUN}
+    optimization["decay_ratio"] = 0.69  # `hour_end` goes on
     training = {"epoch_length": 2000, "checkpoint_every": 2000, "log_interval": 50}
+
+
+def hour_end():
+    """The second half, `with hour_end start_from=RUN`: patches that all 16 blocks see whole; ×4."""
+    dataset = {"batch_size": 2, "patch_size": 144, "shrink": [1, 1.4, 2]}
+    losses = {"extra": {"luma": 1.0}}  # PSNR is of luma
+    schedule = {"pretrain": "36000it", "warmup": "0it", "adversarial": "0it"}
+    optimization = {"optimizer_g": "muon", "lr_g": 4e-4, "lr_rise": "300it", **LONG_RUN}
+    training = {"epoch_length": 2000, "checkpoint_every": 2000, "log_interval": 50}
+
+
+def hour_x2():
+    """A ×2 network from the trunk of a ×4 one, `with hour_x2 generator.weights=BEST.pt`."""
+    scale = 2
+    dataset = {"batch_size": 2, "patch_size": 72, "shrink": [1, 1.4, 2]}
+    generator = {"name": "subpixel", "n_blocks": 16, "n_features": 64}
+    losses = {"extra": {"luma": 1.0}}
+    schedule = {"pretrain": "34000it", "warmup": "0it", "adversarial": "0it"}
+    optimization = {"optimizer_g": "muon", "lr_g": 5e-4, "lr_rise": "500it", **LONG_RUN}
+    training = {"epoch_length": 2000, "checkpoint_every": 2000, "log_interval": 50}
+
+
+def perceptual():
+    """Sharp photos from a trained network, `with perceptual start_from=RUN`; VGG16 and DISTS."""
+    adv_weight = 1e-2
+    dataset = {"batch_size": 2, "patch_size": 144, "shrink": [1, 1.4, 2]}
+    losses = {"content": "l1+0.0002*vgg33", "extra": {"dists": 0.3}}
+    schedule = {
+        "pretrain": "0it",
+        "warmup": "200it",
+        "adversarial": "2000it",
+        "adv": {"name": "constant"},
+    }
+    history = {"capacity": 0}
+    optimization = {"lr_g": 1.2e-4, "adversarial_lr": 1.0, "clip": 0.1, "decay_ratio": 0.02}
+    training = {"epoch_length": 250, "checkpoint_every": 500, "log_interval": 50}
 
 
 def df2k():
@@ -149,4 +186,15 @@ def logbook():
     history = {"capacity": 64, "every": 5, "ratio": 0.25}
 
 
-NAMED_CONFIGS = (smoke, bsds500, hour, df2k, paper, esrgan_paper, logbook)
+NAMED_CONFIGS = (
+    smoke,
+    bsds500,
+    hour,
+    hour_end,
+    hour_x2,
+    perceptual,
+    df2k,
+    paper,
+    esrgan_paper,
+    logbook,
+)

@@ -354,6 +354,8 @@ def without(config: dict, *keys: str) -> dict:
         ["bsds500"],
         ["bsds500", "scale=2", "dataset.patch_size=48"],
         ["hour"],
+        ["hour_x2", "generator.n_blocks=2"],
+        ["perceptual", "losses.content=pixel", "losses.extra.dists=0", "dataset.patch_size=72"],
         ["df2k", "losses.content=pixel", "generator.n_blocks=1", "dataset.patch_size=96"],
     ],
     ids=" ".join,
