@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from experiments.support.saying import say
 from experiments.support.sweeping.runs_of_trials import PATIENCE, last_line
 from experiments.support.sweeping.studies import FINISHED, OpenStudy
 from experiments.support.sweeping.tables import one_trial
+from experiments.support.sweeping.worker import RUNNING
 from tmd.errors import UserError
 
 POLL = 1.0  # seconds between two looks at the study
@@ -81,6 +83,8 @@ class Crew:
         finally:
             end(crew, PATIENCE)
             self.engine.close()
+        # Killed and interrupted trainings could not tidy up what they printed and reported.
+        shutil.rmtree(self.study.storage.folder / RUNNING, ignore_errors=True)
 
     def _going_on(self) -> str:
         return "the same command goes on" + (f", or: {self.again}" if self.again else "")

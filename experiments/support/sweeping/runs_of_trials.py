@@ -224,7 +224,11 @@ def _end(process: TrainingProcess) -> int:
 
 def last_line(log: Path) -> str:
     """The line by which a training that failed said why."""
-    lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines()]
+    try:
+        text = log.read_text("utf-8", "replace")
+    except FileNotFoundError:  # the study has ended, and this was of a trial that another has done
+        text = ""
+    lines = [line.strip() for line in text.splitlines()]
     said = [line for line in lines if line.startswith("error: ")]
     last = (said or [line for line in lines if line] or [""])[-1]
     return printable(last.removeprefix("error: "))[:300]

@@ -10,6 +10,7 @@ import pytest
 
 from experiments.support.engines import create_engine
 from experiments.support.sweeping.crew import Crew
+from experiments.support.sweeping.runs_of_trials import last_line
 from tmd.errors import UserError
 
 #: A worker that is killed the first time, if it is the second.
@@ -40,3 +41,16 @@ def test_who_takes_a_killed_workers_place_has_its_number_and_its_share(
     assert began == ["1 4\n", "2 4\n"]
     (instead,) = (tmp_path / "workers" / "1").iterdir()
     assert instead.read_text() == "2 4\n"
+
+
+def test_what_killed_trainings_have_left_goes_with_the_studys_end(tmp_path: Path) -> None:
+    study = MagicMock()
+    study.trials.return_value = []
+    study.is_finished.side_effect = [False, True, True]
+    study.storage.folder = tmp_path
+    left = tmp_path / "training" / "00001-0-1.log"
+    left.parent.mkdir()
+    left.write_text("half a line")
+    Crew(study, [sys.executable, "-c", ""], {}, 1, create_engine("local")).work()
+    assert not left.parent.exists()
+    assert last_line(left) == ""
