@@ -63,6 +63,7 @@ PLAIN = {
     "evaluate": Plain("BENCHMARK", "benchmark", several=True),
     "compare": Plain("PHOTO", "input", several=True, output="output"),
     "compare curves": Plain("RUN", "run", several=True, output="output"),
+    "compare table": Plain("RUN", "run", several=True, output="output"),
     "compare animate": Plain("RUN", "run", output="output"),
     "degrade": Plain("PHOTO", "input", several=True, output="output"),
     "degrade fit": Plain("FOLDER", "measurement.fit", several=True, output="output"),

@@ -5,6 +5,7 @@
     python experiments/compare.py animate with run=3 output=run3.gif
     python experiments/compare.py curves with run=3 output=run3.png
     python experiments/compare.py curves with run=3,5 output=both.png
+    python experiments/compare.py table with run=3,5,8 benchmark=Set5 baseline=bicubic
 
 One run gives the sheet of the logbook: LR, SR, HR and UR = G(HR) pixel for pixel, and below the
 same brought to one size by bicubic. Several runs are shown side by side, in the regions where
@@ -14,6 +15,10 @@ given by `lr_root`.
 their mean and its 95 % interval (Student's t), unless `bands=False`.
 `animate` shows a run's sheets in the order of its training or, with `input`, what each of its
 checkpoints makes of that image; `.gif` or `.mp4`.
+`table` prints the metrics of runs, files and of bicubic on benchmarks as Markdown and LaTeX, with
+intervals; runs that differ in nothing but their seeds are one row. Values that were recorded by an
+evaluation are taken from there, those of other systems are measured now. `baseline=3` adds
+differences image by image. `output=table.tex`, `.md` or `.csv` writes one of them.
 
 Comparing leaves no record, unless `-F DIR` or `-m URL` asks for one.
 """
@@ -21,44 +26,36 @@ Comparing leaves no record, unless `-F DIR` or `-m URL` asks for one.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from tqdm import tqdm
 
+from experiments.support.animating import applied_checkpoints, sheets
 from experiments.support.comparing import Judge, draw, given_lr, in_words, measured, open_alike
 from experiments.support.curves import bands_of, curves_of, labels
 from experiments.support.devices import available_device
 from experiments.support.experiment import Experiment
-from experiments.support.inputs import check_folder, find_images, several
-from experiments.support.outputs import (
-    Job,
-    check_existing,
-    check_no_input,
-    left_to_do,
-    named_apart,
-    replaces,
-)
-from experiments.support.trained import open_trained
+from experiments.support.inputs import check_folder, several
+from experiments.support.outputs import check_existing, is_left, left_to_do, named_sheets
+from experiments.support.tabling import Wanted, check_table_keys, comparison
 from observers import RunRecord, open_run
-from tmd.checkpoints import checkpoints_in, sheet_iteration
 from tmd.errors import UserError, check_choice, check_flag, check_number, printable
+from tmd.evaluation.typeset import to_latex, to_markdown
 from tmd.figures import (
-    Picture,
-    Row,
     captioned_frames,
     check_animation_path,
-    draw_rows,
     save_animation,
     save_figure,
-    stretch,
 )
+from tmd.files import write_bytes
 from tmd.images import set_max_pixels
-from tmd.metrics import LPIPS, find_lpips_weights
+from tmd.metrics import CHANNELS, LPIPS, find_lpips_weights
 from tmd.metrics.registry import INFO_KEY
 from tmd.training.phases import PHASES
+
+#: Writers of a table by the suffix of its file.
+WRITERS = {".md": to_markdown, ".tex": to_latex, ".csv": lambda compared, median: compared.to_csv()}
 
 ex = Experiment("compare")
 ex.recorded = False
@@ -79,9 +76,19 @@ def config():
     weights = None  # a folder with LPIPS's weights
     width = 960  # of an animation, in pixels
     fps = 4  # its frames a second
-    metrics = None  # curves to draw: those with one of these words in their names; None: all
+    metrics = None  # words in the names of curves; the metrics of a table; None: all
     bands = True  # curves of runs that differ only in seed as mean and interval; False: each
     device = "auto"  # cpu, cuda, cuda:1, ...; auto: a GPU if there is one
+    benchmark = None  # of a table: folders of HR images, or names in records; None: those recorded
+    method = "bicubic"  # its further rows: bicubic, nearest, lanczos; None: none
+    baseline = None  # run, file or method that each is compared with image by image
+    group = "seeds"  # one row of runs that differ in seed only; [[3,5,8],[4,6]]: of these; False
+    names = None  # of the rows, in their order: bicubic,ours
+    median = False  # True: the median over the images after each mean
+    scale = None  # None: the networks'
+    channel = "y"  # of PSNR, SSIM, spectral: y, y-full, rgb
+    border = None  # pixels left out on each side by these; None: scale, at scale 1 none
+    self_ensemble = False  # figures averaged over the eight flips and rotations
 
 
 @ex.check
@@ -100,8 +107,19 @@ def check(
     metrics: Any,
     bands: bool,
     device: str,
+    method: Any,
+    group: Any,
+    median: bool,
+    scale: int | None,
+    channel: str,
+    border: int | None,
+    self_ensemble: bool,
 ) -> None:
     check_flag("bands", bands)
+    check_table_keys(method, group, scale, border)
+    check_flag("median", median)
+    check_flag("self_ensemble", self_ensemble)
+    check_choice("channel", channel, CHANNELS)
     if not several(run):
         raise UserError("run=None: give a run, run=3 say, or several, run=3,5")
     if output is not None and not isinstance(output, str):
@@ -165,43 +183,6 @@ def compare(
     return judge.means()
 
 
-def named_sheets(inputs: Any, folder: Path, existing: str, overwrite: bool) -> list[Job]:
-    """Images and the sheets that they become; a.jpg beside a.png becomes a.jpg.png.
-
-    Raises:
-        UserError: there are none, or a sheet exists.
-    """
-    if not inputs:
-        raise UserError("input=None: give HR images, input=photos/ say")
-    found = list(find_images(inputs, folder))
-    if not found:
-        raise UserError(f"input={inputs}: holds no images")
-    jobs = named_apart(found, folder, ".png")
-    check_no_input(jobs, folder)
-    for job in left_to_do(jobs, existing):
-        check_absent(job.target, replaces(existing, overwrite))
-    return jobs
-
-
-def check_absent(path: Path, overwrite: bool) -> None:
-    """Raise `UserError` for a result that is there and is not to be replaced."""
-    if path.exists() and not overwrite:
-        raise UserError(f"{path}: exists; overwrite=True replaces it, existing=skip leaves it")
-
-
-def is_left(path: Path, existing: str, overwrite: bool) -> bool:
-    """Return whether a result is there and stays, which is said.
-
-    Raises:
-        UserError: it is there, and neither to be left nor to be replaced.
-    """
-    if existing == "skip" and path.exists():
-        print(f"{printable(path)}: was there")
-        return True
-    check_absent(path, replaces(existing, overwrite))
-    return False
-
-
 @ex.capture
 def build_lpips(lpips: Any, weights: str | None, device: str) -> LPIPS | None:
     """LPIPS's network where it is wanted and its weights are at hand.
@@ -234,6 +215,7 @@ def animate(
     overwrite: bool,
     width: int,
     fps: float,
+    device: str,
 ) -> str:
     """A run over time: its sheets, or what its checkpoints make of an image."""
     record = one_run(run)
@@ -241,7 +223,11 @@ def animate(
     check_animation_path(path)
     if is_left(path, existing, overwrite):
         return str(path)
-    scenes = list(sheets(record) if input is None else applied_checkpoints(record, Path(input)))
+    scenes = list(
+        sheets(record)
+        if input is None
+        else applied_checkpoints(record, Path(input), ex.store, available_device(device))
+    )
     if not scenes:
         raise UserError(f"run {record.spec}: has no sheets; give input=photo.png")
     pictures = [picture for _, picture in scenes]
@@ -249,33 +235,6 @@ def animate(
     save_animation(captioned_frames(pictures, captions, width), path, fps)
     print(f"{printable(path)}: {len(scenes)} frames, {path.stat().st_size / 1e6:.1f} MB")
     return str(path)
-
-
-def sheets(record: RunRecord) -> Iterator[tuple[int, Image.Image]]:
-    """(iteration, sheet) in the order of training."""
-    for name in sorted(record.artifacts()):
-        if (iteration := sheet_iteration(name)) is not None:
-            with record.open(name) as file, Image.open(file) as picture:
-                yield iteration, picture.convert("RGB")
-
-
-@ex.capture
-def applied_checkpoints(
-    record: RunRecord, image: Path, device: str
-) -> Iterator[tuple[int, Image.Image]]:
-    """(iteration, bicubic beside SR beside HR) for each checkpoint that the run has kept."""
-    for name in checkpoints_in(record.artifacts()):
-        trained = open_trained(None, record.local_path(name), ex.store, available_device(device))
-        case = measured(image, [trained])
-        judge = Judge(int(trained.state["scale"]), None)
-        notes = judge(case)
-        shown = case.pictures
-        named = {case.baseline: case.baseline, "SR": trained.name}
-        row = [
-            Picture(stretch(shown[name], 512), title, notes[name]) for title, name in named.items()
-        ]
-        row.append(Picture(stretch(shown["HR"], 512), "HR", ""))
-        yield trained.state["iteration"], draw_rows([Row(row)], 512)
 
 
 # Curves ------------------------------------------------------------------------------------------
@@ -322,6 +281,62 @@ def curves(
     of = f"run{'s' * (len(records) > 1)} " + ", ".join(str(record.id) for record in records)
     print(f"{printable(path)}: {count} curve{'s' * (count != 1)} of {of}")
     return str(path)
+
+
+# Table -------------------------------------------------------------------------------------------
+
+
+@ex.command
+def table(
+    run: Any,
+    benchmark: Any,
+    output: str | None,
+    existing: str,
+    overwrite: bool,
+    metrics: Any,
+    weights: str | None,
+    device: str,
+    method: Any,
+    baseline: Any,
+    group: Any,
+    names: Any,
+    median: bool,
+    scale: int | None,
+    channel: str,
+    border: int | None,
+    self_ensemble: bool,
+) -> None:
+    """Metrics of several systems on benchmarks with intervals, as Markdown and LaTeX."""
+    path = None if output is None else Path(output)
+    if path is not None:
+        check_choice("output's suffix", path.suffix.lower(), list(WRITERS))
+        if is_left(path, existing, overwrite):
+            return
+    compared = comparison(
+        Wanted(
+            store=ex.store,
+            run=run,
+            method=method,
+            benchmark=benchmark,
+            baseline=baseline,
+            group=group,
+            names=names,
+            metrics=metrics,
+            scale=scale,
+            channel=channel,
+            border=border,
+            self_ensemble=self_ensemble,
+            lpips_weights=weights,
+            device=available_device(device),
+        )
+    )
+    if path is None:
+        print(to_markdown(compared, median))
+        print(to_latex(compared, median), end="")
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, WRITERS[path.suffix.lower()](compared, median).encode())
+    print(printable(path))
 
 
 def one_run(run: Any) -> RunRecord:

@@ -65,7 +65,7 @@ def bands_of(
     """
     from tmd.figures.curves import Band
 
-    groups = _repeats(records)
+    groups = repeats(records)
     banded = any(len(group) > 1 for group in groups)
     first = [records[group[0]] for group in groups]
     names = labels(first, without=("seed",) if banded else ())
@@ -85,7 +85,7 @@ def bands_of(
     return found
 
 
-def _repeats(records: Sequence[RunRecord]) -> list[list[int]]:
+def repeats(records: Sequence[RunRecord]) -> list[list[int]]:
     """Places of runs, together where config and experiment differ in nothing but the seed."""
     groups: dict[str, dict[str, list[int]]] = {}
     for at, record in enumerate(records):

@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tmd.errors import UserError, check_choice, check_flag
+from experiments.support.inputs import find_images
+from tmd.errors import UserError, check_choice, check_flag, printable
 
 EXISTING = ("error", "skip", "replace")
 
@@ -79,3 +81,40 @@ def check_no_input(jobs: Sequence[Job], output: Path) -> None:
     for job in jobs:
         if os.path.realpath(job.target) in sources:
             raise UserError(f"output={output}: {job.target} is an input; give another folder")
+
+
+def named_sheets(inputs: Any, folder: Path, existing: str, overwrite: bool) -> list[Job]:
+    """Images and the sheets that they become; a.jpg beside a.png becomes a.jpg.png.
+
+    Raises:
+        UserError: there are none, or a sheet exists.
+    """
+    if not inputs:
+        raise UserError("input=None: give HR images, input=photos/ say")
+    found = list(find_images(inputs, folder))
+    if not found:
+        raise UserError(f"input={inputs}: holds no images")
+    jobs = named_apart(found, folder, ".png")
+    check_no_input(jobs, folder)
+    for job in left_to_do(jobs, existing):
+        check_absent(job.target, replaces(existing, overwrite))
+    return jobs
+
+
+def check_absent(path: Path, overwrite: bool) -> None:
+    """Raise `UserError` for a result that is there and is not to be replaced."""
+    if path.exists() and not overwrite:
+        raise UserError(f"{path}: exists; overwrite=True replaces it, existing=skip leaves it")
+
+
+def is_left(path: Path, existing: str, overwrite: bool) -> bool:
+    """Return whether a result is there and stays, which is said.
+
+    Raises:
+        UserError: it is there, and neither to be left nor to be replaced.
+    """
+    if existing == "skip" and path.exists():
+        print(f"{printable(path)}: was there")
+        return True
+    check_absent(path, replaces(existing, overwrite))
+    return False

@@ -19,7 +19,7 @@ from sacred.utils import convert_to_nested_dict, set_by_dotted_path
 from tmd.errors import UserError, check_number
 
 #: Keys, by their last part, that name runs: a plain number stays one.
-RUNS = frozenset(("run", "resume", "grow_from", "start_from", "interpolate"))
+RUNS = frozenset(("run", "resume", "grow_from", "start_from", "interpolate", "baseline"))
 #: Keys, by their last part, that hold a path or a name: what was typed is kept, be it ``2024``.
 NAMES = RUNS | {
     "benchmark",
