@@ -50,7 +50,7 @@ def _put_together(record: RunRecord, evaluated: Mapping[str, Any]) -> PerImage:
             for metric in metrics:
                 if (curve := curves.get(f"{benchmark}.{system}.{metric}")) is not None:
                     found |= {
-                        (s, metric): v for s, v in zip(curve.steps, curve.values, strict=True)
+                        (int(s), metric): v for s, v in zip(curve.steps, curve.values, strict=True)
                     }
             for step, image in enumerate(images):
                 rated = "of one level" not in str(left_out.get(image))

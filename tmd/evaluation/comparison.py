@@ -104,7 +104,7 @@ class Comparison:
         return found
 
     def described(self, column: Column) -> Metric:
-        """What the column's metric is."""
+        """Description of the column's metric."""
         return metric(column.metric, self.recorded)
 
     def ranks(self, column: Column) -> dict[str, int]:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 #: How often an interval shall hold the mean over all images that there might be.
 CONFIDENCE = 0.95
@@ -141,6 +140,8 @@ def expanded_tail(images: int) -> float:
     Φ(-√(n / (n - 1)) · t), with Student's t of n - 1 degrees of freedom: 0.00096 of five images,
     0.025 of very many.
     """
+    from scipy import stats  # takes a second to import
+
     student = stats.t.ppf((1 + CONFIDENCE) / 2, images - 1)
     return float(stats.norm.cdf(-math.sqrt(images / (images - 1)) * student))
 
@@ -191,11 +192,11 @@ def signed_rank(differences: ArrayLike) -> float | None:
 
     Exact up to 50 images without ties; images that do not differ are left out.
     """
-    differences = np.asarray(differences, np.float64)
-    differences = differences[differences != 0]
-    if not len(differences):
-        return None
-    return float(stats.wilcoxon(differences).pvalue)
+    from scipy import stats
+
+    each = np.asarray(differences, np.float64)
+    each = each[each != 0]
+    return float(stats.wilcoxon(each).pvalue) if len(each) else None
 
 
 def _two_levels(values: ArrayLike) -> Values:
