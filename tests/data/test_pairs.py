@@ -16,12 +16,14 @@ import tifffile
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 from tmd.data import MeasuredData, PairedData, create_dataset, create_paired_data
 from tmd.data.shifts import shift
 from tmd.distributed import Share
 from tmd.errors import UserError
-from tmd.images import read_image, write_image
+from tmd.evaluation import look_at_given_lr, open_benchmark
+from tmd.images import ImageKind, read_image, write_image
 from tmd.measurements import create_measurement
 from tmd.resize import imresize_uint8
 
@@ -534,3 +536,53 @@ def test_lr_that_is_not_matlabs_is_told_with_its_distance(
 )
 def test_of_what_shows_nothing_in_common_no_shift_is_told(image: Callable[[], Tensor]) -> None:
     assert np.isnan(shift(image(), torch.rand(3, *image().shape[-2:]))).all()
+
+
+def _reduced(how: str, hr: np.ndarray) -> np.ndarray:
+    size = hr.shape[1] // SCALE, hr.shape[0] // SCALE
+    if how == "lanczos":
+        return np.asarray(Image.fromarray(hr).resize(size, Image.Resampling.LANCZOS))
+    if how == "area":
+        return np.asarray(Image.fromarray(hr).reduce(SCALE))
+    if how == "first":
+        return hr[::SCALE, ::SCALE]
+    if how == "linear":
+        return np.asarray(Image.fromarray(hr).resize(size, Image.Resampling.BILINEAR))
+    mode, blurred = "bicubic", torch.from_numpy(hr).permute(2, 0, 1)[None].float()
+    if how == "camera":
+        noise = torch.randn(blurred.shape, generator=torch.Generator().manual_seed(3))
+        blurred = F.avg_pool2d(blurred, 5, 1, 2) + 4 * noise
+    made = F.interpolate(blurred, size[::-1], mode=mode, antialias=False)[0]
+    return made.round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
+
+
+@pytest.mark.parametrize(
+    ("how", "named"),
+    [
+        ("cubic", "OpenCV's INTER_CUBIC, or torch's bicubic without antialias"),
+        ("lanczos", "Pillow's LANCZOS"),
+        ("linear", "Pillow's BILINEAR"),
+        ("area", f"the mean of {SCALE}×{SCALE} pixels (OpenCV's INTER_AREA)"),
+        ("first", f"one pixel of {SCALE}×{SCALE}, without a filter"),
+        ("camera", ""),
+    ],
+)
+def test_another_reduction_of_given_lr_is_named(tmp_path: Path, how: str, named: str) -> None:
+    from skimage import data
+
+    for folder in ("HR", "LR"):
+        (tmp_path / folder).mkdir()
+    for name, photo in (("a", data.astronaut()), ("b", data.chelsea())):
+        hr = photo[: 240 // SCALE * SCALE, : 240 // SCALE * SCALE]
+        Image.fromarray(hr).save(tmp_path / "HR" / f"{name}.png")
+        Image.fromarray(_reduced(how, hr)).save(tmp_path / "LR" / f"{name}.png")
+    look = look_at_given_lr(
+        open_benchmark(tmp_path / "HR", SCALE, tmp_path / "LR"), ImageKind.of(3)
+    )
+    assert look is not None
+    assert look.nearest == named
+    assert look.described()["reduced_by"] == (named or None)
+    note = look.note(SCALE)
+    assert note.startswith("the given LR is not MATLAB's bicubic of HR: ")
+    assert ("it looks like" in note) == bool(named)
+    assert "\n" not in note

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 from tmd.data.framing import centre
 from tmd.data.parts import PartsSource
@@ -23,6 +25,8 @@ LOOKED_AT = 8
 MUCH = 0.5
 #: dB from MATLAB's bicubic above which LR is some library's bicubic (Pillow's 53, torch's 54).
 OTHER_THAN_BICUBIC = 50.0
+#: dB by which LR must be nearer to another reduction for that to be named.
+CLEARLY = 6.0
 
 #: Way out of shifts in training.
 ALIGN = "; dataset.align=True moves those that lie whole HR pixels beside each other"
@@ -45,16 +49,25 @@ class Look:
         shifts: (n, 2): how far LR lies below and right of HR, in LR pixels; NaN where none is told.
         bicubic: dB between LR and MATLAB's bicubic reduction of HR, the mean over pairs; infinite
             where they are equal.
+        others: the same of other reductions, by their names; empty where LR is near MATLAB's.
     """
 
     names: list[str]
     shifts: np.ndarray
     bicubic: float
+    others: dict[str, float] = field(default_factory=dict)
 
     @property
     def lengths(self) -> np.ndarray:
         """(n,): shifts in whatever direction, in LR pixels."""
         return np.hypot(*self.shifts.T)
+
+    @property
+    def nearest(self) -> str:
+        """Name of another reduction that LR is as near to as a library's to itself; or nothing."""
+        name = max(self.others, key=self.others.__getitem__, default="")
+        likely = name and self.others[name] > max(self.bicubic + CLEARLY, OTHER_THAN_BICUBIC - 5)
+        return name if likely else ""
 
     def described(self) -> dict[str, Any]:
         """Numbers for a record."""
@@ -65,6 +78,7 @@ class Look:
             "shift": [round(float(x), 3) for x in np.median(told, axis=0)] if len(known) else None,
             "largest_shift": round(float(known.max()), 3) if len(known) else None,
             "bicubic_db": round(self.bicubic, 2) if math.isfinite(self.bicubic) else None,
+            "reduced_by": self.nearest or None,
         }
 
     def warning(self, way: str = ALIGN) -> str:
@@ -84,17 +98,20 @@ class Look:
         """One line on LR that is not MATLAB's bicubic; empty: it is, or as near as a library's."""
         if scale == 1 or self.bicubic >= OTHER_THAN_BICUBIC:
             return ""
-        return (
+        said = (
             f"the given LR is not MATLAB's bicubic of HR: {self.bicubic:.1f} dB from it, "
             f"the mean of {len(self.names)} pairs"
         )
+        if nearest := self.nearest:
+            said += f"; it looks like {nearest} ({min(self.others[nearest], 99):.0f} dB)"
+        return f"{said}. A network that learnt from another bicubic can lose 8 dB on it"
 
 
 def look_at_pairs(lr: PartsSource, hr: PartsSource, scale: int) -> Look:
     """Look at some of the pairs: `LOOKED_AT` of them, evenly spread; bad files are passed over."""
     chosen = np.unique(np.linspace(0, len(hr) - 1, min(LOOKED_AT, len(hr))).astype(int)).tolist()
 
-    def look(row: int) -> tuple[str, np.ndarray, float] | None:
+    def look(row: int) -> tuple[str, np.ndarray, dict[str, float]] | None:
         try:
             small, large = lr.read(row), hr.read(row)
         except UnreachableError:
@@ -103,16 +120,61 @@ def look_at_pairs(lr: PartsSource, hr: PartsSource, scale: int) -> Look:
             return None
         made = reduced(large, scale, lr.kind)
         ours, theirs = lr.kind.to_float(made), lr.kind.to_float(small)
-        return lr.label(row), shift(theirs, ours), float((ours - theirs).double().square().mean())
+        made = {"": ours}
+        if _decibel(_error(ours, theirs)) < OTHER_THAN_BICUBIC and scale > 1:
+            made |= other_reductions(lr.kind.to_float(large), scale)
+        errors = {name: _error(image, theirs) for name, image in made.items()}
+        return lr.label(row), shift(theirs, ours), errors
 
     looks = in_threads(lambda i: look(chosen[i]), range(len(chosen)), "Looking at pairs")
     found = [each for each in looks if each is not None]
-    error = float(np.mean([error for _, _, error in found])) if found else 0.0
+    errors = [each for _, _, each in found]
+    common = set.intersection(*map(set, errors)) if errors else set()
+    decibel = {key: _decibel(float(np.mean([e[key] for e in errors]))) for key in common}
     return Look(
         [name for name, _, _ in found],
         np.array([moved for _, moved, _ in found]).reshape(-1, 2),
-        -10 * math.log10(error) if error else math.inf,
+        decibel.pop("", math.inf),
+        decibel,
     )
+
+
+def other_reductions(hr: Tensor, scale: int) -> dict[str, Tensor]:
+    """LR (C, h, w) of HR (C, H, W) in [0, 1] as programs make it by other filters than MATLAB."""
+    height, width = (side // scale for side in hr.shape[-2:])
+    whole = hr[None, :, : height * scale, : width * scale]
+
+    def interpolated(mode: str, antialias: bool) -> Tensor:
+        made = F.interpolate(whole, (height, width), mode=mode, antialias=antialias)
+        return made[0].clamp(0, 1)
+
+    blocks = whole.reshape(1, -1, height, scale, width, scale)
+    return {
+        "OpenCV's INTER_CUBIC, or torch's bicubic without antialias": interpolated(
+            "bicubic", False
+        ),
+        "OpenCV's INTER_LINEAR, or torch's bilinear without antialias": interpolated(
+            "bilinear", False
+        ),
+        "Pillow's BILINEAR": interpolated("bilinear", True),
+        "Pillow's LANCZOS": _by_pillow(whole[0], (width, height)),
+        f"the mean of {scale}×{scale} pixels (OpenCV's INTER_AREA)": blocks.mean((3, 5))[0],
+        f"one pixel of {scale}×{scale}, without a filter": blocks[0, :, :, 0, :, 0],
+    }
+
+
+def _by_pillow(hr: Tensor, size: tuple[int, int]) -> Tensor:
+    bands = (Image.fromarray(band.float().numpy()) for band in hr)
+    made = [np.asarray(band.resize(size, Image.Resampling.LANCZOS)) for band in bands]
+    return torch.from_numpy(np.stack(made)).clamp(0, 1)
+
+
+def _error(one: Tensor, other: Tensor) -> float:
+    return float((one - other).double().square().mean())
+
+
+def _decibel(error: float) -> float:
+    return -10 * math.log10(error) if error else math.inf
 
 
 def aligned(
