@@ -32,6 +32,7 @@ from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.evaluation import METHODS, check_images_suffice, metrics_at_hand
 from tmd.images import set_max_pixels
 from tmd.metrics import CHANNELS, MetricSettings, default_border
+from tmd.metrics.conventions import COMPARED, by_convention
 from tmd.metrics.registry import FUNCTIONS, INFO_KEY, described
 
 ex = Experiment("evaluate")
@@ -50,6 +51,9 @@ def config():
     scale = None  # None: the run's, else 4
     measurement = None  # makes LR: None bicubic (scale 1: as run), run as in training, or a list
     metrics = "auto"  # registered ones; auto: psnr, ssim, lpips_alex (its weights), spectral
+    # of PSNR, SSIM and LPIPS: ours, or basicsr, pyiqa, torchmetrics, skimage, ignite, piq, kornia,
+    # lpips, computed by that library itself; several: ours,skimage
+    convention = "ours"
     lpips_weights = None  # folder of LPIPS's backbones and heads; None: torch's cache
     bands = None  # without a network: which bands of the files, from 1: [3, 2, 1]; None: all
     dtype = None  # without a network: uint8, uint16, float32; None: as the files are
@@ -78,6 +82,7 @@ def check(
     benchmark: Any,
     lr_root: Any,
     metrics: Any,
+    convention: Any,
     lpips_weights: Any,
     channel: str,
     border: int | None,
@@ -105,6 +110,7 @@ def check(
     if metrics != "auto":
         for name in several(metrics):
             check_choice("metrics", name, list(FUNCTIONS))
+    by_convention(COMPARED if metrics == "auto" else several(metrics), several(convention))
     check_choice("channel", channel, CHANNELS)
     if border is not None:
         check_number("border", border, 0, integer=True)
@@ -166,10 +172,12 @@ def evaluation(
 
 
 @ex.resolve
-def resolve(metrics: Any, lpips_weights: Any, border: int | None, device: str) -> dict[str, Any]:
+def resolve(
+    metrics: Any, convention: Any, lpips_weights: Any, border: int | None, device: str
+) -> dict[str, Any]:
     opened = evaluation()
     names = metrics_at_hand(lpips_weights) if metrics == "auto" else several(metrics)
-    names.sort(key=lambda name: name != "psnr")
+    names = by_convention(sorted(names, key=lambda name: name != "psnr"), several(convention))
     settings = MetricSettings(
         default_border(opened.scale) if border is None else border,
         lpips_weights=lpips_weights,

@@ -268,6 +268,10 @@ def test_equal_images_leave_valid_json(toy, tmp_path):
         (["method=bicubic", "benchmark=Toy", "self_ensemble=3"], "self_ensemble=3: must be"),
         (["method=bicubic", "benchmark=Toy", "channel=Y"], "channel='Y': must be one of"),
         (["method=bicubic", "benchmark=Toy", "metrics=fid"], "metrics='fid': must be one of"),
+        (
+            ["method=bicubic", "benchmark=Toy", "convention=matlab"],
+            "convention='matlab': must be am",
+        ),
         (["method=bicubic", "benchmark=Toy", "metrics=lpips_alex"], "lpips_weights=FOLDER"),
         (["method=bicubic", "benchmark=Toy", "measurement=run"], "measurement=run: needs runs"),
         (["method=bicubic", "benchmark=Toy", "device=tpu"], "device='tpu': must be"),
@@ -307,3 +311,12 @@ def test_one_or_several(value, found, tmp_path):
 
 def test_names_are_numbered_where_they_come_again():
     assert distinct(["x", "y", "x", "x"]) == ["x", "y", "x (2)", "x (3)"]
+
+
+def test_other_libraries_figures_stand_beside_ours(toy, capsys):
+    done = run(method="bicubic", benchmark=toy, metrics="psnr,ssim", convention="ours,ignite")
+    (values,) = done.result["Toy"].values()
+    assert list(values) == ["psnr", "psnr@ignite", "ssim", "ssim@ignite"]
+    assert values["psnr@ignite"] == pytest.approx(values["psnr"], abs=1e-4)
+    assert values["ssim@ignite"] != values["ssim"]
+    assert "SSIM (ignite)" in capsys.readouterr().out

@@ -34,6 +34,10 @@ PathLike = str | os.PathLike[str]
 OURS = "ours"
 
 
+#: Metrics that some library has.
+COMPARED = ("psnr", "ssim", "lpips_alex", "lpips_vgg")
+
+
 class Convention(NamedTuple):
     """A library whose metrics can be had.
 
