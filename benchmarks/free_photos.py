@@ -138,7 +138,7 @@ SOURCES = (
 
 
 def divisor(side: int) -> float:
-    """What the sides of a photo are divided by whose shorter one is ``side`` pixels."""
+    """Divisor of the sides of a photo whose shorter one is ``side`` pixels."""
     if side >= 2600:
         return 3.0
     if side >= 1100:

@@ -19,7 +19,7 @@ SCALE = 4
 def table(name: str) -> list[dict[str, str]]:
     page = (ROOT / "docs" / "conventions.md").read_text(encoding="utf-8")
     text = page.partition(f"<!-- {name} -->")[2].partition(f"<!-- end {name} -->")[0]
-    lines = [line.strip("| ").split(" | ") for line in text.strip().splitlines()]
+    lines = [line.split("|")[1:-1] for line in text.strip().splitlines()]
     heads, _, *cells = [[cell.strip() for cell in line] for line in lines]
     return [dict(zip(heads, line, strict=True)) for line in cells]
 
