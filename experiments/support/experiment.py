@@ -349,7 +349,7 @@ class Experiment(sacred.Experiment):
 
     def _check_parts(self, updates: Mapping[str, Any]) -> None:
         """Raise `UserError` for a value in the place of a whole part of the config."""
-        for part, _ in self.traverse_ingredients():
+        for part, _ in list(self.traverse_ingredients()):  # which is to be left at its end only
             value = None if part is self else get_by_dotted_path(updates, part.path)
             if value is None or isinstance(value, Mapping):
                 continue

@@ -49,8 +49,9 @@ def answer(capsys, *words: str) -> str:
     with pytest.raises(SystemExit) as end:
         command.main(list(words))
     assert end.value.code == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
-    return line
+    said = capsys.readouterr().err.strip()
+    assert len(said.splitlines()) == 1, said
+    return said
 
 
 #: A grid of two trials of two repeats each.
@@ -180,7 +181,7 @@ def test_a_database_of_runs_that_is_away_is_one_line(tmp_path, monkeypatch, caps
         (f"{SPACE} trials=2 limits=3", "limits=3: give limits.NAME=NUMBER"),
         (
             f"{SPACE} trials=3 storage=postgresql+psycopg://a:secret@127.0.0.1:1/study",
-            "storage=postgresql+psycopg://a:***@127.0.0.1:1/study: ",
+            "storage=postgresql+psycopg://***@127.0.0.1:1/study: ",
         ),
         (f"{SPACE} trials=3 storage=nothing://x", "storage=nothing://x: its driver is missing"),
         (f"{SPACE} trials=3 storage=/proc/nothing", "storage=/proc/nothing/srgan-"),
