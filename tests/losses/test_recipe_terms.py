@@ -15,10 +15,10 @@ from torch import Tensor
 from tmd.errors import UserError
 from tmd.losses.artifacts import artifacts
 from tmd.losses.colour import TOE, oklab
-from tmd.losses.dists import DISTS, DISTSWeights, find_dists_weights
 from tmd.losses.extra import GENERATOR_TERMS, create_extra_terms
 from tmd.losses.options import LossOptions
 from tmd.losses.similarity import MS_SSIM_SIZE
+from tmd.metrics.dists import DISTS, DISTSWeights, find_dists_weights
 
 
 def pair(size: int, channels: int = 3, noise: float = 0.1) -> tuple[Tensor, Tensor]:

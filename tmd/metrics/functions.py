@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tmd.errors import UserError
 from tmd.images import EIGHT_BITS, ImageKind
+from tmd.metrics.consistency import Measure
 from tmd.metrics.fidelity import TooSmallError
 from tmd.metrics.registry import FUNCTIONS, needs_of
 
@@ -36,6 +37,7 @@ class MetricSettings(NamedTuple):
         channel: of PSNR, SSIM and the spectral distance.
         lpips_weights: folder for `find_lpips_weights`.
         iqa_weights: folder of the other metrics' weights; None: their packages' caches.
+        measurement: how LR is made, (HR, index) -> LR; None: bicubic.
         device: where images are compared.
         kind: of the images.
         scale: HR pixels per LR pixel.
@@ -48,6 +50,7 @@ class MetricSettings(NamedTuple):
     kind: ImageKind = EIGHT_BITS
     scale: int = 1
     iqa_weights: str | os.PathLike[str] | None = None
+    measurement: Measure | None = None
 
 
 class MetricFunction:
@@ -72,10 +75,16 @@ class MetricFunction:
         self.name = name
         self.needs = needs_of(name)
         self._function = partial(function, **given)
+        self._is_numbered = "index" in known
 
     @torch.no_grad()
-    def __call__(self, sr: Tensor, hr: Tensor | None = None, lr: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, sr: Tensor, hr: Tensor | None = None, lr: Tensor | None = None, index: int = 0
+    ) -> Tensor:
         """Values of images (N, C, H, W) in [0, 1]; LR's sides are smaller by the scale.
+
+        Args:
+            index: what the measurement's random parameters were drawn for.
 
         Returns:
             (N,)
@@ -87,7 +96,8 @@ class MetricFunction:
         given = {"hr": hr, "lr": lr}
         if missing := [key.upper() for key in self.needs.of_images() if given[key] is None]:
             raise UserError(f"{self.name}: needs {' and '.join(missing)}, and there is none")
-        return self._function(sr, *(given[key] for key in self.needs.of_images()))
+        numbered = {"index": index} if self._is_numbered else {}
+        return self._function(sr, *(given[key] for key in self.needs.of_images()), **numbered)
 
 
 def metric_function(name: str, settings: MetricSettings) -> MetricFunction:
@@ -102,22 +112,25 @@ def metric_function(name: str, settings: MetricSettings) -> MetricFunction:
 
 
 def values_of(
-    function: ImageMetric, sr: Tensor, hr: Tensor | None, lr: Tensor | None = None
+    function: ImageMetric, sr: Tensor, hr: Tensor | None, lr: Tensor | None = None, index: int = 0
 ) -> Tensor:
     """(N,) of a metric, or of any other function (SR, HR)."""
-    return function(sr, hr, lr) if isinstance(function, MetricFunction) else function(sr, hr)
+    if isinstance(function, MetricFunction):
+        return function(sr, hr, lr, index)
+    return function(sr, hr)
 
 
 def value_of_image(
-    function: ImageMetric, sr: Tensor, hr: Tensor | None, lr: Tensor | None = None
+    function: ImageMetric, sr: Tensor, hr: Tensor | None, lr: Tensor | None = None, index: int = 0
 ) -> float | None:
     """A metric of one image; None where the image is too small for it or the value is NaN.
 
     Args:
         sr, hr, lr: (1, C, H, W) in [0, 1].
+        index: what the measurement's random parameters were drawn for.
     """
     try:
-        value = values_of(function, sr, hr, lr).item()
+        value = values_of(function, sr, hr, lr, index).item()
     except TooSmallError:
         return None
     return value if value == value else None
