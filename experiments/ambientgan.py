@@ -66,7 +66,7 @@ from tmd.handlers.validation import SetMetric
 from tmd.images import ImageKind
 from tmd.measurements import Measurement
 from tmd.metrics import UnpairedSpectrum, psnr
-from tmd.metrics.functions import ImageMetric
+from tmd.metrics.functions import ImageMetric, MetricFunction
 from tmd.session import Assembled, Scoring
 from tmd.training import create_ambientgan_trainer
 from tmd.training.ambient_options import check_sizes
@@ -352,6 +352,8 @@ def metrics_to_look_at(
     """Metrics that are only looked at."""
     options = schedule.options()
     score = options.scoring_function(scale, device, data.lr.validation_sizes(), data.kind)
+    if isinstance(score, MetricFunction):
+        score.sign = 1  # it is looked at under its own name
     return {**metrics_with_hr(scale, device, data.kind), options.score: score}
 
 

@@ -3,6 +3,8 @@
     python experiments/evaluate.py with run=3 benchmark=../shared/data/benchmarks/Set5
     python experiments/evaluate.py with method=bicubic benchmark=Set5,Set14 scale=3
     python experiments/evaluate.py with method=folder sr_root=results/ benchmark=Set5 scale=4
+    python experiments/evaluate.py with run=3 lr_root=photos/ metrics=niqe,consistency
+    python experiments/evaluate.py with metrics=?
 
 One table a benchmark: a row an image, the last one `mean`. `run`, `checkpoint`, `method`, `sr_root`
 and `benchmark` take several, `run=3,4`; what is evaluated stands side by side. The benchmark is a
@@ -30,12 +32,15 @@ from experiments.support.inputs import check_folder, several
 from experiments.support.trained import named_file
 from tmd.errors import UserError, check_choice, check_flag, check_number
 from tmd.evaluation import METHODS, check_images_suffice, metrics_at_hand
+from tmd.evaluation.listing import listing
 from tmd.images import set_max_pixels
 from tmd.metrics import CHANNELS, MetricSettings, default_border
 from tmd.metrics.conventions import COMPARED, by_convention
 from tmd.metrics.registry import FUNCTIONS, INFO_KEY, described
 
 ex = Experiment("evaluate")
+
+LIST = "?"
 
 
 @ex.config
@@ -50,11 +55,13 @@ def config():
     lr_root = None  # folder of given LR images, matched by name, if they lie elsewhere
     scale = None  # None: the run's, else 4
     measurement = None  # makes LR: None bicubic (scale 1: as run), run as in training, or a list
-    metrics = "auto"  # registered ones; auto: psnr, ssim, lpips_alex (its weights), spectral
+    # registered ones, ? lists them; auto: psnr, ssim, lpips_alex (its weights), spectral
+    metrics = "auto"  # without HR: consistency, niqe (its weights)
     # of PSNR, SSIM and LPIPS: ours, or basicsr, pyiqa, torchmetrics, skimage, ignite, piq, kornia,
     # lpips, computed by that library itself; several: ours,skimage
     convention = "ours"
     lpips_weights = None  # folder of LPIPS's backbones and heads; None: torch's cache
+    iqa_weights = None  # folder of NIQE's, MUSIQ's, ... and DISTS's weights; None: pyiqa's cache
     bands = None  # without a network: which bands of the files, from 1: [3, 2, 1]; None: all
     dtype = None  # without a network: uint8, uint16, float32; None: as the files are
     # without a network: [low, high], or {percentiles: [0.1, 99.9]} of the first benchmark: what
@@ -84,6 +91,7 @@ def check(
     metrics: Any,
     convention: Any,
     lpips_weights: Any,
+    iqa_weights: Any,
     channel: str,
     border: int | None,
     tile: int | None,
@@ -94,6 +102,9 @@ def check(
     each_band: bool | None,
     seed: int,
 ) -> None:
+    if metrics == LIST:
+        print(listing(MetricSettings(0, lpips_weights=lpips_weights, iqa_weights=iqa_weights)))
+        raise SystemExit
     set_max_pixels(max_pixels)
     forget_opened()
     methods = several(method)
@@ -103,7 +114,7 @@ def check(
         raise UserError("method=folder and sr_root=FOLDER: give both or none")
     if not (several(run) or several(named_file(checkpoint, weights)) or methods):
         raise UserError("nothing to evaluate: give run=3, checkpoint=best.pt or method=bicubic")
-    if not several(benchmark):
+    if not (several(benchmark) or several(lr_root) or several(sr_root)):
         raise UserError("benchmark=None: give a folder of HR images, benchmark=Set5 say")
     if lr_root is not None and len(several(benchmark)) > 1:
         raise UserError("lr_root: goes with one benchmark, not with several")
@@ -173,18 +184,29 @@ def evaluation(
 
 @ex.resolve
 def resolve(
-    metrics: Any, convention: Any, lpips_weights: Any, border: int | None, device: str
+    metrics: Any,
+    convention: Any,
+    lpips_weights: Any,
+    iqa_weights: Any,
+    border: int | None,
+    device: str,
 ) -> dict[str, Any]:
     opened = evaluation()
-    names = metrics_at_hand(lpips_weights) if metrics == "auto" else several(metrics)
+    has_hr = all(each.samples[0].hr is not None for each in opened.benchmarks.values())
+    names = several(metrics)
+    if metrics == "auto":
+        names = metrics_at_hand(lpips_weights, iqa_weights, has_hr)
     names = by_convention(sorted(names, key=lambda name: name != "psnr"), several(convention))
     settings = MetricSettings(
         default_border(opened.scale) if border is None else border,
         lpips_weights=lpips_weights,
         kind=opened.kind,
+        scale=opened.scale,
+        iqa_weights=iqa_weights,
+        measurement=opened.measurement,
     )
     check_images_suffice(list(opened.benchmarks.values()), names, settings)
-    if metrics == "auto" and "lpips_alex" not in names:
+    if metrics == "auto" and has_hr and "lpips_alex" not in names:
         print("LPIPS is left out: its weights are not at hand (lpips_weights=FOLDER gives them)")
     return {
         "scale": opened.scale,
@@ -202,6 +224,7 @@ def main(
     border: int,
     channel: str,
     lpips_weights: Any,
+    iqa_weights: Any,
     device: str,
     save_images: bool | str,
     each_band: bool | None,
@@ -212,7 +235,7 @@ def main(
     record = EvaluationRecord(_run, save_images, scale, kind)
     if not kind.is_rgb:
         channel = "rgb"  # all of them
-    settings = MetricSettings(border, channel, lpips_weights, device, kind, scale)
+    settings = MetricSettings(border, channel, lpips_weights, device, kind, scale, iqa_weights)
     _run.info["image_kind"] = kind.state_dict()
     _run.info["evaluated"] = opened.described()
     _run.info[INFO_KEY] = described(metrics)

@@ -180,8 +180,9 @@ def train(
         begin_with = partial(begin, start_from, grow_from, ex.store, weights=given_weights())
     assembled, info = assemble(place, data.kind, _run.config, begin_with)
     _run.info.update(info)
+    measure = getattr(data, "measure", None)
     score = schedule.options().scoring_function(
-        scale, place.device, data.images.validation_sizes(), data.kind
+        scale, place.device, data.images.validation_sizes(), data.kind, measure
     )
     return train_and_report(
         _run,
@@ -191,7 +192,7 @@ def train(
         scale=scale,
         adv_weight=adv_weight,
         scoring=Scoring(
-            {**metrics_with_hr(scale, place.device, data.kind), "score": score},
+            {**metrics_with_hr(scale, place.device, data.kind, measure), "score": score},
             max_loss=schedule.options().max_psnr_loss,
         ),
         place=place,

@@ -24,8 +24,10 @@ def config():
     }
     freeze = "100it"  # with grow_from: how long, from the start, only what is new learns
     freeze_output = True  # whether the carried output layer, too, is frozen so long
-    score = "auto"  # what is better: lpips, spectral; auto: lpips where its weights are at hand
+    # what is better: lpips, spectral, dists, niqe, ... (evaluate with metrics=? lists them)
+    score = "auto"  # auto: lpips where its weights are at hand, else spectral
     lpips_weights = None  # folder with AlexNet's weights and LPIPS's heads; None: torch's cache
+    iqa_weights = None  # folder of other metrics' weights (NIQE's, ...); None: pyiqa's cache
     max_psnr_loss = 1.5  # dB below the pretrained G that a better score may cost
 
 

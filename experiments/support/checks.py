@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
@@ -127,20 +128,27 @@ def check_training(
     history.options().check()
     optimization.options().check()
     options.check(device)
-    _check_metrics()
+    _check_metrics(scale)
     if options.compiles:
         losses.options().check_compilation()
     return schedule.options().phases(options.epoch_length).total
 
 
-def _check_metrics() -> None:
+def _check_metrics(scale: int | None) -> None:
     """Raise `UserError` for a metric that can't be had here, by the key that a training has."""
     kind = settled_dataset(dataset.options()).image_kind
-    settings = MetricSettings(0, lpips_weights=schedule.options().lpips_weights, kind=kind)
+    settings = MetricSettings(
+        0,
+        lpips_weights=schedule.options().lpips_weights,
+        kind=kind,
+        scale=scale or 1,
+        iqa_weights=schedule.options().iqa_weights,
+        measurement=(lambda hr, index: hr) if scale in (1, None) else None,
+    )
     try:
         check_metrics(training.options().metrics, settings, "training.metrics")
     except UserError as problem:
-        said = str(problem).replace("lpips_weights=", "schedule.lpips_weights=")
+        said = re.sub(r"\b(lpips|iqa)_weights=", r"schedule.\1_weights=", str(problem))
         raise UserError(said) from None
 
 

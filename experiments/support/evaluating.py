@@ -28,6 +28,7 @@ from tmd.evaluation import (
     look_at_given_lr,
     network,
     open_benchmark,
+    open_without_hr,
     results_in_folder,
 )
 from tmd.files import sha256
@@ -101,24 +102,42 @@ class Evaluation:
         given = {"bands": self.bands, "dtype": self.dtype, "value_range": self.value_range}
         if not self.trained:
             entries = json.dumps({**given, "shown": self.shown})
-            return _kind_of_files(str(several(self.benchmark)[0]), entries)
+            key, root = self._images
+            return _kind_of_files(root, entries, key)
         for key, value in given.items():
             if value is not None:
                 raise UserError(f"{key}={value}: {self.trained[0].name} says what its images are")
         kind = _common_kind(self.trained)
         return kind if self.shown is None else replace(kind, shown=tuple(self.shown))
 
+    @property
+    def _images(self) -> tuple[str, str]:
+        """Key and folder of the images: of HR, else of LR, else of results of other programs."""
+        keys = ("benchmark", "lr_root", "sr_root")
+        key = next(key for key in keys if several(getattr(self, key)))
+        if key == "sr_root" and (self._methods or self.trained):
+            raise UserError("sr_root: without HR or LR there is nothing to upscale; lr_root= gives")
+        return key, str(several(getattr(self, key))[0])
+
     @cached_property
     def benchmarks(self) -> dict[str, Benchmark]:
         """Benchmarks that are evaluated on, by names of their own."""
-        roots = several(self.benchmark)
-        opened = [open_benchmark(str(root), self.scale, self.lr_root) for root in roots]
+        key, root = self._images
+        if key == "benchmark":
+            roots = several(self.benchmark)
+            opened = [open_benchmark(str(root), self.scale, self.lr_root) for root in roots]
+        else:
+            opened = [open_without_hr(root, self.scale, key)]
         return dict(zip(distinct(each.name for each in opened), opened, strict=True))
 
     @cached_property
     def measurement(self) -> Measurement | None:
         """Measurement that makes LR, or None for the benchmark's own LR or bicubic."""
         measurement = self.asked_measurement
+        if self._images[0] != "benchmark":
+            if measurement is not None:
+                raise UserError("measurement: makes LR of HR, and there is none; benchmark= gives")
+            return None
         if measurement is None:
             if self.scale > 1 or all(each.lr_root for each in self.benchmarks.values()):
                 return None
@@ -192,10 +211,11 @@ class Evaluation:
             "benchmarks": {
                 plain(name): {
                     "images": len(benchmark.samples),
-                    "hr": str(benchmark.samples[0].hr.parent.resolve()),
+                    "hr": None if hr is None else str(hr.parent.resolve()),
                     "lr": None if benchmark.lr_root is None else str(benchmark.lr_root.resolve()),
                 }
                 for name, benchmark in self.benchmarks.items()
+                for hr in [benchmark.samples[0].hr]
             },
             "systems": self._described_systems(),
         }
@@ -262,11 +282,11 @@ def _common_kind(trained: list[Trained]) -> ImageKind:
 
 
 @lru_cache(maxsize=4)
-def _kind_of_files(benchmark: str, entries: str) -> ImageKind:
-    """Kind of a benchmark's HR images, as `dataset`'s keys say it."""
+def _kind_of_files(benchmark: str, entries: str, key: str = "benchmark") -> ImageKind:
+    """Kind of a benchmark's HR images, or of others', as `dataset`'s keys say it."""
     try:
         return benchmark_kind(benchmark, **json.loads(entries))
     except UserError as problem:
         raise UserError(
-            str(problem).replace("dataset.root=", "benchmark=").replace("dataset.", "")
+            str(problem).replace("dataset.root=", f"{key}=").replace("dataset.", "")
         ) from None

@@ -22,6 +22,7 @@ from ingredients import optimization, schedule, training
 from observers import run_folder
 from tmd.acceleration.threads import AUTO, choose_threads
 from tmd.images import EIGHT_BITS, ImageKind
+from tmd.metrics.consistency import Measure
 from tmd.metrics.functions import ImageMetric
 from tmd.recorders import Recorder, create_recorder
 from tmd.session import (
@@ -104,11 +105,15 @@ def session_options(scale: int, adv_weight: float) -> SessionOptions:
 
 
 def metrics_with_hr(
-    scale: int, device: torch.device, kind: ImageKind = EIGHT_BITS
+    scale: int,
+    device: torch.device,
+    kind: ImageKind = EIGHT_BITS,
+    measurement: Measure | None = None,
 ) -> dict[str, ImageMetric]:
     """The config's metrics of the held-out images."""
-    lpips_weights = schedule.options().lpips_weights
-    return validated_metrics(training.options().metrics, scale, device, lpips_weights, kind)
+    lpips_weights, iqa_weights = schedule.options().lpips_weights, schedule.options().iqa_weights
+    names = training.options().metrics
+    return validated_metrics(names, scale, device, lpips_weights, kind, iqa_weights, measurement)
 
 
 def recorders(run: Run, place: Place) -> list[Recorder]:

@@ -16,8 +16,10 @@ from experiments.support.evaluation_record import distinct
 from observers import RunArtifacts, create_observers, open_run
 from tmd.checkpoints import save_checkpoint
 from tmd.errors import UserError
-from tmd.images import read_image, write_image
+from tmd.images import as_8_bit, read_image, write_image
+from tmd.metrics import psnr
 from tmd.models import create_generator
+from tmd.resize import imresize
 
 
 @pytest.fixture(autouse=True)
@@ -320,3 +322,39 @@ def test_other_libraries_figures_stand_beside_ours(toy, capsys):
     assert values["psnr@ignite"] == pytest.approx(values["psnr"], abs=1e-4)
     assert values["ssim@ignite"] != values["ssim"]
     assert "SSIM (ignite)" in capsys.readouterr().out
+def test_results_without_hr_are_rated_by_what_needs_none(toy, capsys):
+    """LR alone: SR of it is measured again; another program's results alone; what can't be."""
+    words = ["evaluate", "-u", "with", "method=bicubic", "lr_root=Toy", "scale=2"]
+    ex.run_commandline([*words, "metrics=auto"])
+    out = capsys.readouterr().out
+    assert "consistency" in out
+    for name in ("a", "b"):
+        lr = read_image(f"Toy/{name}.png")[None]
+        sr = as_8_bit(imresize(lr, 2))
+        expected = psnr(as_8_bit(imresize(sr, 0.5)), lr).item()
+        row = next(line for line in out.splitlines() if line.startswith(f"| {name} "))
+        assert float(row.split("|")[2]) == pytest.approx(expected, abs=0.1)
+    for metrics, says in (
+        ("psnr", "metrics=psnr: needs HR images, and Toy has none; benchmark=FOLDER gives them"),
+        ("dists", "metrics=dists: needs HR images"),
+    ):
+        with pytest.raises(SystemExit):
+            ex.run_commandline([*words, f"metrics={metrics}"])
+        assert says in capsys.readouterr().err
+    alone = ["evaluate", "-u", "with", "method=folder", "sr_root=Toy", "metrics=consistency"]
+    with pytest.raises(SystemExit):
+        ex.run_commandline(alone)
+    assert "metrics=consistency: needs LR images, and Toy has none" in capsys.readouterr().err
+
+
+def test_a_question_mark_lists_the_metrics(capsys):
+    with pytest.raises(SystemExit) as done:
+        ex.run_commandline(["evaluate", "-u", "with", "metrics=?"])
+    assert not done.value.code
+    out = capsys.readouterr().out
+    head = next(line for line in out.splitlines() if line.startswith("| name"))
+    assert [cell.strip() for cell in head.split("|")[1:5]] == ["name", "metric", "unit", "better"]
+    row = next(line for line in out.splitlines() if line.startswith("| psnr "))
+    assert "dB" in row
+    assert "higher (0 to 100)" in row
+    assert row.split("|")[-2].strip() == "yes"

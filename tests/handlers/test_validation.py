@@ -11,7 +11,8 @@ from torch._dynamo.testing import CompileCounter
 from tmd.data import Pair
 from tmd.handlers import Validation
 from tmd.images import ImageKind, as_8_bit
-from tmd.metrics import psnr, spectral_distance, ssim
+from tmd.metrics import MetricSettings, metric_function, psnr, spectral_distance, ssim
+from tmd.metrics.registry import FUNCTIONS, Needs, register
 from tmd.resize import imresize
 from tmd.training import Phases, TrainingEvents
 
@@ -212,3 +213,44 @@ def test_an_image_of_fine_steps_is_not_flat_because_8_bits_could_not_hold_it() -
 
     assert left_out(ImageKind(1)) == ["fine"]
     assert left_out(ImageKind.of_dtype(1, "uint16")) == []
+
+
+def test_what_needs_no_hr_is_of_all_images_and_what_needs_it_of_those_that_have_it() -> None:
+    first, second = pairs()[0], pairs()[1]
+    held_out = [first, Pair(second.name, second.lr, None)]
+    metrics = {
+        "psnr": metric_function("psnr", MetricSettings(0, scale=2)),
+        "consistency": metric_function("consistency", MetricSettings(0, scale=2)),
+    }
+    validation = Validation(Constant(), held_out, metrics, Phases(1, 0, 0), 1)
+    means = validation.bicubic_means(2)
+    results = [as_8_bit(imresize(pair.lr, 2)) for pair in held_out]
+    of_lr = [
+        psnr(as_8_bit(imresize(sr, 0.5)), pair.lr)
+        for sr, pair in zip(results, held_out, strict=True)
+    ]
+    assert abs(means["consistency"] - torch.cat(of_lr).clamp(max=60).mean().item()) < 0.05
+    assert abs(means["psnr"] - psnr(results[0], first.hr).item()) < 1e-4
+
+
+def test_a_metric_of_the_whole_set_is_one_value() -> None:
+    class Count:
+        def __init__(self) -> None:
+            self.sizes: list[int] = []
+
+        def add(self, sr: Tensor, hr: Tensor) -> None:
+            assert sr.shape == hr.shape
+            self.sizes.append(sr.numel())
+
+        def value(self) -> float:
+            return float(sum(self.sizes))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FUNCTIONS, "_builders", dict(FUNCTIONS._builders))
+        register("t_count", Needs(whole_set=True), higher_is_better=True)(Count)
+        metrics = {name: metric_function(name, MetricSettings(0)) for name in ("psnr", "t_count")}
+        held_out = pairs()
+        validation = Validation(Constant(), held_out, metrics, Phases(1, 0, 0), 1)
+        means = validation.bicubic_means(2)
+    assert means["t_count"] == sum(pair.hr.numel() for pair in held_out)
+    assert "psnr" in means

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +19,11 @@ from tmd.data import MeasuredData, create_dataset
 from tmd.errors import LostWorkerError, UserError
 from tmd.losses.adversarial import create_adversarial_loss
 from tmd.measurements import create_measurement
+from tmd.metrics import spectral_distance, ssim
+from tmd.metrics.gradients import gmsd
 from tmd.models import create_discriminator, create_generator
 from tmd.recorders import Folder
+from tmd.resize import imresize
 from tmd.session import (
     OptimizationOptions,
     ScheduleOptions,
@@ -349,3 +353,25 @@ def test_a_finished_checkpoint_is_refused(tmp_path: Path) -> None:
     again = session(tmp_path / "out", images, held_out)
     with pytest.raises(UserError, match="iteration 18 of 18"):
         again.load(load_checkpoint(tmp_path / "out" / "checkpoint_00000018.pt"))
+
+
+def test_a_score_of_any_metric_is_lower_where_better() -> None:
+    generator = torch.Generator().manual_seed(0)
+    hr = torch.rand(1, 3, 24, 24, generator=generator)
+    sr = (hr + 0.05 * torch.randn(hr.shape, generator=generator)).clamp(0, 1)
+    lr = imresize(hr, 0.5)
+
+    def score(name: str) -> Any:
+        return ScheduleOptions(score=name).scoring_function(2, torch.device("cpu"))
+
+    assert score("ssim")(sr, hr).item() == -ssim(sr, hr, border=2).item()
+    assert score("gmsd")(sr, hr).item() == gmsd(sr, hr).item() > 0
+    assert score("consistency")(sr, hr, lr) < -20
+    assert torch.equal(score("spectral")(sr, hr), spectral_distance(sr, hr, border=2))
+    with pytest.raises(UserError, match=r"schedule.score=ssim: needs images of at least 15 pixels"):
+        ScheduleOptions(score="ssim").scoring_function(2, torch.device("cpu"), [("a", (14, 30))])
+    with pytest.raises(UserError, match=r"schedule.score='mae': must be one of auto, "):
+        ScheduleOptions(score="mae").check(1e-3)
+    if importlib.util.find_spec("pyiqa") is None:
+        with pytest.raises(UserError, match=r"^schedule.score=niqe: needs pyiqa; pip install"):
+            ScheduleOptions(score="niqe").resolved_score()

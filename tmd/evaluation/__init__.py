@@ -10,6 +10,7 @@ from tmd.evaluation.benchmarks import (
     benchmark_kind,
     look_at_given_lr,
     open_benchmark,
+    open_without_hr,
     partner_names,
     read_pair,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "metrics_at_hand",
     "network",
     "open_benchmark",
+    "open_without_hr",
     "partner_names",
     "read_pair",
     "results_in_folder",

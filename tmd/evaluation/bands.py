@@ -11,9 +11,7 @@ from torch import Tensor
 
 from tmd.images import ImageKind
 from tmd.metrics.functions import ImageMetric, value_of_image
-
-#: Metrics that a single band has.
-METRICS = ("psnr", "ssim")
+from tmd.metrics.registry import NONE
 
 Values = dict[str, dict[tuple[str, str], float | None]]
 
@@ -22,12 +20,14 @@ class EachBand:
     """Means of metrics over images, by band.
 
     Args:
-        functions: metrics by name; those of `METRICS` are taken.
+        functions: metrics by name; those that a single band has are taken.
         kind: of the images.
     """
 
     def __init__(self, functions: Mapping[str, ImageMetric], kind: ImageKind) -> None:
-        self.functions = {name: functions[name] for name in METRICS if name in functions}
+        self.functions = {
+            name: each for name, each in functions.items() if getattr(each, "needs", NONE).each_band
+        }
         self.kind = kind
         self._values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
 

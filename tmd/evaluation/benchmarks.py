@@ -38,11 +38,27 @@ class Sample:
     Attributes:
         name: the file's, without its suffix.
         hr, lr: files.
+        sr: another program's result, of an image of which there is nothing else.
     """
 
     name: str
-    hr: Path
+    hr: Path | None
     lr: Path | None = None
+    sr: Path | None = None
+
+    @property
+    def source(self) -> Path:
+        """The file that stands for the image: HR, else LR, else SR."""
+        path = self.hr or self.lr or self.sr
+        assert path is not None, "a sample has a file"
+        return path
+
+    def size(self, scale: int) -> tuple[int, int]:
+        """Height and width of what is compared."""
+        height, width = read_size(self.source)
+        if self.hr is not None:
+            return height // scale * scale, width // scale * scale
+        return (height * scale, width * scale) if self.lr is not None else (height, width)
 
 
 @dataclass(frozen=True)
@@ -104,9 +120,27 @@ def open_benchmark(root: PathLike, scale: int, lr_root: PathLike | None = None) 
     return Benchmark(named.name, scale, samples, lr_folder, cropped)
 
 
+def open_without_hr(root: PathLike, scale: int, key: str = "lr_root") -> Benchmark:
+    """Images of which there is no HR: LR to upscale, or the results of another program.
+
+    Args:
+        root: their folder.
+        key: ``lr_root`` or ``sr_root``.
+
+    Raises:
+        UserError: an absent folder, or one without images.
+    """
+    folder = local_folder(root, key)
+    files = _images(folder, key)
+    is_lr = key == "lr_root"
+    samples = [Sample(f.stem, None, *((f, None) if is_lr else (None, f))) for f in files]
+    name = Path(os.path.abspath(folder)).name
+    return Benchmark(name, scale, tuple(samples), folder if is_lr else None)
+
+
 def look_at_given_lr(benchmark: Benchmark, kind: ImageKind) -> Look | None:
     """Shifts of a benchmark's given LR, and how far it is from MATLAB's; None where it has none."""
-    paths = [(sample.lr, sample.hr) for sample in benchmark.samples if sample.lr is not None]
+    paths = [(s.lr, s.hr) for s in benchmark.samples if s.lr is not None and s.hr is not None]
     if not paths:
         return None
     lr, hr = (FileSource([str(path) for path in side], kind) for side in zip(*paths, strict=True))
@@ -211,6 +245,19 @@ def benchmark_kind(
     return settled(chosen).image_kind
 
 
+def read_sample(
+    sample: Sample,
+    scale: int,
+    kind: ImageKind,
+    measurement: Measurement | None = None,
+    index: int = 0,
+) -> tuple[Tensor | None, Tensor | None]:
+    """LR and HR as far as there are; see `read_pair`."""
+    if sample.hr is not None:
+        return read_pair(sample, scale, kind, measurement, index)
+    return None if sample.lr is None else _read(sample.lr, kind), None
+
+
 def read_pair(
     sample: Sample,
     scale: int,
@@ -226,6 +273,7 @@ def read_pair(
         index: what random parameters of the measurement are drawn for.
     """
     kind = ImageKind.of(kind)
+    assert sample.hr is not None, "see read_sample"
     hr = _read(sample.hr, kind)
     height, width = (side // scale * scale for side in hr.shape[-2:])
     hr = hr[:, :height, :width]

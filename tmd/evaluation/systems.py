@@ -108,23 +108,24 @@ def results_in_folder(
     for benchmark in benchmarks:
         folder = Path(root) / benchmark.name
         folder = folder if folder.is_dir() else Path(root)
-        files = [sample.hr for sample in benchmark.samples]
+        files = [sample.source for sample in benchmark.samples]
         found = pair_by_name(files, folder, benchmark.scale, "sr_root")
-        for hr, sr in found.items():
-            _check_result(hr, sr, benchmark.scale)
+        for sample in benchmark.samples:
+            _check_result(sample, found[sample.source], benchmark.scale)
         results |= found
 
     def read(sample: Sample, lr: Tensor) -> Tensor:
-        return read_native(results[sample.hr], kind)
+        return read_native(results[sample.source], kind)
 
     return read
 
 
-def _check_result(hr: Path, sr: Path, scale: int) -> None:
-    whole = read_size(hr)
-    cropped = tuple(side // scale * scale for side in whole)
+def _check_result(sample: Sample, sr: Path, scale: int) -> None:
+    cropped = sample.size(scale)
+    given = sample.source
+    whole = cropped if sample.hr is None else read_size(sample.hr)
     if read_size(sr) not in (whole, cropped):
         raise UserError(
-            f"{hr} {size_text(hr)} and {sr} {size_text(sr)}: "
+            f"{given} {size_text(given)} and {sr} {size_text(sr)}: "
             f"SR must be {'×'.join(map(str, cropped))} at scale={scale}"
         )

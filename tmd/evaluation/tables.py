@@ -13,10 +13,10 @@ from torch import Tensor
 
 from tmd.errors import UserError, printable
 from tmd.evaluation.bands import EachBand
-from tmd.evaluation.benchmarks import Benchmark, PathLike, Sample, read_pair
+from tmd.evaluation.benchmarks import Benchmark, PathLike, Sample, read_sample
 from tmd.evaluation.per_image import ImageValue, PerImage
 from tmd.evaluation.systems import System
-from tmd.images import EIGHT_BITS, ImageKind, read_size
+from tmd.images import EIGHT_BITS, ImageKind
 from tmd.measurements import Measurement
 from tmd.metrics import (
     MetricSettings,
@@ -27,19 +27,29 @@ from tmd.metrics import (
     metric_function,
 )
 from tmd.metrics.fidelity import AT_ONCE
-from tmd.metrics.functions import ImageMetric, value_of_image
+from tmd.metrics.functions import ImageMetric, set_metric, value_of_image
+from tmd.metrics.registry import FUNCTIONS, NONE, needs_of
 
 Report = Callable[[Sample, str, Tensor, dict[str, float | None]], None]
-#: Pixels of an image's side, within the border, of which every metric can be computed.
+#: Pixels of an image's side, within the border, that a metric is tried on.
 ENOUGH = 64
-#: Metrics that take images of 8 bits as they are.
-TAKE_LEVELS = ("psnr", "ssim", "spectral")
 
 
-def metrics_at_hand(lpips_weights: PathLike | None = None) -> list[str]:
-    """PSNR, SSIM, LPIPS (alex) where its weights are, the spectral distance."""
-    lpips_too = find_lpips_weights("alex", lpips_weights) is not None
-    return ["psnr", "ssim", *(["lpips_alex"] if lpips_too else []), "spectral"]
+def metrics_at_hand(
+    lpips_weights: PathLike | None = None, iqa_weights: PathLike | None = None, has_hr: bool = True
+) -> list[str]:
+    """PSNR, SSIM, LPIPS (alex) where its weights are, the spectral distance.
+
+    Without HR: consistency, and NIQE where pyiqa and its weights are.
+    """
+    if has_hr:
+        lpips_too = find_lpips_weights("alex", lpips_weights) is not None
+        return ["psnr", "ssim", *(["lpips_alex"] if lpips_too else []), "spectral"]
+    try:
+        check_metrics(["niqe"], MetricSettings(0, iqa_weights=iqa_weights))
+    except UserError:
+        return ["consistency"]
+    return ["consistency", "niqe"]
 
 
 @dataclass
@@ -52,6 +62,7 @@ class Table:
         metrics: their names, in the order of the columns.
         rows: image -> {(system, metric): value}, None where the image is too small for the metric.
         flat: images that hold nothing and are left out of the means, unless all are.
+        of_sets: values that a system has of all images at once, by (system, metric).
         each_band: means over the images by band, where they were asked for.
         head: of the column of the rows' names.
     """
@@ -61,6 +72,7 @@ class Table:
     metrics: list[str]
     rows: dict[str, dict[tuple[str, str], float | None]] = field(default_factory=dict)
     flat: set[str] = field(default_factory=set)
+    of_sets: dict[tuple[str, str], float | None] = field(default_factory=dict)
     each_band: Table | None = None
     head: str = "image"
 
@@ -75,7 +87,12 @@ class Table:
         return [name for name in self.rows if name not in self.flat] or list(self.rows)
 
     def mean(self, system: str, metric: str) -> float | None:
-        """Mean over the rated images that are large enough for the metric; None without any."""
+        """Mean over the rated images that are large enough for the metric; None without any.
+
+        Of a metric of whole sets, its value.
+        """
+        if (system, metric) in self.of_sets:
+            return self.of_sets[system, metric]
         values = [self.rows[name][system, metric] for name in self.rated]
         known = [value for value in values if value is not None]
         return fmean(known) if known else None
@@ -119,7 +136,7 @@ class Table:
             metric(m).label + (f" {s}" if len(self.systems) > 1 else "") for s, m in self.columns
         ]
         cells = {
-            name: ["" if (v := row[c]) is None else text(c[1], v) for c in self.columns]
+            name: ["" if (v := row.get(c)) is None else text(c[1], v) for c in self.columns]
             for name, row in {**self.rows, "mean": mean}.items()
         }
         return [[self.head, *head], *([printable(name), *line] for name, line in cells.items())]
@@ -173,8 +190,17 @@ def evaluate(
         UserError: an image that can't be read, upscaled or compared, by name; a metric that lacks
             something, its weights say.
     """
+    settings = settings._replace(measurement=measurement)
     check_metrics(metrics, settings)
-    functions = {name: metric_function(name, settings) for name in metrics}
+    check_has_what_they_need(metrics, benchmark)
+    alone = [name for name in metrics if not needs_of(name).whole_set]
+    functions = {name: metric_function(name, settings) for name in alone}
+    sets = {
+        (system, name): set_metric(name, settings)
+        for system in systems
+        for name in metrics
+        if name not in alone
+    }
     kind = settings.kind
     title = f"{benchmark.name} ×{benchmark.scale} ({_compared(settings)}, border {settings.border})"
     table = Table(title, list(systems), list(metrics))
@@ -182,19 +208,29 @@ def evaluate(
     for index, sample in enumerate(benchmark.samples):
         row = table.rows[sample.name] = {}
         try:
-            lr, hr = read_pair(sample, benchmark.scale, kind, measurement, index)
-            if is_flat(hr if kind.levels else kind.to_float(hr), kind.step):
+            lr, hr = read_sample(sample, benchmark.scale, kind, measurement, index)
+            shown = lr if hr is None else hr
+            if shown is not None and is_flat(
+                shown if kind.levels else kind.to_float(shown), kind.step
+            ):
                 table.flat.add(sample.name)
             for name, system in systems.items():
-                sr = system(sample, lr)[:, : hr.shape[1], : hr.shape[2]]
-                values = compare(sr, hr, functions, settings.device, kind)
-                if bands is not None and sample.name not in table.flat:
+                sr = system(sample, torch.empty(0) if lr is None else lr)
+                if hr is not None:
+                    sr = sr[:, : hr.shape[1], : hr.shape[2]]
+                values = compare(sr, hr, functions, settings.device, kind, lr, index)
+                if bands is not None and hr is not None and sample.name not in table.flat:
                     bands.add(name, sr, hr)
+                for (of, _), of_set in sets.items():
+                    if of == name and sample.name not in table.flat:
+                        whole = None if hr is None else kind.to_float(hr[None])
+                        of_set.add(kind.to_float(sr[None]), whole)
                 row.update({(name, key): value for key, value in values.items()})
                 if report is not None:
                     report(sample, name, sr, values)
         except UserError as problem:
             raise UserError(f"{benchmark.name}, image {sample.name}: {problem}") from None
+    table.of_sets = {key: of_set.value() for key, of_set in sets.items()}
     if bands is not None:
         names, rows = list(bands.functions), bands.rows()
         table.each_band = Table(f"{title}, by band", list(systems), names, rows, head="band")
@@ -212,65 +248,97 @@ def _compared(settings: MetricSettings) -> str:
 def check_images_suffice(
     benchmarks: Sequence[Benchmark], metrics: Sequence[str], settings: MetricSettings
 ) -> None:
-    """Compare a blank no larger than the largest image, so that what fails does so at once.
+    """Try the metrics on no more than the largest image, so that what fails does so at once.
 
     Raises:
-        UserError: even that image is too small for a metric or the border, or a metric lacks
-            something, its weights say.
+        UserError: even that image is too small for a metric or the border, an image that a metric
+            needs is not there, or a metric lacks something, its weights say.
     """
+    for benchmark in benchmarks:
+        check_has_what_they_need(metrics, benchmark)
     sizes = {
-        sample.hr: [side // benchmark.scale * benchmark.scale for side in read_size(sample.hr)]
+        sample.source: sample.size(benchmark.scale)
         for benchmark in benchmarks
         for sample in benchmark.samples
     }
     largest = max(sizes, key=lambda path: min(sizes[path]))
-    height, width = (min(side, 2 * settings.border + ENOUGH) for side in sizes[largest])
     try:
-        _try_metrics(metrics, settings, (height, width))
+        check_metrics(metrics, settings, size=sizes[largest])
     except TooSmallError as problem:
         raise UserError(f"{largest}, the largest image: {problem}") from None
 
 
-def check_metrics(metrics: Sequence[str], settings: MetricSettings, key: str = "metrics") -> None:
-    """Raise `UserError` for a metric that lacks something, its weights say; ``key`` names them."""
-    side = 2 * settings.border + ENOUGH
-    _try_metrics(metrics, settings, (side, side), key)
-
-
-def _try_metrics(
-    metrics: Sequence[str], settings: MetricSettings, size: tuple[int, int], key: str = "metrics"
-) -> None:
-    """Raise `UserError` for a metric that can't be computed of images of ``size``."""
-    blank = torch.zeros(1, settings.kind.channels, *size, device=settings.device)
+def check_has_what_they_need(metrics: Sequence[str], benchmark: Benchmark) -> None:
+    """Raise `UserError` for metrics that need an image that a benchmark has not."""
+    sample = benchmark.samples[0]
+    has = {"hr": sample.hr is not None, "lr": sample.hr is not None or sample.lr is not None}
+    ways = {"hr": "benchmark=FOLDER gives them", "lr": "lr_root=FOLDER gives them"}
     for name in metrics:
-        function = metric_function(name, settings)
+        for image in needs_of(name).of_images():
+            if not has[image]:
+                raise UserError(
+                    f"metrics={name}: needs {image.upper()} images, and {benchmark.name} has none; "
+                    f"{ways[image]}, or choose among {', '.join(_without(image))}"
+                )
+
+
+def _without(image: str) -> list[str]:
+    return [name for name in FUNCTIONS if image not in needs_of(name).of_images()]
+
+
+def check_metrics(
+    metrics: Sequence[str],
+    settings: MetricSettings,
+    key: str = "metrics",
+    size: tuple[int, int] | None = None,
+) -> None:
+    """Raise `UserError` for a metric that lacks something, its weights say.
+
+    Args:
+        key: of the metrics in the config.
+        size: height and width of the largest image; `TooSmallError` where a metric takes none so
+            small.
+    """
+    for name in metrics:
         try:
-            function(blank, blank)
+            least = needs_of(name).minimum + 2 * settings.border
+            side = max(least, 2 * settings.border + ENOUGH)
+            height, width = (min(side, given) for given in size or (side, side))
+            metric_function(name, settings).check_images((height, width))
         except TooSmallError:
             raise
         except UserError as problem:
-            raise UserError(f"{key}={name}: {problem}") from None
+            said = str(problem).removeprefix(f"{name}: ")
+            raise UserError(f"{key}={name}: {said}") from None
 
 
 @torch.no_grad()
 def compare(
     sr: Tensor,
-    hr: Tensor,
+    hr: Tensor | None,
     functions: Mapping[str, ImageMetric],
     device: str | torch.device = "cpu",
     kind: ImageKind = EIGHT_BITS,
+    lr: Tensor | None = None,
+    index: int = 0,
 ) -> dict[str, float | None]:
     """Metrics of one image by name; None where it is too small.
 
     Args:
-        sr, hr: (C, H, W), numbers of ``kind``.
+        sr, hr, lr: (C, H, W), numbers of ``kind``; HR and LR as far as they are needed.
         functions: see `tmd.metrics.metric_function`.
+        index: what the measurement's random parameters were drawn for.
     """
-    levels = [image.to(device)[None] for image in (sr, hr)]
+    levels = [None if image is None else image.to(device)[None] for image in (sr, hr, lr)]
     # As floats, two large images would take more memory than all that is computed of them.
-    in_bands = TAKE_LEVELS if kind.is_eight_bit and hr[0].numel() > AT_ONCE else ()
-    floats = [] if set(functions) <= set(in_bands) else [kind.to_float(each) for each in levels]
-    return {
-        name: value_of_image(function, *(levels if name in in_bands else floats))
-        for name, function in functions.items()
-    }
+    large = kind.is_eight_bit and sr[0].numel() > AT_ONCE
+    in_bands = [name for name, f in functions.items() if large and getattr(f, "needs", NONE).levels]
+    floats: list[Tensor | None] = []
+    if set(functions) - set(in_bands):
+        floats = [None if image is None else kind.to_float(image) for image in levels]
+    values = {}
+    for name, function in functions.items():
+        a, b, c = levels if name in in_bands else floats
+        assert a is not None
+        values[name] = value_of_image(function, a, b, c, index)
+    return values

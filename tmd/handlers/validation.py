@@ -13,8 +13,8 @@ from tmd.data.measured import Pair
 from tmd.distributed import ALONE, Share
 from tmd.images import EIGHT_BITS, ImageKind
 from tmd.metrics.fidelity import TooSmallError, is_flat
-from tmd.metrics.functions import ImageMetric
-from tmd.metrics.registry import metric
+from tmd.metrics.functions import ImageMetric, MetricFunction, values_of
+from tmd.metrics.registry import NONE, Needs, metric
 from tmd.resize import imresize
 from tmd.training.events import TrainingEvents
 from tmd.training.phases import Phases
@@ -49,7 +49,8 @@ class Validation:
     Args:
         generator: the network that is validated (the averaged one, usually).
         pairs: held-out images; those that are flat are left out of every mean.
-        metrics: by name, functions (SR, HR) -> (N,); SR has been rounded as a file holds it.
+        metrics: by name, functions (SR, HR) -> (N,), or `tmd.metrics.metric_function`'s, which may
+            need no HR; SR has been rounded as a file holds it.
         phases: of the run.
         epoch_length: iterations between two validations.
         autocast: the precision of the generator's arithmetic.
@@ -134,44 +135,77 @@ class Validation:
         A metric that no image has, all being too small for it, is left out.
         """
         inputs = [pair.lr for pair in self.rated]
-        if not self.set_metrics or not inputs:
+        of_sets = [f for f in self.metrics.values() if _needs(f).whole_set]
+        if not (self.set_metrics or of_sets) or not inputs:
             return self._means(lambda index: method(inputs[index]))
         results = [method(lr) for lr in inputs]
         means = self._means(lambda index: results[index])
+        means.update(self._of_sets(results))
         for name, function in self.set_metrics.items():
             value = torch.as_tensor(function(results, inputs), dtype=torch.float64)
             # A last bit that differs from process to process must not decide anything.
             means[name] = float(self.share.sent(value, 0))
         return means
 
+    def _of_sets(self, results: Sequence[Tensor]) -> dict[str, float]:
+        """Metrics of all images with HR at once."""
+        images = [(sr, pair.hr) for sr, pair in zip(results, self.rated, strict=True)]
+        found = {}
+        for name, function in self.metrics.items():
+            if _needs(function).whole_set and isinstance(function, MetricFunction):
+                value = function.of_set((sr, hr) for sr, hr in images if hr is not None)
+                if value is not None:
+                    # A last bit that differs from process to process must not decide anything.
+                    sent = self.share.sent(torch.tensor(value, dtype=torch.float64), 0)
+                    found[name] = float(sent)
+        return found
+
     def _means(self, result: Callable[[int], Tensor]) -> dict[str, float]:
-        """Means over the images with HR, each process having computed those of some."""
-        with_hr = [(i, pair.hr) for i, pair in enumerate(self.rated) if pair.hr is not None]
-        if not with_hr or not self.metrics:
+        """Means over the images that have what a metric needs, each process computing some."""
+        numbers = {id(pair): number for number, pair in enumerate(self.pairs)}
+        functions = [(n, f) for n, f in self.metrics.items() if not _needs(f).whole_set]
+        fit = [
+            (index, pair)
+            for index, pair in enumerate(self.rated)
+            if any(_has_needed(pair, function) for _, function in functions)
+        ]
+        if not fit:
             return {}
-        rows = [torch.zeros(len(self.metrics), device=hr.device) for _, hr in with_hr]
+        rows = [torch.zeros(len(functions), device=pair.lr.device) for _, pair in fit]
         for row in range(self.share.rank, len(rows), self.share.count):
-            index, hr = with_hr[row]
-            sr = result(index)
+            index, pair = fit[row]
+            sr, number = result(index), numbers[id(pair)]
             rows[row] = torch.stack(
-                [_of_image(n, f, sr, hr, self.ceiling) for n, f in self.metrics.items()]
+                [_of_image(n, f, sr, pair, number, self.ceiling) for n, f in functions]
             )
         table = self.share.total(torch.stack(rows)).cpu().double()  # not every device has it
         means = (table.mean(0) if table.isfinite().all() else table.nanmean(0)).tolist()
-        named = zip(self.metrics, means, strict=True)
-        return {name: mean for name, mean in named if mean == mean}
+        named = zip(functions, means, strict=True)
+        return {name: mean for (name, _), mean in named if mean == mean}
 
     def bicubic_means(self, scale: int) -> dict[str, float]:
         """The metrics' means for bicubic enlargement by ``scale``; by 1, for LR as it is."""
         return self.means(lambda lr: self.kind.rounded(imresize(lr, scale)))
 
 
-def _of_image(name: str, function: ImageMetric, sr: Tensor, hr: Tensor, ceiling: float) -> Tensor:
-    """One metric of one image, a scalar; NaN where the image is too small for it."""
+def _has_needed(pair: Pair, function: ImageMetric) -> bool:
+    return pair.hr is not None or not _needs(function).hr
+
+
+def _needs(function: ImageMetric) -> Needs:
+    return getattr(function, "needs", NONE)
+
+
+def _of_image(
+    name: str, function: ImageMetric, sr: Tensor, pair: Pair, number: int, ceiling: float
+) -> Tensor:
+    """One metric of one image, a scalar; NaN where it lacks HR or is too small for it."""
+    if not _has_needed(pair, function):
+        return torch.full((), torch.nan, device=sr.device)
     try:
-        value = function(sr, hr).mean().float()
+        value = values_of(function, sr, pair.hr, pair.lr, number).mean().float()
     except TooSmallError:
-        return torch.full((), torch.nan, device=hr.device)
+        return torch.full((), torch.nan, device=sr.device)
     described = metric(name)
     is_ratio = described.unit == "dB" and described.higher_is_better
     return value.clamp(max=ceiling) if is_ratio else value

@@ -164,9 +164,23 @@ def dists_network(
     return DISTS(weights).to(device)
 
 
+def dists_ready(
+    lpips_weights: str | os.PathLike[str] | None = None,
+    iqa_weights: str | os.PathLike[str] | None = None,
+    device: str | torch.device = "cpu",
+) -> DISTS:
+    """Network of the folder that holds VGG16's weights, ``iqa_weights`` before the other."""
+    given = {"iqa_weights": iqa_weights, "lpips_weights": lpips_weights}
+    folders = {key: os.fspath(path) for key, path in given.items() if path is not None}
+    with_backbone = [k for k, path in folders.items() if any(Path(path).glob("vgg16*.pt*"))]
+    key = next(iter([*with_backbone, *folders]), "iqa_weights")
+    return dists_network(folders.get(key), torch.device(device), key)
+
+
 @register(
     "dists",
     Needs(minimum=SMALLEST, channels="shown", weights="VGG16's, DISTS's own"),
+    dists_ready,
     label="DISTS",
     decimals=4,
     higher_is_better=False,
@@ -182,7 +196,7 @@ def dists_metric(
     """DISTS of each pair, of the channels shown, at the images' own size; see `DISTS`.
 
     Args:
-        lpips_weights: folder of the weights where ``iqa_weights`` is not given.
+        lpips_weights: folder of VGG16's weights where ``iqa_weights`` has none.
 
     Raises:
         UserError: the weights are not at hand.
@@ -193,9 +207,6 @@ def dists_metric(
         raise TooSmallError(
             f"DISTS of {height}×{width} pixels: must be at least {SMALLEST}×{SMALLEST}"
         )
-    path, key = (
-        (lpips_weights, "lpips_weights") if iqa_weights is None else (iqa_weights, "iqa_weights")
-    )
-    network = dists_network(None if path is None else os.fspath(path), sr.device, key)
+    network = dists_ready(lpips_weights, iqa_weights, sr.device)
     a, b = (kind.visible(image).float() for image in (sr, hr))
     return network(a.expand(-1, 3, -1, -1), b.expand(-1, 3, -1, -1))

@@ -117,7 +117,7 @@ def default_border(scale: int) -> int:
     return scale if scale > 1 else 0
 
 
-@register("psnr", Needs(border=True))
+@register("psnr", Needs(border=True, levels=True, each_band=True))
 def psnr(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
     """Peak signal-to-noise ratio in dB, for a peak of 1.
 
@@ -144,7 +144,7 @@ def psnr(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
     return (-10 * torch.log10(error)).clamp(max=PSNR_CEILING)
 
 
-@register("ssim", Needs(minimum=SSIM_WINDOW, border=True))
+@register("ssim", Needs(minimum=SSIM_WINDOW, border=True, levels=True, each_band=True))
 def ssim(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
     """Structural similarity (Wang et al., 2004) for a range of 1.
 

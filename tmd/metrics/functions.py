@@ -6,10 +6,10 @@ import importlib
 import inspect
 import os
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from tmd.errors import UserError
 from tmd.images import EIGHT_BITS, ImageKind
 from tmd.metrics.consistency import Measure
 from tmd.metrics.fidelity import TooSmallError
-from tmd.metrics.registry import FUNCTIONS, needs_of
+from tmd.metrics.registry import FUNCTIONS, metric, needs_of, readiness
 
 #: A `MetricFunction`, or any other function (SR, HR) -> (N,).
 ImageMetric = Callable[..., Tensor]
@@ -61,6 +61,8 @@ class MetricFunction:
     Attributes:
         name: its key.
         needs: see `tmd.metrics.registry.Needs`.
+        settings: as given.
+        sign: -1 gives its negative, which is lower where the metric is higher.
 
     Example:
         >>> sharp = MetricFunction("psnr", MetricSettings(border=4))
@@ -68,14 +70,13 @@ class MetricFunction:
         tensor([20.])
     """
 
-    def __init__(self, name: str, settings: MetricSettings) -> None:
-        function = FUNCTIONS[name]
-        known = inspect.signature(function).parameters
-        given = {key: value for key, value in settings._asdict().items() if key in known}
+    def __init__(self, name: str, settings: MetricSettings, sign: int = 1) -> None:
         self.name = name
+        self.sign = sign
         self.needs = needs_of(name)
-        self._function = partial(function, **given)
-        self._is_numbered = "index" in known
+        self.settings = settings
+        self._function = _with_settings(FUNCTIONS[name], settings)
+        self._is_numbered = "index" in inspect.signature(FUNCTIONS[name]).parameters
 
     @torch.no_grad()
     def __call__(
@@ -97,7 +98,75 @@ class MetricFunction:
         if missing := [key.upper() for key in self.needs.of_images() if given[key] is None]:
             raise UserError(f"{self.name}: needs {' and '.join(missing)}, and there is none")
         numbered = {"index": index} if self._is_numbered else {}
-        return self._function(sr, *(given[key] for key in self.needs.of_images()), **numbered)
+        value = self._function(sr, *(given[key] for key in self.needs.of_images()), **numbered)
+        return value if self.sign == 1 else self.sign * value
+
+    def of_set(self, images: Iterable[tuple[Tensor, Tensor | None]]) -> float | None:
+        """Value of a whole set, of a metric that `Needs.whole_set` is said of.
+
+        Args:
+            images: SR and HR, (1, C, H, W) in [0, 1] each.
+        """
+        of_set = set_metric(self.name, self.settings)
+        for sr, hr in images:
+            of_set.add(sr, hr)
+        value = of_set.value()
+        return None if value is None else self.sign * value
+
+    def check_images(self, size: tuple[int, int] | None = None) -> None:
+        """Raise `UserError` where it can't be computed of images of ``size``, or of any.
+
+        Args:
+            size: height and width; `TooSmallError` where they are too small.
+        """
+        kind, border = self.settings.kind, self.settings.border if self.needs.border else 0
+        if self.needs.channels == "several" and kind.channels < 2:
+            raise UserError("needs images of several bands")
+        height, width = size or 2 * (self.needs.minimum + 2 * border,)
+        if min(height, width) < self.needs.minimum + 2 * border:
+            least = f"{self.needs.minimum}×{self.needs.minimum}"
+            raise TooSmallError(
+                f"{metric(self.name).label} of {height - 2 * border}×{width - 2 * border} pixels "
+                f"(border={border}): must be at least {least}"
+            )
+        ready = readiness(self.name)
+        if ready is not None:
+            _with_settings(ready, self.settings)()
+        elif not self.needs.whole_set:
+            self._try(height, width)
+
+    def _try(self, height: int, width: int) -> None:
+        scale, device = self.settings.scale, self.settings.device
+        noise = torch.Generator().manual_seed(0)
+        sizes = [[-(-side // scale) * part for side in (height, width)] for part in (scale, 1)]
+        hr, lr = (
+            torch.rand(1, self.settings.kind.channels, *sides, generator=noise).to(device)
+            for sides in sizes
+        )
+        self(hr, hr, lr)
+
+
+class SetMetric(Protocol):
+    """A metric of a whole set of images, which it is given one after the other."""
+
+    def add(self, sr: Tensor, hr: Tensor | None) -> None:
+        """Take an image, (1, C, H, W) in [0, 1]."""
+
+    def value(self) -> float | None:
+        """Return the set's value; None where it has too few images."""
+
+
+def set_metric(name: str, settings: MetricSettings) -> SetMetric:
+    """A metric that `Needs.whole_set` is said of, before its first image."""
+    if missing := needs_of(name).missing_package():
+        raise UserError(f"{name}: {missing}")
+    return _with_settings(FUNCTIONS[name], settings)()
+
+
+def _with_settings(function: Callable[..., Any], settings: MetricSettings) -> Callable[..., Any]:
+    """The function with those settings that it knows."""
+    known = inspect.signature(function).parameters
+    return partial(function, **{k: v for k, v in settings._asdict().items() if k in known})
 
 
 def metric_function(name: str, settings: MetricSettings) -> MetricFunction:

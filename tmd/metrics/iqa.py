@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from tmd.errors import UserError
 from tmd.images import EIGHT_BITS, ImageKind
-from tmd.metrics.dists import dists_metric
-from tmd.metrics.fidelity import TooSmallError
+from tmd.metrics.dists import dists_metric, dists_ready
+from tmd.metrics.fidelity import TooSmallError, is_flat
 from tmd.metrics.iqa_weights import made_of_files
-from tmd.metrics.perceptual import lpips_alex
+from tmd.metrics.perceptual import lpips_alex, lpips_ready
 from tmd.metrics.registry import Needs, metric, register
 
 PathLike = str | os.PathLike[str]
@@ -41,13 +41,20 @@ class _Kind(NamedTuple):
 
     key: str
     description: dict[str, Any]
-    minimum: int = 32
-    weights: str = ""
-    hr: bool = False
+    minimum: int
+    weights: str
+    hr: bool
 
 
 def _kind(
-    key: str, label: str, decimals: int, better: bool, most: float, *rest: Any, hr: bool = False
+    key: str,
+    label: str,
+    decimals: int,
+    better: bool,
+    most: float,
+    minimum: int = 32,
+    weights: str = "",
+    hr: bool = False,
 ) -> _Kind:
     description = {
         "label": label,
@@ -55,7 +62,7 @@ def _kind(
         "higher_is_better": better,
         "range": (0.0, most),
     }
-    return _Kind(key, description, *rest, hr=hr)
+    return _Kind(key, description, minimum, weights, hr)
 
 
 _UP, _DOWN, _ANY = True, False, float("inf")
@@ -103,14 +110,23 @@ def rated(
     folder = None if iqa_weights is None else os.fspath(iqa_weights)
     network = _network(name, folder, images[0].device)
     given = [_as_rgb(kind.visible(image)) for image in images]
+    pairs = zip(*(image.split(1) for image in given), strict=True)
     with _undisturbed(images[0].device):
-        # One by one: pyiqa's NIQE and MUSIQ do not give each image of a batch what it has alone.
-        values = [network(*each).reshape(1) for each in zip(*map(_one_by_one, given), strict=True)]
+        # One by one: some of pyiqa's give an image of a batch another value than it has alone.
+        values = [_value(name, network, pair) for pair in pairs]
     return torch.cat(values).to(given[0].dtype)
 
 
-def _one_by_one(images: Tensor) -> list[Tensor]:
-    return list(images.split(1))
+def _value(name: str, network: nn.Module, images: tuple[Tensor, ...]) -> Tensor:
+    """(1,); NaN of an image of one level, which pyiqa's statistics are not made for."""
+    if any(is_flat(image) for image in images):
+        return images[0].new_full((1,), torch.nan)
+    try:
+        return network(*images).reshape(1).to(images[0].dtype)
+    except Exception as problem:
+        said = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+        size = "×".join(map(str, images[0].shape[-2:]))
+        raise UserError(f"{name}: pyiqa can't rate an image of {size} pixels: {said}") from None
 
 
 def _as_rgb(images: Tensor) -> Tensor:
@@ -148,6 +164,12 @@ def _silent() -> Iterator[None]:
         logging.getLogger("pyiqa").setLevel(logging.WARNING)
 
 
+def _ready(
+    name: str, iqa_weights: PathLike | None = None, device: str | torch.device = "cpu"
+) -> None:
+    _network(name, None if iqa_weights is None else os.fspath(iqa_weights), torch.device(device))
+
+
 def _register(name: str, kind: _Kind) -> None:
     def alone(
         sr: Tensor, kind: ImageKind = EIGHT_BITS, iqa_weights: PathLike | None = None
@@ -167,11 +189,23 @@ def _register(name: str, kind: _Kind) -> None:
         package="pyiqa",
         extra="iqa",
     )
-    register(name, needs, **kind.description)(compared if kind.hr else alone)
+    ready = partial(_ready, name)
+    register(name, needs, ready, **kind.description)(compared if kind.hr else alone)
 
 
 for _name, _entry in KINDS.items():
     _register(_name, _entry)
+
+
+def _ntire_ready(
+    lpips_weights: PathLike | None = None,
+    iqa_weights: PathLike | None = None,
+    device: str | torch.device = "cpu",
+) -> None:
+    lpips_ready("alex", lpips_weights)
+    dists_ready(lpips_weights, iqa_weights)
+    for name in ("clipiqa", "maniqa", "musiq", "niqe"):
+        _ready(name, iqa_weights, device)
 
 
 @register(
@@ -183,6 +217,7 @@ for _name, _entry in KINDS.items():
         package="pyiqa",
         extra="iqa",
     ),
+    _ntire_ready,
     label="NTIRE score",
     decimals=4,
     higher_is_better=True,

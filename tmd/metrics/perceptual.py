@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -186,11 +186,16 @@ def lpips(
     return _network(net, None if path is None else os.fspath(path), sr.device)(sr, hr)
 
 
+def lpips_ready(net: str, lpips_weights: str | os.PathLike[str] | None = None) -> None:
+    """Raise `UserError` for weights that are not at hand; load them."""
+    _network(net, None if lpips_weights is None else os.fspath(lpips_weights), torch.device("cpu"))
+
+
 _ALEX = Needs(minimum=31, channels="shown", weights="AlexNet's, LPIPS's heads")
 
 
-@register("lpips", _ALEX)
-@register("lpips_alex", _ALEX)
+@register("lpips", _ALEX, partial(lpips_ready, "alex"))
+@register("lpips_alex", _ALEX, partial(lpips_ready, "alex"))
 def lpips_alex(
     sr: Tensor,
     hr: Tensor,
@@ -201,7 +206,11 @@ def lpips_alex(
     return lpips(kind.visible(sr), kind.visible(hr), "alex", lpips_weights)
 
 
-@register("lpips_vgg", Needs(minimum=16, channels="shown", weights="VGG16's, LPIPS's heads"))
+@register(
+    "lpips_vgg",
+    Needs(minimum=16, channels="shown", weights="VGG16's, LPIPS's heads"),
+    partial(lpips_ready, "vgg"),
+)
 def lpips_vgg(
     sr: Tensor,
     hr: Tensor,

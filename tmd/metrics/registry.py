@@ -80,6 +80,8 @@ class Needs:
         channels: those that it sees: ``any``; ``shown``, the one or three that an image is shown
             by; ``several``, two or more.
         border: it leaves out the border that the field leaves out.
+        levels: it takes images of 8 bits as they are, which spares memory.
+        each_band: a single band has it, too.
         weights: files that no package brings, in words.
         package: the module that computes it, imported only then.
         extra: of setup.cfg, which brings the package.
@@ -95,6 +97,8 @@ class Needs:
     minimum: int = 1
     channels: str = "any"
     border: bool = False
+    levels: bool = False
+    each_band: bool = False
     weights: str = ""
     package: str = ""
     extra: str = ""
@@ -110,6 +114,9 @@ class Needs:
         """The images that the function is given after SR: ``hr``, ``lr``, both or none."""
         return tuple(name for name in ("hr", "lr") if getattr(self, name))
 
+
+#: Those of a plain function (SR, HR).
+NONE = Needs()
 
 #: Between a metric and the convention by which it is computed: ``psnr@basicsr``.
 BY = "@"
@@ -127,7 +134,7 @@ def _known() -> dict[str, Metric]:
         Metric("spectral", "spectral", "dB", 2, down, loss),
         Metric("sam", "SAM", "°", 3, down, (0, 180)),
         Metric("ergas", "ERGAS", "", 3, down, loss),
-        Metric("score", "score", "", 4, down, loss),
+        Metric("score", "score", "", 4, down),
         Metric("consistency", "consistency", "dB", 2, up, (0, 100)),
         Metric("pixel", "pixel loss", "", None, down, loss, "pixel"),
         Metric("content", "content loss", "", None, down, loss, "content"),
@@ -155,9 +162,15 @@ _METRICS = _known()
 FUNCTIONS: Registry[Callable[..., Any]] = Registry("metrics")
 
 _NEEDS: dict[str, Needs] = {}
+_READY: dict[str, Callable[..., object]] = {}
 
 
-def register(name: str, needs: Needs | None = None, **description: Any) -> Callable[[F], F]:
+def register(
+    name: str,
+    needs: Needs = NONE,
+    ready: Callable[..., object] | None = None,
+    **description: Any,
+) -> Callable[[F], F]:
     """Make a function (SR, HR) -> (N,) the metric ``name``: one that can be validated with.
 
     The function takes (N, C, H, W) in [0, 1] twice and gives one value an image; by ``needs``, SR
@@ -167,6 +180,8 @@ def register(name: str, needs: Needs | None = None, **description: Any) -> Calla
 
     Args:
         needs: by default HR.
+        ready: raises `UserError` for weights that are not at hand, given settings by keyword as
+            the function is; by default the function is tried.
         description: `Metric`'s fields, for a name that is not described here yet; with
             ``higher_is_better`` it can be compared. ``psnr@basicsr`` is described as PSNR is.
 
@@ -180,7 +195,9 @@ def register(name: str, needs: Needs | None = None, **description: Any) -> Calla
 
     def add(function: F) -> F:
         FUNCTIONS.register(name)(function)
-        _NEEDS[name] = needs or Needs()
+        _NEEDS[name] = needs
+        if ready is not None:
+            _READY[name] = ready
         if description:
             _METRICS[name] = Metric(name, **description)
         return function
@@ -192,6 +209,16 @@ def needs_of(name: str) -> Needs:
     """Requirements of a registered metric."""
     FUNCTIONS[name]  # raises for one that there isn't
     return _NEEDS[name]
+
+
+def scores() -> list[str]:
+    """Registered metrics that can decide which state is best, one of their directions being it."""
+    return [name for name in FUNCTIONS if metric(name).higher_is_better is not None]
+
+
+def readiness(name: str) -> Callable[..., object] | None:
+    """Function that a registered metric's weights are looked for by, see `register`."""
+    return _READY.get(name)
 
 
 def metric(name: str, recorded: Mapping[str, Any] | None = None) -> Metric:

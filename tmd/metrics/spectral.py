@@ -21,7 +21,7 @@ SMALLEST = 8
 SECTORS = 4  # orientations
 
 
-@register("spectral", Needs(minimum=SMALLEST, border=True))
+@register("spectral", Needs(minimum=SMALLEST, border=True, levels=True))
 def spectral_distance(sr: Tensor, hr: Tensor, border: int = 0, channel: str = "y") -> Tensor:
     """Mean absolute difference of local log power spectra, in dB; 0 for equal images.
 

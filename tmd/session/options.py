@@ -22,15 +22,24 @@ from tmd.handlers.adversarial_weight import (
 )
 from tmd.handlers.image_history import ImageHistory
 from tmd.images import EIGHT_BITS, ImageKind
-from tmd.metrics import LPIPS, default_border, find_lpips_weights, spectral_distance
-from tmd.metrics import functions as _functions  # noqa: F401  (registers them)
-from tmd.metrics.registry import FUNCTIONS
+from tmd.metrics import (
+    LPIPS,
+    MetricSettings,
+    default_border,
+    find_lpips_weights,
+    metric,
+    metric_function,
+    spectral_distance,
+)
+from tmd.metrics.consistency import Measure
+from tmd.metrics.functions import MetricFunction
+from tmd.metrics.registry import FUNCTIONS, scores
 from tmd.recorders import check_trackers
 from tmd.registry import as_names
 from tmd.session.optimization import OptimizationOptions
 from tmd.training.phases import Phases, parse_length
 
-Score = Callable[[Tensor, Tensor], Tensor]
+Score = Callable[..., Tensor]
 
 
 class ResolvedSpeed(NamedTuple):
@@ -148,8 +157,10 @@ class ScheduleOptions:
             its ``name`` among them.
         freeze: how long, from the start, only what is new in a grown network learns.
         freeze_output: whether the carried output layer, too, is frozen so long.
-        score: ``lpips`` or ``spectral``, lower is better; ``auto``: lpips where it can be had.
+        score: a registered metric; of one where higher is better, its negative counts. ``auto``:
+            lpips where it can be had, else spectral.
         lpips_weights: folder with AlexNet's weights and LPIPS's heads; None: torch's cache.
+        iqa_weights: folder of the other metrics' weights; None: pyiqa's cache.
         max_psnr_loss: dB below the pretrained G that a better score may cost.
     """
 
@@ -161,6 +172,7 @@ class ScheduleOptions:
     freeze_output: bool = True
     score: str = "auto"
     lpips_weights: str | None = None
+    iqa_weights: str | None = None
     max_psnr_loss: float = 1.5
 
     def phases(self, epoch_length: int) -> Phases:
@@ -198,7 +210,7 @@ class ScheduleOptions:
                 f"{', '.join(_ADV_BOUNDS)}"
             )
         self.adversarial_weight(adv_weight, Phases(0, 0, 1), dict, lambda state: None)
-        check_choice("schedule.score", self.score, ("auto", "lpips", "spectral"))
+        check_choice("schedule.score", self.score, ("auto", *scores()))
         check_number("schedule.max_psnr_loss", self.max_psnr_loss, 0)
 
     def _named_adv(self) -> tuple[str, dict[str, Any]]:
@@ -225,9 +237,10 @@ class ScheduleOptions:
         """The score that ``auto`` stands for on this machine.
 
         Raises:
-            UserError: ``lpips`` was asked for and can't be had.
+            UserError: the one asked for can't be had.
         """
-        if self.score == "spectral":
+        if self.score not in ("auto", "lpips"):
+            self._metric(self.score, 1).check_images()
             return self.score
         at_hand = find_lpips_weights("alex", self.lpips_weights) is not None
         if not at_hand and self.score == "lpips":
@@ -237,24 +250,51 @@ class ScheduleOptions:
             )
         return "lpips" if at_hand else "spectral"
 
+    def _metric(
+        self,
+        name: str,
+        scale: int,
+        device: torch.device | str = "cpu",
+        kind: ImageKind = EIGHT_BITS,
+        measurement: Measure | None = None,
+    ) -> MetricFunction:
+        """A registered metric as the schedule has it."""
+        channel = "y" if kind.is_rgb else "rgb"
+        folders = self.lpips_weights, self.iqa_weights
+        settings = MetricSettings(
+            default_border(scale), channel, folders[0], device, kind, scale, folders[1], measurement
+        )
+        try:
+            return metric_function(name, settings)
+        except UserError as problem:
+            raise UserError(f"schedule.score={problem}") from None
+
     def scoring_function(
         self,
         scale: int,
         device: torch.device,
         sizes: Iterable[tuple[str, tuple[int, int]]] = (),
         kind: ImageKind = EIGHT_BITS,
+        measurement: Measure | None = None,
     ) -> Score:
-        """(SR, HR) -> (N,), lower is better.
+        """(SR, HR) -> (N,), lower is better: of a metric where higher is, its negative.
 
         Args:
             scale: decides on the border that is left out of the spectral distance.
             sizes: (name, (H, W)) of the images that are scored.
             kind: of the images; LPIPS sees the channels that are shown.
+            measurement: how LR is made.
 
         Raises:
             UserError: one of them is too small for the score.
         """
-        if self.resolved_score() == "spectral":
+        name = self.resolved_score()
+        if name not in ("lpips", "spectral"):
+            function = self._metric(name, scale, device, kind, measurement)
+            function.sign = -1 if metric(name).higher_is_better else 1
+            _check_sizes(function, sizes)
+            return function
+        if name == "spectral":
             border, channel = default_border(scale), "y" if kind.is_rgb else "rgb"
             return lambda sr, hr: spectral_distance(sr, hr, border=border, channel=channel)
         weights = find_lpips_weights("alex", self.lpips_weights)
@@ -267,6 +307,16 @@ class ScheduleOptions:
                     f"{name} is {width}×{height}; schedule.score=spectral"
                 )
         return lambda sr, hr: score(kind.visible(sr), kind.visible(hr))
+
+
+def _check_sizes(function: MetricFunction, sizes: Iterable[tuple[str, tuple[int, int]]]) -> None:
+    least = function.needs.minimum + 2 * function.settings.border * function.needs.border
+    for name, (height, width) in sizes:
+        if min(height, width) < least:
+            raise UserError(
+                f"schedule.score={function.name}: needs images of at least {least} pixels, "
+                f"{name} is {width}×{height}; schedule.score=spectral"
+            )
 
 
 @dataclass(frozen=True)

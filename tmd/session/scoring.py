@@ -10,6 +10,7 @@ import torch
 from tmd.errors import UserError
 from tmd.handlers.validation import SetMetric
 from tmd.images import EIGHT_BITS, ImageKind
+from tmd.metrics.consistency import Measure
 from tmd.metrics.fidelity import default_border
 from tmd.metrics.functions import ImageMetric, MetricSettings, metric_function
 from tmd.session.options import SessionOptions
@@ -53,14 +54,23 @@ def default_scoring(
     options: SessionOptions,
     device: torch.device | str = "cpu",
     kind: ImageKind = EIGHT_BITS,
+    measurement: Measure | None = None,
 ) -> Scoring:
     """Metrics of the options and, where there is an adversarial phase, the schedule's score."""
     schedule, scale = options.schedule, options.scale
     metrics = validated_metrics(
-        options.training.metrics, scale, device, schedule.lpips_weights, kind
+        options.training.metrics,
+        scale,
+        device,
+        schedule.lpips_weights,
+        kind,
+        schedule.iqa_weights,
+        measurement,
     )
     if options.phases.adversarial:
-        metrics["score"] = schedule.scoring_function(scale, torch.device(device), kind=kind)
+        metrics["score"] = schedule.scoring_function(
+            scale, torch.device(device), kind=kind, measurement=measurement
+        )
     return Scoring(metrics, max_loss=schedule.max_psnr_loss)
 
 
@@ -70,6 +80,8 @@ def validated_metrics(
     device: torch.device | str = "cpu",
     lpips_weights: str | None = None,
     kind: ImageKind = EIGHT_BITS,
+    iqa_weights: str | None = None,
+    measurement: Measure | None = None,
 ) -> dict[str, ImageMetric]:
     """Registered metrics by the field's convention: on Y, without its border (`default_border`).
 
@@ -77,5 +89,8 @@ def validated_metrics(
     always one of the metrics: it decides which state is the best while G is pretrained.
     """
     channel = "y" if kind.is_rgb else "rgb"
-    settings = MetricSettings(default_border(scale), channel, lpips_weights, device, kind, scale)
+    border = default_border(scale)
+    settings = MetricSettings(
+        border, channel, lpips_weights, device, kind, scale, iqa_weights, measurement
+    )
     return {name: metric_function(name, settings) for name in dict.fromkeys(["psnr", *names])}

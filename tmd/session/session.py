@@ -115,7 +115,10 @@ class TrainingSession:
         self.background = Background()
         self.pairs = data.held_out()
         extra = dict(handlers or {})
-        self._create_validation(scoring or default_scoring(options, self.place.device, data.kind))
+        measure = getattr(data, "measure", None)
+        self._create_validation(
+            scoring or default_scoring(options, self.place.device, data.kind, measure)
+        )
         self._create_schedules()
         self.state = TrainingState(self._parts(extra))
         self.last_good = self._last_good()
