@@ -29,6 +29,7 @@ NAMES = RUNS | {
     "file",
     "fit",
     "input",
+    "iqa_weights",
     "list_file",
     "lpips_weights",
     "lr_list_file",

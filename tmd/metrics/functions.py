@@ -122,18 +122,19 @@ class MetricFunction:
         kind, border = self.settings.kind, self.settings.border if self.needs.border else 0
         if self.needs.channels == "several" and kind.channels < 2:
             raise UserError("needs images of several bands")
-        height, width = size or 2 * (self.needs.minimum + 2 * border,)
-        if min(height, width) < self.needs.minimum + 2 * border:
-            least = f"{self.needs.minimum}×{self.needs.minimum}"
-            raise TooSmallError(
-                f"{metric(self.name).label} of {height - 2 * border}×{width - 2 * border} pixels "
-                f"(border={border}): must be at least {least}"
-            )
+        least = self.needs.minimum + 2 * border
+        height, width = size or (least, least)
         ready = readiness(self.name)
-        if ready is not None:
-            _with_settings(ready, self.settings)()
-        elif not self.needs.whole_set:
-            self._try(height, width)
+        if ready is None:
+            if not self.needs.whole_set:
+                self._try(height, width)
+            return
+        if min(height, width) < least:
+            raise TooSmallError(
+                f"{metric(self.name).label} of {height}×{width} pixels: "
+                f"must be at least {least}×{least}"
+            )
+        _with_settings(ready, self.settings)()
 
     def _try(self, height: int, width: int) -> None:
         scale, device = self.settings.scale, self.settings.device

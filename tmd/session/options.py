@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -240,7 +241,13 @@ class ScheduleOptions:
             UserError: the one asked for can't be had.
         """
         if self.score not in ("auto", "lpips"):
-            self._metric(self.score, 1).check_images()
+            function = self._metric(self.score, 2)
+            try:
+                function.check_images()
+            except UserError as problem:
+                said = str(problem).removeprefix(f"{self.score}: ")
+                said = re.sub(r"\b(lpips|iqa)_weights=", r"schedule.\1_weights=", said)
+                raise UserError(f"schedule.score={self.score}: {said}") from None
             return self.score
         at_hand = find_lpips_weights("alex", self.lpips_weights) is not None
         if not at_hand and self.score == "lpips":
