@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    hr = read_image(asked.hr)[None]
+    hr = EIGHT_BITS.to_float(read_image(asked.hr))[None]
     hr = hr[..., : hr.shape[-2] // SCALE * SCALE, : hr.shape[-1] // SCALE * SCALE]
     lr = EIGHT_BITS.rounded(imresize(hr, 1 / SCALE))
     sr = EIGHT_BITS.rounded(imresize(lr, SCALE))

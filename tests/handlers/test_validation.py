@@ -229,7 +229,7 @@ def test_what_needs_no_hr_is_of_all_images_and_what_needs_it_of_those_that_have_
         psnr(as_8_bit(imresize(sr, 0.5)), pair.lr)
         for sr, pair in zip(results, held_out, strict=True)
     ]
-    assert abs(means["consistency"] - torch.cat(of_lr).clamp(max=60).mean().item()) < 0.05
+    assert abs(means["consistency"] - torch.cat(of_lr).clamp(max=60).mean().item()) < 0.3
     assert abs(means["psnr"] - psnr(results[0], first.hr).item()) < 1e-4
 
 

@@ -19,7 +19,7 @@ from tmd.metrics.distributions import FrechetDistance, KernelDistance
 from tmd.metrics.functions import set_metric
 from tmd.metrics.gradients import gmsd
 from tmd.metrics.registry import FUNCTIONS, needs_of
-from tmd.resize import imresize
+from tmd.resize import imresize, imresize_uint8
 
 SETTINGS = MetricSettings(border=2, scale=2)
 
@@ -66,7 +66,7 @@ def test_gmsd_is_piqs_and_grey_is_taken_as_it_is(photo: torch.Tensor) -> None:
 
 def test_consistency_measures_sr_as_hr_was_measured(photo: torch.Tensor) -> None:
     function = metric_function("consistency", SETTINGS)
-    lr = EIGHT_BITS.rounded(create_measurement(["bicubic"], 2)(photo))
+    lr = EIGHT_BITS.to_float(imresize_uint8(EIGHT_BITS.to_native(photo), 1 / 2))
     assert function(photo, None, lr).item() == 100
     assert 30 < function(blurred(photo), None, lr).item() < 60
     noisy = create_measurement(["bicubic", {"name": "noise", "sigma": 0.1}], 2, seed=3)
