@@ -322,6 +322,8 @@ def test_other_libraries_figures_stand_beside_ours(toy, capsys):
     assert values["psnr@ignite"] == pytest.approx(values["psnr"], abs=1e-4)
     assert values["ssim@ignite"] != values["ssim"]
     assert "SSIM (ignite)" in capsys.readouterr().out
+
+
 def test_results_without_hr_are_rated_by_what_needs_none(toy, capsys):
     """LR alone: SR of it is measured again; another program's results alone; what can't be."""
     words = ["evaluate", "-u", "with", "method=bicubic", "lr_root=Toy", "scale=2"]
