@@ -6,14 +6,19 @@ import math
 
 from tmd.errors import UserError
 from tmd.metrics.functions import MetricFunction, MetricSettings
-from tmd.metrics.registry import FUNCTIONS, metric, needs_of, readiness
+from tmd.metrics.registry import BY, FUNCTIONS, metric, needs_of, readiness
 
 HEAD = ("name", "metric", "unit", "better", "needs", "least side", "sees", "weights", "package")
 
 
 def rows() -> list[tuple[str, ...]]:
     """A row of texts a metric, in the order of `HEAD`."""
-    return [_row(name) for name in FUNCTIONS]
+    return [_row(name) for name in _names()]
+
+
+def _names() -> list[str]:
+    """Metrics, each once: another library's convention of one has what that one has."""
+    return [name for name in FUNCTIONS if BY not in name]
 
 
 def _row(name: str) -> tuple[str, ...]:
@@ -52,8 +57,8 @@ def markdown(head: tuple[str, ...], table: list[tuple[str, ...]]) -> str:
 
 def listing(settings: MetricSettings) -> str:
     """All metrics, with what they need and whether it is at hand here."""
-    states = [state(name, settings) for name in FUNCTIONS]
-    lacking = [f"{name}: {said}" for name, said in zip(FUNCTIONS, states, strict=True) if said]
+    states = [state(name, settings) for name in _names()]
+    lacking = [f"{name}: {said}" for name, said in zip(_names(), states, strict=True) if said]
     here = [(*row, "no" if said else "yes") for row, said in zip(rows(), states, strict=True)]
     return "\n".join([markdown((*HEAD, "here"), here), *lacking])
 

@@ -65,10 +65,12 @@ class PatchFeatures:
     @torch.no_grad()
     def _features(self, image: Tensor) -> Tensor:
         """(patches, 512) in float64, on the CPU."""
+        if min(image.shape[-2:]) < PATCH:
+            return torch.empty(0, 512, dtype=torch.double)
         tiles = self.kind.visible(image).unfold(2, PATCH, PATCH).unfold(3, PATCH, PATCH)
         patches = tiles[0].permute(1, 2, 0, 3, 4).flatten(0, 1).to(self.device)
-        maps = [self.network(part)[0].mean((2, 3)) for part in patches.split(AT_ONCE) if len(part)]
-        return torch.cat(maps).double().cpu() if maps else torch.empty(0, 512, dtype=torch.double)
+        maps = [self.network(part)[0].mean((2, 3)) for part in patches.split(AT_ONCE)]
+        return torch.cat(maps).double().cpu()
 
     def value(self) -> float | None:
         """Return the distance of the sets; None of less than two patches."""

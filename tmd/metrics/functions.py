@@ -18,7 +18,7 @@ from tmd.errors import UserError
 from tmd.images import EIGHT_BITS, ImageKind
 from tmd.metrics.consistency import Measure
 from tmd.metrics.fidelity import TooSmallError
-from tmd.metrics.registry import FUNCTIONS, metric, needs_of, readiness
+from tmd.metrics.registry import FUNCTIONS, needs_of, readiness
 
 #: A `MetricFunction`, or any other function (SR, HR) -> (N,).
 ImageMetric = Callable[..., Tensor]
@@ -125,16 +125,10 @@ class MetricFunction:
         least = self.needs.minimum + 2 * border
         height, width = size or (least, least)
         ready = readiness(self.name)
-        if ready is None:
-            if not self.needs.whole_set:
-                self._try(height, width)
-            return
-        if min(height, width) < least:
-            raise TooSmallError(
-                f"{metric(self.name).label} of {height}×{width} pixels: "
-                f"must be at least {least}×{least}"
-            )
-        _with_settings(ready, self.settings)()
+        if ready is not None and (self.needs.whole_set or min(height, width) >= least):
+            _with_settings(ready, self.settings)()
+        elif not self.needs.whole_set:
+            self._try(height, width)  # which says in its own words what is too small
 
     def _try(self, height: int, width: int) -> None:
         scale, device = self.settings.scale, self.settings.device
