@@ -23,7 +23,7 @@ import itertools
 import math
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -139,36 +139,59 @@ def table(runs: Sequence[Listed], metrics: Sequence[str], width: int) -> list[st
 
     Columns are left out from the right of the config until it fits; the last line says so.
     """
-    fixed = ["run", "status", "experiment"]
     keys = differing_keys([run.config for run in runs], [run.experiment for run in runs])
-    heads = [f"{short(name, 60)}  (best @ step)" for name in metrics]
-    shown = keys[:CONFIG_COLUMNS]
-    rows: list[list[str]] = [[*fixed, *map(short, shown), *heads, "duration"]]
-    for run in runs:
-        cells = [run.id, run.status, run.experiment, *(run.config.get(key) for key in shown)]
-        measured = [last_and_best(run.metrics.get(name)) for name in metrics]
-        rows.append([*map(short, cells), *measured, run.duration])
-    return fitted(rows, len(fixed), keys, width)
+    fixed = [
+        ["run", *map(short, (run.id for run in runs))],
+        ["status", *_texts(run.status for run in runs)],
+        ["experiment", *_texts(run.experiment for run in runs)],
+    ]
+    measured = [
+        [f"{short(name, 60)}  (best @ step)"]
+        + [last_and_best(run.metrics.get(name)) for run in runs]
+        for name in metrics
+    ]
+    durations = ["duration", *(run.duration for run in runs)]
+    of_config = ([short(key), *_texts(run.config.get(key) for run in runs)] for key in keys)
+    return fitted(fixed, of_config, [*measured, durations], keys, width)
 
 
-def fitted(rows: list[list[str]], fixed: int, keys: Sequence[str], width: int) -> list[str]:
-    """Lines of ``rows``, the first of which are heads, in columns.
+def _texts(values: Iterable[Any]) -> Iterator[str]:
+    """``values`` by `short`; those of texts, which come again and again, made once."""
+    known: dict[str, str] = {}
+    for value in values:
+        if type(value) is not str:
+            yield short(value)
+        elif value in known:
+            yield known[value]
+        else:
+            yield known.setdefault(value, short(value))
+
+
+def fitted(
+    left: Sequence[list[str]],
+    of_config: Iterable[list[str]],
+    right: Sequence[list[str]],
+    keys: Sequence[str],
+    width: int,
+) -> list[str]:
+    """Lines of columns, the first cell of each its head.
 
     Args:
-        fixed: so many columns stay, and after them those of ``keys`` may be left out.
-        keys: of the config; the first `CONFIG_COLUMNS` have columns.
+        left, right: columns that stay.
+        of_config: columns between them; at most `CONFIG_COLUMNS`, and as many as there is room for.
+        keys: what those are of.
     """
-    shown = keys[:CONFIG_COLUMNS]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    while shown and sum(widths) + 2 * (len(widths) - 1) > width:
-        shown = shown[:-1]
-        del widths[fixed + len(shown)]
-        for row in rows:
-            del row[fixed + len(shown)]
-    lines = [
-        "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    room = width - sum(max(map(len, column)) + 2 for column in (*left, *right)) + 2
+    shown: list[list[str]] = []
+    for column in itertools.islice(of_config, CONFIG_COLUMNS):
+        room -= max(map(len, column)) + 2
+        if room < 0:
+            break
+        shown.append(column)
+    columns = [*left, *shown, *right]
+    widths = [max(map(len, column)) for column in columns]
+    line = "  ".join(f"%-{size}s" for size in widths)
+    lines = [(line % row).rstrip() for row in zip(*columns, strict=True)]
     lines.insert(1, "  ".join("-" * size for size in widths))
     if hidden := keys[len(shown) :]:
         names = ", ".join(map(short, hidden[:6])) + (", …" if len(hidden) > 6 else "")
@@ -228,16 +251,21 @@ def _group_table(
     groups: Sequence[Group], metrics: Sequence[str], width: int, value: str, in_study: bool
 ) -> list[str]:
     keys = list(dict.fromkeys(key for group in groups for key in group.values))
-    first = "trial" if in_study else "experiment"
-    shown = keys[:CONFIG_COLUMNS]
-    rows = [[first, "runs", *map(short, shown), *(short(name, 60) for name in metrics), "besides"]]
-    for group in groups:
-        named = group.trial if in_study else group.experiment
-        cells = [named, len(group.runs), *(group.values.get(key) for key in shown)]
-        spreads = [in_words(group.spread(name, value == "best")) for name in metrics]
-        others = ", ".join(f"{count} {printable(what)}" for what, count in group.others.items())
-        rows.append([*map(short, cells), *spreads, others])
-    return fitted(rows, 2, keys, width)
+    named = [group.trial if in_study else group.experiment for group in groups]
+    others = [
+        ", ".join(f"{count} {printable(what)}" for what, count in group.others.items())
+        for group in groups
+    ]
+    left = [
+        ["trial" if in_study else "experiment", *_texts(named)],
+        ["runs", *(str(len(group.runs)) for group in groups)],
+    ]
+    right = [
+        [short(name, 60), *(in_words(group.spread(name, value == "best")) for group in groups)]
+        for name in metrics
+    ]
+    of_config = ([short(key), *_texts(group.values.get(key) for group in groups)] for key in keys)
+    return fitted(left, of_config, [*right, ["besides", *map(short, others)]], keys, width)
 
 
 def in_words(spread: Spread | None) -> str:

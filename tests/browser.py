@@ -159,6 +159,12 @@ class Browser:
         """What is to be seen, as PNG."""
         return base64.b64decode(self._ask("GET", f"{self._session}/screenshot"))
 
+    def type(self, selector: str, keys: str) -> None:
+        """Press ``keys``, WebDriver's codes among them, on the first that ``selector`` finds."""
+        element = self.wait_for(f"return document.querySelector({json.dumps(selector)})")
+        identity = next(iter(element.values()))
+        self._ask("POST", f"{self._session}/element/{identity}/value", {"text": keys})
+
     def screenshot(self, path: Path) -> None:
         path.write_bytes(self.picture())
 

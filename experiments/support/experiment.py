@@ -36,6 +36,7 @@ from sacred.utils import (
 
 from experiments.support.earlier import with_what_went_without_saying
 from experiments.support.elastic import ELASTIC, META_KEY, rendezvous, with_the_interrupted
+from experiments.support.given import given_keys
 from experiments.support.membership import INFO_KEY as STUDY_KEY
 from experiments.support.membership import membership
 from experiments.support.renamed import with_todays_names
@@ -298,12 +299,14 @@ class Experiment(sacred.Experiment):
 
             run = create()
             typed = dict(iterate_flattened(updates))
+            given_paths = given_keys(run, typed, self._own_entries())
             run = changed([f(run.config, typed) for f in self.__dict__.get("_adapters", ())])
             for check in self.__dict__.get("_checks", ()):
                 check()
             if not options["--queue"]:  # else by what there is where it will run
                 run = changed([f() for f in self.__dict__.get("_resolvers", ())])
         run.meta_info["named_configs"] = list(named_configs)
+        run.meta_info["given"] = given_paths
         if self.recorded and (study := membership()):
             run.info[STUDY_KEY] = study
         if (name := rendezvous()) is not None:
@@ -378,6 +381,12 @@ class Experiment(sacred.Experiment):
         config = with_what_went_without_saying(with_todays_names(parent.config))
         inherited = {k: v for k, v in config.items() if k not in NOT_INHERITED}
         return self, ConfigDict(plain_config(inherited, f"the config of run {parent.spec}"))
+
+    def _own_entries(self) -> Mapping[str, Any]:
+        """The entries of the named config that every run begins with."""
+        if self.starting_point is None:
+            return {}
+        return dict(self._find_config(self.starting_point)[1]())
 
     def _find_config(self, name: str) -> FoundConfig:
         """The named config of that name or, where there is none, the file.

@@ -27,6 +27,7 @@ _HEAVY = ("captured_out", "info", "fail_trace")
 _LISTED = (
     *("status", "process", "heartbeat", "start_time", "stop_time"),
     *("experiment.name", "config", "result", "metric_summary", "info.study", "info.metrics_meta"),
+    *("meta.given", "meta.config_updates"),
 )
 
 

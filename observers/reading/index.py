@@ -8,6 +8,7 @@ index is absent, damaged, of another version or can't be written is listed from 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -25,7 +26,7 @@ from tmd import __version__
 from tmd.files import write_bytes
 
 INDEX = ".index.json"
-_FORMAT = f"tmd {__version__} 1"
+_FORMAT = f"tmd {__version__} 2"
 _READ = ("run.json", "config.json", "info.json")
 _CURVES = ("metrics.json", JOURNAL)
 # A file changed so shortly ago may change again without another time: as git's index has it.
@@ -33,7 +34,8 @@ _SETTLED = 2_000_000_000
 # Fewer runs are read again in less time than an index takes to write.
 _WORTHWHILE = 64
 
-Signature = list[list[int] | None]
+#: Times, size and inode of each file, as text: JSON reads one text faster than a dozen numbers.
+Signature = list[str]
 
 
 def list_runs(store: Store, last: int | None = None) -> list[Listed]:
@@ -117,44 +119,59 @@ def _signature(folder: str, count: int) -> Signature:
         try:
             state = os.stat(f"{folder}/{name}")
         except OSError:
-            found.append(None)
+            found.append("")
         else:
-            found.append([state.st_mtime_ns, state.st_ctime_ns, state.st_size, state.st_ino])
+            times = f"{state.st_mtime_ns} {state.st_ctime_ns}"
+            found.append(f"{times} {state.st_size} {state.st_ino}")
     return found
 
 
 def _is_settled(signature: Signature, began: int) -> bool:
-    return all(each is None or max(each[:2]) < began - _SETTLED for each in signature)
+    times = [int(time) for each in signature for time in each.split()[:2]]
+    return all(time < began - _SETTLED for time in times)
 
 
 # How it lies in the file ------------------------------------------------------------------------
 
+_METRIC = functools.partial(tuple.__new__, LastAndBest)
+
+
+class _Shared:
+    """Values that many runs have, each kept once and told by its number."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._numbers: dict[Any, int] = {}
+
+    def number(self, value: Any, key: Any = None) -> int:
+        """The number of ``value``; it is taken for the first of the same ``key``."""
+        place = self._numbers.setdefault(value if key is None else key, len(self.values))
+        if place == len(self.values):
+            self.values.append(value)
+        return place
+
 
 def _packed(known: dict[str, tuple[Signature, Listed]]) -> bytes:
     """A line of format and digest, then JSON in which configs differ from one another's only."""
-    bases: dict[tuple[str, ...], int] = {}
-    configs: list[dict[str, Any]] = []
-    names: dict[str, int] = {}
+    configs, names, given = _Shared(), _Shared(), _Shared()
     rows: dict[str, Any] = {}
     for name, (signature, run) in known.items():
-        keys = tuple(run.config)
-        base = bases.setdefault(keys, len(configs))
-        if base == len(configs):
-            configs.append(run.config)
-        rest = {
-            key: value for key, value in run.config.items() if not _same(value, configs[base][key])
-        }
-        metrics = [
-            [names.setdefault(metric, len(names)), *each] for metric, each in run.metrics.items()
-        ]
+        base = configs.number(run.config, tuple(run.config))
+        model = configs.values[base]
+        rest = {key: value for key, value in run.config.items() if not _same(value, model[key])}
         rows[name] = [
             signature,
             [run.id, run.status, run.experiment, run.started, run.seconds],
-            [base, rest],
-            metrics,
+            [base, rest, given.number(run.given)],
+            [names.number(tuple(run.metrics)), *run.metrics.values()],
             run.study,
         ]
-    content = {"configs": configs, "metrics": list(names), "runs": rows}
+    content = {
+        "configs": configs.values,
+        "metrics": names.values,
+        "given": given.values,
+        "runs": rows,
+    }
     body = json.dumps(content, separators=(",", ":")).encode("utf-8", "surrogatepass")
     return f"{_FORMAT} {_digest(body)}\n".encode() + body
 
@@ -167,9 +184,13 @@ def _read(root: Path) -> dict[str, tuple[Signature, Listed]]:
             return {}
         content = json.loads(body)
         configs, names, folder = content["configs"], content["metrics"], str(root)
+        given = [None if each is None else tuple(each) for each in content["given"]]
         known = {}
-        for name, (signature, facts, (base, rest), metrics, study) in content["runs"].items():
+        for name, (signature, facts, (base, rest, set_by), metrics, study) in content[
+            "runs"
+        ].items():
             id, status, experiment, started, seconds = facts
+            measured = iter(metrics)
             run = Listed(
                 id=id,
                 status=status,
@@ -177,8 +198,9 @@ def _read(root: Path) -> dict[str, tuple[Signature, Listed]]:
                 started=started,
                 seconds=seconds,
                 config={**configs[base], **rest},
-                metrics={names[at]: LastAndBest(*each) for at, *each in metrics},
+                metrics=dict(zip(names[next(measured)], map(_METRIC, measured), strict=True)),
                 study=study,
+                given=given[set_by],
                 spec=os.path.join(folder, name),
             )
             known[name] = (signature, run)

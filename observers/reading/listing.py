@@ -19,6 +19,7 @@ from observers.reading.records import RunRecord
 _VALIDATION = re.compile(r"^(val|valid|validation|test)\b", re.IGNORECASE)
 _QUALITY = re.compile(r"psnr|ssim|lpips|score|fid", re.IGNORECASE)
 _NOT_COMPARED = ("__doc__",)
+KINDS = ("training", "evaluation", "other")
 
 
 class LastAndBest(NamedTuple):
@@ -41,6 +42,7 @@ class Listed:
 
     Attributes:
         study: name, trial, repeat and params, where the run is a trial of a study.
+        given: keys of the config that somebody set; `None` where the record doesn't tell.
         spec: what `observers.open_run` finds it by.
         warnings: what of its record can't be read as it should be.
     """
@@ -54,7 +56,15 @@ class Listed:
     metrics: dict[str, LastAndBest] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     study: dict[str, Any] | None = None
+    given: tuple[str, ...] | None = None
     spec: str = ""
+
+    @property
+    def kind(self) -> str:
+        """One of `KINDS`: an evaluation measures on a benchmark, what takes an input trains not."""
+        if self.experiment == "evaluate" or "benchmark" in self.config:
+            return "evaluation"
+        return "other" if "input" in self.config else "training"
 
     @property
     def duration(self) -> str:
@@ -108,6 +118,7 @@ def _listed(look: Look, id: int | str) -> Listed:
             for name, summary in look.summary.items()
         },
         study=look.study,
+        given=look.given,
         spec=look.record.spec,
     )
 
@@ -136,26 +147,34 @@ def differing_keys(
         configs: flattened, of each run.
         experiments: the name of each run's experiment; None: they are of one.
     """
-    groups: dict[str, list[Mapping[str, Any]]] = {}
+    alike: dict[tuple[str, tuple[str, ...]], list[Mapping[str, Any]]] = {}
     for config, experiment in zip(configs, experiments or [""] * len(configs), strict=True):
         if config:
-            groups.setdefault(experiment, []).append(config)
-    having: dict[str, list[Mapping[str, Any]]] = {}
-    for group in groups.values():
-        for key in dict.fromkeys(key for config in group for key in config):
-            having.setdefault(key, []).extend(group)
-    different = [key for key, those in having.items() if _differs(key, those)]
+            alike.setdefault((experiment, tuple(config)), []).append(config)
+    known: dict[str, dict[str, None]] = {}
+    values: dict[str, list[Any]] = {}
+    for (experiment, keys), those in alike.items():
+        known.setdefault(experiment, {}).update(dict.fromkeys(keys))
+        columns = zip(*(config.values() for config in those), strict=True)
+        for key, column in zip(keys, columns, strict=True):
+            # Of runs from an index most values are one object.
+            one = len(set(map(id, column))) == 1
+            values.setdefault(key, []).extend(column[:1] if one else column)
+    for experiment, keys in alike:
+        for key in known[experiment].keys() - keys:
+            values[key].append(KeyError)
+    different = [key for key, found in values.items() if _differ(found)]
     return sorted(different, key=lambda key: key == "seed")
 
 
-def _differs(key: str, configs: Sequence[Mapping[str, Any]]) -> bool:
-    first = configs[0].get(key, KeyError)
+def _differ(values: Sequence[Any]) -> bool:
+    first = values[0]
     kind, text = type(first), repr(first)
     # Of a scalar, `==` is the short way; 1 and True, in lists too, differ by their text only.
     scalar = kind in (str, int, float, bool)
     return any(
         not (scalar and type(value) is kind and value == first) and repr(value) != text
-        for value in (config.get(key, KeyError) for config in configs)
+        for value in values
     )
 
 
@@ -171,9 +190,9 @@ def main_metrics(runs: Iterable[Listed], count: int = 3) -> list[str]:
 
 def short(value: Any, width: int = 24) -> str:
     """A value of a config or a metric on one line, without characters that steer a terminal."""
-    if isinstance(value, float):
-        text = f"{value:.5g}"
-    elif isinstance(value, (list, tuple)):
+    if type(value) is float:
+        return f"{value:.5g}"
+    if isinstance(value, (list, tuple)):
         shown = (str(x) if isinstance(x, (list, tuple)) else short(x, width) for x in value[:width])
         text = f"[{', '.join(shown)}]"
     else:

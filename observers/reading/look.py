@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -92,6 +92,20 @@ class Look:
         known = {key: kept.get(key) for key in ("name", "trial", "repeat")}
         return self.part("its study", lambda: plain({**known, "params": params}), None)
 
+    @cached_property
+    def given(self) -> tuple[str, ...] | None:
+        """Keys of the config that somebody set, by path; `None` where the record doesn't tell."""
+        return self.part("its meta", self._given, None)
+
+    def _given(self) -> tuple[str, ...] | None:
+        meta = shapes.mapping(self.entry.get("meta"), "its meta", self.warn)
+        paths = meta.get("given")
+        if isinstance(paths, list) and all(isinstance(path, str) for path in paths):
+            return tuple(paths)
+        # Of earlier runs, and Sacred's own: what was typed or resolved, not named configs' entries.
+        updates = meta.get("config_updates")
+        return tuple(_paths(updates)) if isinstance(updates, Mapping) else None
+
     @property
     def output(self) -> str:
         """The captured output."""
@@ -174,3 +188,11 @@ class Look:
 @functools.cache
 def _known_direction(name: str) -> bool | None:
     return metric(name).higher_is_better
+
+
+def _paths(entries: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in entries.items():
+        if isinstance(value, Mapping) and value:
+            yield from _paths(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"

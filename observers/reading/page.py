@@ -23,11 +23,22 @@ from observers.plain import plain
 from observers.reading.files import FileRecord
 from observers.reading.groups import Group, by_config, by_study, importance, t_quantile
 from observers.reading.index import list_runs
-from observers.reading.listing import Listed, differing_keys, main_metrics, uncollected
+from observers.reading.listing import (
+    KINDS,
+    Listed,
+    differing_keys,
+    main_metrics,
+    uncollected,
+)
 from observers.reading.look import Look
 from observers.reading.records import RunRecord, Store
 from tmd.files import write_bytes
 
+_STATIC = Path(__file__).parent / "static"
+# The gallery's zoom and slider are the page's too.
+_ZOOM = Path(__file__).parents[2] / "tmd" / "evaluation" / "gallery" / "zoom.js"
+_PARTS = ("table", "curves", "studies", "compare", "run", "begin")
+_SCRIPTS = (_STATIC / "base.js", _ZOOM, *(_STATIC / f"{name}.js" for name in _PARTS))
 _POINTS = 600_000  # of all curves together: what a browser opens in a moment
 _CURVE_POINTS = (60, 500)
 _DETAILED = 500  # runs, the newest, whose curves, output and artifacts are in the page
@@ -83,9 +94,8 @@ class _Room:
 
 
 def _page(spec: str, runs: Sequence[Listed], details: Mapping[int, str]) -> str:
-    folder = Path(__file__).parent
-    template = (folder / "page.html").read_text("utf-8")
-    script = (folder / "page.js").read_text("utf-8")
+    template = (_STATIC / "page.html").read_text("utf-8")
+    script = "\n".join(file.read_text("utf-8") for file in _SCRIPTS)
     blocks = "\n".join(
         f'<script type="application/json" id="run-{index}">{detail}</script>'
         for index, detail in details.items()
@@ -101,25 +111,19 @@ def _page(spec: str, runs: Sequence[Listed], details: Mapping[int, str]) -> str:
 
 def _table(spec: str, runs: Sequence[Listed]) -> dict[str, Any]:
     """What the page knows of every run; what is the same in all stands there once."""
-    configs = [run.config for run in runs if run.config]
-    differing = differing_keys([run.config for run in runs], [run.experiment for run in runs])
-    differs = set(differing)
     names = sorted({name for run in runs for name in run.metrics})
     number = {name: index for index, name in enumerate(names)}
-    common = {
-        key: value
-        for key, value in next(iter(configs), {}).items()
-        if key not in differs and all(key in config for config in configs)
-    }
+    common = _common(runs)
+    given: dict[tuple[str, ...] | None, int] = {}
+    kinds = [kind for kind in KINDS if any(run.kind == kind for run in runs)] or list(KINDS[:1])
     return {
         "store": spec,
         "made": utc_now().strftime("%Y-%m-%d %H:%M"),
-        "differing": differing,
+        "kinds": [_kind(kind, [run for run in runs if run.kind == kind]) for kind in kinds],
         "common": common,
-        "main_metrics": main_metrics(runs),
         "metrics": names,
         "t": [t_quantile(freedom) for freedom in range(1, 31)],
-        "studies": _studies(runs, main_metrics(runs)),
+        "studies": _studies(runs),
         "repeats": _repeats(runs),
         "runs": [
             {
@@ -128,23 +132,68 @@ def _table(spec: str, runs: Sequence[Listed]) -> dict[str, Any]:
                 "spec": run.spec,
                 "status": run.status,
                 "experiment": run.experiment,
+                "kind": kinds.index(run.kind),
                 "started": run.started,
                 "seconds": run.seconds,
                 "duration": run.duration,
                 "warnings": run.warnings,
-                "config": {key: value for key, value in run.config.items() if key not in common},
+                "study": (run.study or {}).get("name"),
+                "given": given.setdefault(run.given, len(given)),
+                "config": {
+                    key: value
+                    for key, value in run.config.items()
+                    if key not in common[run.experiment]
+                },
                 # [number of the name, last, its step, best, its step]
                 "metrics": [
-                    [number[name], each.last, each.last_step, each.best, each.best_step]
+                    [
+                        *(number[name], _rounded(each.last), each.last_step),
+                        *(_rounded(each.best), each.best_step),
+                    ]
                     for name, each in run.metrics.items()
                 ],
             }
             for index, run in enumerate(runs)
         ],
+        "given": list(given),
     }
 
 
-def _studies(runs: Sequence[Listed], metrics: Sequence[str]) -> list[dict[str, Any]]:
+def _common(runs: Sequence[Listed]) -> dict[str, dict[str, Any]]:
+    """By experiment, the entries that stand in the configs of all of its runs."""
+    groups: dict[str, list[Listed]] = {}
+    for run in runs:
+        groups.setdefault(run.experiment, []).append(run)
+    common = {}
+    for experiment, those in groups.items():
+        differs = set(differing_keys([run.config for run in those]))
+        # One that can't be read has none, and would be shown the others'.
+        first = those[0].config if all(run.config for run in those) else {}
+        common[experiment] = {key: value for key, value in first.items() if key not in differs}
+    return common
+
+
+def _kind(kind: str, runs: Sequence[Listed]) -> dict[str, Any]:
+    """A kind of runs and the columns of its table.
+
+    Keys that differ without anybody having set them are apart: what was resolved, say, or is new.
+    """
+    differing = differing_keys([run.config for run in runs], [run.experiment for run in runs])
+    told = {run.given for run in runs}
+    somebody: set[str] = set().union(*(each for each in told if each is not None))
+    silent = None in told
+    having = {key for run in runs if run.given is None for key in run.config} if silent else set()
+    unset = [key for key in differing if key not in somebody and key not in having]
+    return {
+        "name": {"training": "trainings", "evaluation": "evaluations"}.get(kind, kind),
+        "experiments": len({run.experiment for run in runs}),
+        "differing": [key for key in differing if key not in unset],
+        "unset": unset,
+        "main_metrics": main_metrics(runs),
+    }
+
+
+def _studies(runs: Sequence[Listed]) -> list[dict[str, Any]]:
     """Each study's trials over their repeats, and how much each parameter explains."""
     place = {id(run): index for index, run in enumerate(runs)}
     studies: dict[tuple[str, str], list[Group]] = {}
@@ -153,6 +202,7 @@ def _studies(runs: Sequence[Listed], metrics: Sequence[str]) -> list[dict[str, A
     found = []
     for (name, experiment), groups in studies.items():
         trials: list[list[Any]] = []
+        metrics = main_metrics(run for group in groups for run in group.runs)
         spreads = [[group.spread(metric) for metric in metrics] for group in groups]
         for group, spread in zip(groups, spreads, strict=True):
             # [trial, its params, [mean, half, n] of each objective, its runs, how many besides]

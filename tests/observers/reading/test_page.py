@@ -94,12 +94,17 @@ def test_an_evaluation_beside_trainings_adds_no_column_and_no_difference(tmp_pat
     (tmp_path / "4" / "config.json").write_text(json.dumps({"seed": 4, "border": 4}))
     write_page(open_store(tmp_path), tmp_path / "index.html")
     data = json.loads(Elements((tmp_path / "index.html").read_text()).scripts["data"])
-    assert data["differing"] == ["scale", "adv_weight", "seed"]
+    trainings, evaluations = data["kinds"]
+    assert trainings["differing"] == ["scale", "adv_weight", "seed"]
+    assert evaluations["differing"] == []
     page = page_after_its_script((tmp_path / "index.html").as_uri())
     _, _, below = page.partition("Config differences")
     differences = below.partition("</section>")[0]
-    assert re.findall(r"<th>([a-z_.]+)</th>", differences) == ["run", *data["differing"]]
-    seen = [{**data["common"], **run["config"]} for run in data["runs"]]
+    assert re.findall(r'<th scope="row">([a-z_.]+)</th>', differences) == [
+        "run",
+        *trainings["differing"],
+    ]
+    seen = [{**data["common"][run["experiment"]], **run["config"]} for run in data["runs"]]
     assert seen == [flattened(run.config) for run in open_store(tmp_path)]
 
 
@@ -187,7 +192,7 @@ def test_data_cannot_become_markup(tmp_path: Path) -> None:
     assert len(scripts) == 3  # the list, one run, the code
     assert not [tag for tag, _ in elements.found if tag in ("img", "iframe", "object")]
     assert not [name for _, attributes in elements.found for name in attributes if name[:2] == "on"]
-    assert json.loads(elements.scripts["data"])["common"]["note"] == HOSTILE
+    assert json.loads(elements.scripts["data"])["common"]["driven"]["note"] == HOSTILE
     detail = json.loads(elements.scripts["run-0"])
     assert detail["output"] == HOSTILE
     assert [artifact["link"][:2] for artifact in detail["artifacts"]] == ["./", "./"]
@@ -215,7 +220,7 @@ def test_a_browser_shows_the_table_the_curves_the_sheets_and_the_differences(
     populate(tmp_path, 30, points=50, names=6)
     write_page(open_store(tmp_path), tmp_path / "index.html")
     page = page_after_its_script((tmp_path / "index.html").as_uri())
-    body = page.partition("<tbody>")[2].partition("</tbody>")[0]
+    body = page.partition('<tbody id="rows">')[2].partition("</tbody>")[0]
     assert body.count("<tr") == 30
     assert body.count("FAILED") >= 4
     for words in ("30 runs", "scale", "adv_weight", "validation.psnr last", "Config differences"):
@@ -228,7 +233,7 @@ def test_a_browser_shows_the_table_the_curves_the_sheets_and_the_differences(
     filtered = page_after_its_script(
         (tmp_path / "index.html").as_uri() + "#status=FAILED%20scale=4"
     )
-    rows = filtered.partition("<tbody>")[2].partition("</tbody>")[0]
+    rows = filtered.partition('<tbody id="rows">')[2].partition("</tbody>")[0]
     assert re.findall(r'aria-label="run (\d+)"', rows) == ["28", "7"]
     assert "2 of 30 runs" in filtered
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ PARALLEL = "document.getElementById('parallel')"
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def page(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Browser:
     """A page, opened, of 8 trials by 3 seeds; a trial's psnr rises with its scale."""
     root = tmp_path_factory.mktemp("store")
     populate(root, 24, points=6, names=3, sheets=0)
@@ -35,10 +34,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
             metric["last"] = 20 + trial + float(rng.normal() / 9)
         (folder / "run.json").write_text(json.dumps(entry))
     write_page(open_store(root), root / "index.html")
-    with Browser() as browser:
-        browser.open((root / "index.html").as_uri())
-        browser.wait_for("return document.body.dataset.ready")
-        yield browser
+    browser.open((root / "index.html").as_uri())
+    browser.wait_for("return document.body.dataset.ready")
+    return browser
 
 
 def drag(browser: Browser, axis: str, begin: float, end: float) -> None:
