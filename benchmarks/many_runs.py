@@ -225,7 +225,7 @@ def page(address: str, times: int) -> Iterator[dict[str, Any]]:
 
 
 def awaited(browser: Browser, script: str) -> float:
-    """What the body of an asynchronous function returns."""
+    """Return the number that the body of an asynchronous function returns."""
     return float(browser.run(f"return (async () => {{ {script} }})()"))
 
 
