@@ -20,7 +20,7 @@ import itertools
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
@@ -96,10 +96,20 @@ def plain(setting: Setting, batch: Tensor, device: torch.device) -> Run:
     return run
 
 
-def ours(setting: Setting, batch: Tensor, device: torch.device, speed: Speed) -> Run:
-    """The trainer with a run's handlers."""
+def ours(
+    setting: Setting,
+    batch: Tensor,
+    device: torch.device,
+    speed: Speed,
+    made: Iterable[nn.Module] | None = None,
+) -> Run:
+    """The trainer with a run's handlers.
+
+    Args:
+        made: generator, discriminator and content loss; None: those of ``setting``.
+    """
     generator, discriminator, content = (
-        speed.prepare(network, device) for network in networks(setting)
+        speed.prepare(network, device) for network in made or networks(setting)
     )
     speed.switch_device(device)
     updaters = [

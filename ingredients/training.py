@@ -24,7 +24,7 @@ def config():
     recompute = False  # G's blocks are computed again for their gradients: less memory, more time
     capture = True  # an update whose loss is not finite is written to a file, for `tmd replay`
     sync_batch_norm = False  # batch statistics over all GPUs; False: over each one's images
-    # float32, bfloat16 or float16 (losses are scaled), then any of +channels_last +compile
+    # float32, bfloat16 or float16 (losses are scaled), then any of +channels_last +compile +graphs
     # +keep_memory +rows +tf32 +winograd; auto: what is the fastest here, which is timed once
     speed = "auto"
     # of a CPU: a number; auto: all, fewer where others keep the machine busy at the start;

@@ -191,3 +191,54 @@ def test_mistakes_end_a_benchmark_with_a_line(tmp_path, name, words, said):
     assert done.returncode == 2
     assert said in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def on_gpu(folder: Path, *words: str) -> tuple[str, int]:
+    """The report of a trial on a CPU, and the exit status."""
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "on_gpu.py"), str(folder), "--device", "cpu", "--small"]
+        + list(words),
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    report = folder / "report.md"
+    return report.read_text() if report.exists() else done.stderr, done.returncode
+
+
+def test_what_a_gpu_is_asked_is_kept_part_by_part(tmp_path):
+    report, status = on_gpu(tmp_path / "out", "--parts", "profile", "training")
+    assert status == 1
+    assert "default, 2 × 48²" in report
+    assert re.search(r"\| 2 × 48² \| aten::\w+", report)
+    assert "left out: --photos was not given" in report
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        *("report.md", "log.txt", "profile.csv")
+    }
+    said, status = on_gpu(tmp_path / "out")
+    assert status == 2
+    assert said.splitlines()[-1].endswith("out holds a report: name another folder")
+
+
+def test_a_gpu_that_is_soon_taken_back_leaves_what_was_found(tmp_path):
+    report, status = on_gpu(tmp_path / "out", "--parts", "kills", "steps", "--minutes", "0.02")
+    assert status == 1
+    assert len(re.findall(r"ended after the [01] s that were left for it", report)) == 2
+
+
+@pytest.mark.slow
+def test_all_parts_for_a_gpu_come_to_their_end_on_a_cpu(tmp_path):
+    data = Path(os.environ.get("TMD_TEST_DATA", BENCHMARKS.parents[1] / "shared" / "data"))
+    if not data.is_dir():
+        pytest.skip(f"{data}: no such folder")
+    words = ["--photos", str(data / "train/BSDS500/train"), "--set5", str(data / "benchmarks/Set5")]
+    words += ["--lpips", str(data / "weights"), "--minutes", "60"]
+    report, status = on_gpu(tmp_path / "out", *words, "--words", "dataset.shrink=1")
+    assert status == 0, report
+    assert report.count("\n## ") == 6
+    assert re.search(r"1 of 1 identical", report)
+    assert re.search(r"updates CUDA graphs lie [\d.e+-]+ of the parameters' norm", report)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        *("report.md", "log.txt", "steps.csv", "steps.png", "profile.csv", "curve.png", "best.pt")
+    }

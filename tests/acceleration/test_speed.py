@@ -75,6 +75,14 @@ def test_a_faster_step_has_the_same_result(text: str, tolerance: float) -> None:
         assert (mine - other).norm() <= tolerance * other.norm() + 1e-6
 
 
+def test_graphs_are_asked_of_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda network, **given: asked.append(given))
+    for text in ("float32+graphs", "float32+compile+graphs", "float32+compile", "float32"):
+        Speed.parse(text).prepare(nn.Conv2d(1, 1, 1), CPU)
+    assert [given["mode"] for given in asked] == ["reduce-overhead", "reduce-overhead", None]
+
+
 def test_channels_last_is_a_layout() -> None:
     network = Speed("float32", channels_last=True).prepare(nn.Conv2d(8, 8, 3), CPU)
     assert network.weight.is_contiguous(memory_format=torch.channels_last)

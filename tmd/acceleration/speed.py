@@ -20,7 +20,7 @@ PRECISIONS: dict[str, torch.dtype | None] = {
     "float16": torch.float16,  # whose losses are scaled
 }
 #: What can be added to a precision.
-OPTIONS = ("channels_last", "compile", "keep_memory", "rows", "tf32", "winograd")
+OPTIONS = ("channels_last", "compile", "graphs", "keep_memory", "rows", "tf32", "winograd")
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Speed:
         precision: of the networks, a key of `PRECISIONS`; parameters and losses stay float32.
         channels_last: the memory layout in which a pixel's channels are neighbours.
         compile: `torch.compile` makes kernels for the networks, for minutes at the start.
+        graphs: `torch.compile` also records a GPU's kernels as CUDA graphs, which start with one
+            call. Nothing chooses it by itself: no GPU has shown its results right yet.
         keep_memory: on a CPU, freed memory is used again at once; see `keep_freed_memory`.
         rows: on a CPU, convolutions with few outputs one row of the kernel after the other; see
             `use_rows`.
@@ -47,6 +49,7 @@ class Speed:
     precision: str = "float32"
     channels_last: bool = False
     compile: bool = False
+    graphs: bool = False
     keep_memory: bool = False
     rows: bool = False
     tf32: bool = False
@@ -71,6 +74,11 @@ class Speed:
         return "+".join([self.precision, *(name for name in OPTIONS if getattr(self, name))])
 
     @property
+    def compiles(self) -> bool:
+        """True where `torch.compile` makes the networks' kernels."""
+        return self.compile or self.graphs
+
+    @property
     def autocast(self) -> torch.dtype | None:
         """Precision for `torch.autocast`, or None for no autocast."""
         return PRECISIONS[self.precision]
@@ -86,11 +94,12 @@ class Speed:
             use_winograd(network)
         if self.rows and device.type == "cpu":
             use_rows(network)
-        if self.compile:
+        if self.compiles:
             leave_uncompiled()
+            mode = "reduce-overhead" if self.graphs else None
             # In place: its attributes and the names in its state stay as they are.
             for part in network.values() if isinstance(network, nn.ModuleDict) else [network]:
-                part.compile(dynamic=False)
+                part.compile(dynamic=False, mode=mode)
         return network
 
     def switch_device(self, device: torch.device) -> None:

@@ -100,7 +100,7 @@ class TrainingOptions:
         check_flag("training.capture", self.capture)
         check_flag("training.recompute", self.recompute)
         if self.recompute and self.compiles:
-            raise UserError("training.recompute=True: not with training.speed=…+compile")
+            raise UserError("training.recompute=True: not with training.speed=…+compile or …+graphs")
         check_flag("training.sync_batch_norm", self.sync_batch_norm)
         if self.sync_batch_norm and device == "cpu":
             raise UserError("training.sync_batch_norm=True: needs GPUs, the device is cpu")
@@ -116,7 +116,7 @@ class TrainingOptions:
     @property
     def compiles(self) -> bool:
         """True where the networks are compiled; ``auto`` never does."""
-        return self.speed != "auto" and Speed.parse(self.speed).compile
+        return self.speed != "auto" and Speed.parse(self.speed).compiles
 
     def resolved_speed(self, device: str) -> ResolvedSpeed:
         """Speed that ``speed=auto`` stands for on ``device``."""
