@@ -66,6 +66,7 @@ class Sizes:
     seconds: float  # of the training
     timed: tuple[int, int]
     words: tuple[str, ...] = ()  # further ones of the training
+    patience: float = 1  # times the seconds that a part has
 
 
 ON_GPU = Sizes(
@@ -77,7 +78,7 @@ ON_GPU = Sizes(
     100,
     TIMED,
 )
-SMALL = Sizes("default", ((2, 48), (3, 48)), ((2, 48),), 1, 1, 10, (4, 12), ("smoke",))
+SMALL = Sizes("default", ((2, 48), (3, 48)), ((2, 48),), 1, 1, 10, (4, 12), ("smoke",), 10)
 
 
 @dataclass
@@ -86,6 +87,7 @@ class Report:
 
     folder: Path
     until: float
+    patience: float = 1
     lines: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -110,7 +112,7 @@ class Report:
 
     def left(self, limit: float) -> float:
         """Seconds that a command may take that asks for ``limit``."""
-        return max(0.0, min(limit, self.until - time.monotonic()))
+        return max(0.0, min(limit * self.patience, self.until - time.monotonic()))
 
     def run(self, limit: float, *words: object) -> str:
         """Run Python with ``words``, and return what it printed.
@@ -252,7 +254,7 @@ def training(report: Report, sizes: Sizes, options: argparse.Namespace) -> None:
     few, more = sizes.timed
     short, long = train(few), train(more)
     update = max(1e-6, (long - short) / (more - few))
-    total = max(more, int(report.left(sizes.seconds) / update))
+    total = max(more, int(min(sizes.seconds, report.left(sizes.seconds)) / update))
     took = train(total)
     report.say(
         f"{1e3 * update:.1f} ms an update; {total} updates in {took:.0f} s, start included\n"
@@ -349,7 +351,7 @@ def main() -> int:
         if given is not None and not given.is_dir():
             parser.error(f"{given}: no such folder")
     options.folder = options.folder.resolve()
-    report = Report(options.folder, time.monotonic() + 60 * options.minutes)
+    report = Report(options.folder, time.monotonic() + 60 * options.minutes, sizes.patience)
     report.say(f"# {surroundings(options.device)}\n")
     unfinished = 0
     for name in options.parts:
