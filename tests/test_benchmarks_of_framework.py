@@ -196,8 +196,7 @@ def test_mistakes_end_a_benchmark_with_a_line(tmp_path, name, words, said):
 def on_gpu(folder: Path, *words: str) -> tuple[str, int]:
     """The report of a trial on a CPU, and the exit status."""
     done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / "on_gpu.py"), str(folder), "--device", "cpu", "--small"]
-        + list(words),
+        [sys.executable, BENCHMARKS / "on_gpu.py", folder, "--device", "cpu", "--small", *words],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

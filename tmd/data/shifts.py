@@ -120,10 +120,10 @@ def look_at_pairs(lr: PartsSource, hr: PartsSource, scale: int) -> Look:
             return None
         made = reduced(large, scale, lr.kind)
         ours, theirs = lr.kind.to_float(made), lr.kind.to_float(small)
-        made = {"": ours}
+        candidates = {"": ours}
         if _decibel(_error(ours, theirs)) < OTHER_THAN_BICUBIC and scale > 1:
-            made |= other_reductions(lr.kind.to_float(large), scale)
-        errors = {name: _error(image, theirs) for name, image in made.items()}
+            candidates |= other_reductions(lr.kind.to_float(large), scale)
+        errors = {name: _error(image, theirs) for name, image in candidates.items()}
         return lr.label(row), shift(theirs, ours), errors
 
     looks = in_threads(lambda i: look(chosen[i]), range(len(chosen)), "Looking at pairs")

@@ -98,7 +98,7 @@ def by_convention(metrics: Iterable[str], conventions: Iterable[str]) -> list[st
         if not set(metrics) & set(chosen.metrics):
             has = ", ".join(chosen.metrics)
             raise UserError(f"convention={name}: has {has}, and metrics={','.join(metrics)}")
-    names = []
+    names: list[str] = []
     for metric in metrics:
         found = [
             metric if name == OURS else f"{metric}{BY}{name}"
@@ -200,7 +200,7 @@ def _by_pyiqa(metric: str, sr: Tensor, hr: Tensor, border: int, luma: bool) -> f
     return function(_float32(sr).cpu().clamp(0, 1), _float32(hr).cpu().clamp(0, 1))
 
 
-def _by_torchmetrics(metric: str, sr: Tensor, hr: Tensor, weights: Any = None) -> float:
+def _by_torchmetrics(metric: str, sr: Tensor, hr: Tensor, weights: Any = None) -> Any:
     from torchmetrics.functional import image
 
     if metric == "lpips_alex":
@@ -233,7 +233,7 @@ def _by_piq(metric: str, sr: Tensor, hr: Tensor) -> float:
     return getattr(piq, metric)(sr, hr, data_range=1.0)
 
 
-def _by_kornia(metric: str, sr: Tensor, hr: Tensor) -> float:
+def _by_kornia(metric: str, sr: Tensor, hr: Tensor) -> Any:
     from kornia import metrics
 
     if metric == "psnr":

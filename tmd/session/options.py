@@ -100,7 +100,7 @@ class TrainingOptions:
         check_flag("training.capture", self.capture)
         check_flag("training.recompute", self.recompute)
         if self.recompute and self.compiles:
-            raise UserError("training.recompute=True: not with training.speed=…+compile or …+graphs")
+            raise UserError("training.recompute=True: not with training.speed=…+compile, …+graphs")
         check_flag("training.sync_batch_norm", self.sync_batch_norm)
         if self.sync_batch_norm and device == "cpu":
             raise UserError("training.sync_batch_norm=True: needs GPUs, the device is cpu")
