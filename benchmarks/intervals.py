@@ -1,4 +1,4 @@
-"""How often 95 % intervals of a benchmark's mean hold it, by simulation.
+"""Coverage of 95 % intervals of a benchmark's mean, by simulation.
 
     python benchmarks/intervals.py
 

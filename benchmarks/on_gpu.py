@@ -56,7 +56,7 @@ COMPARED = 12
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is asked: of a GPU, or of a CPU that only tries the parts out."""
+    """Amounts that are asked: of a GPU, or of a CPU that only tries the parts out."""
 
     networks: str
     steps: tuple[tuple[int, int], ...]  # images, HR pixels
@@ -83,7 +83,7 @@ SMALL = Sizes("default", ((2, 48), (3, 48)), ((2, 48),), 1, 1, 10, (4, 12), ("sm
 
 @dataclass
 class Report:
-    """What was found, in files that are whole after each part."""
+    """Findings, in files that are whole after each part."""
 
     folder: Path
     until: float

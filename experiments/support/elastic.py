@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.support.saying import say
 from observers import open_store
 from observers.addresses import is_mongo
-from tmd.checkpoints import is_checkpoint
-from tmd.distributed import Share
 from tmd.errors import UserError
 from tmd.launch import is_main_process
+
+if TYPE_CHECKING:
+    from tmd.distributed import Share
 
 #: Value of ``resume``.
 ELASTIC = "elastic"
@@ -46,6 +47,8 @@ def with_the_interrupted(updates: Mapping[str, Any], store: str, experiment: str
             "every machine and for each restart"
         )
     rest = {key: value for key, value in updates.items() if key != "resume"}
+    from tmd.checkpoints import is_checkpoint  # torch; a list of runs does without it
+
     # A store that is yet to be made has no runs; a database that is away is an error.
     if not is_mongo(store) and not os.path.isdir(store):
         return rest

@@ -73,7 +73,8 @@ class EvaluationRecord:
 
 
 def _write_text(text: str, path: Path) -> None:
-    path.write_text(text, encoding="utf-8")
+    # Names of files may hold bytes that are no text.
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def plain(name: str) -> str:

@@ -33,7 +33,7 @@ CONVENTION = ("channel", "self_ensemble", "measurement", "lr_root", *OF_FILES)
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a table is of, by the keys of `experiments.compare`.
+    """Request for a table, by the keys of `experiments.compare`.
 
     Attributes:
         store: where runs and their evaluations are looked for.
@@ -152,7 +152,7 @@ class Found:
         return list(rows.values())
 
     def rows(self) -> list[tuple[Asked, PerImage]]:
-        """What is asked for, with its values."""
+        """Each system asked for, with its values."""
         return [(each, self.values[each.spec]) for each in self.asked]
 
     def _limited(self, values: PerImage) -> PerImage:

@@ -71,4 +71,4 @@ def _images(record: RunRecord, benchmark: str) -> list[str]:
 
 def _text(record: RunRecord, name: str) -> str:
     with record.open(name) as file:
-        return file.read().decode("utf-8", "replace")
+        return file.read().decode("utf-8", "surrogateescape")

@@ -22,7 +22,7 @@ class Limits:
     seconds_per_iteration: float | None = None
 
     def exceeded(self, told: Mapping[str, Any]) -> str:
-        """Why a training that tells this is beyond a limit; or ""."""
+        """Reason for which a training that tells this is beyond a limit; or ""."""
         count = told.get("parameters", {}).get("generator", 0)
         if self.parameters is not None and count > self.parameters:
             return f"its generator has {count:,} parameters, over {self.parameters:,.0f}"

@@ -311,7 +311,7 @@ def test_all_odd_runs_in_one_page_in_a_browser(tmp_path: Path, sound: Path) -> N
     page = page_after_its_script((root / "index.html").as_uri())
     assert 'data-ready="' in page
     assert f"{count} runs" in page
-    assert page.partition('<tbody id="rows">')[2].partition("</tbody>")[0].count("<tr") == count
+    assert f'aria-rowcount="{count + 1}"' in page
     assert count >= len(WAYS)
 
 
