@@ -130,10 +130,11 @@ def fill(store: Path, runs: int) -> None:
 
 def lists(checkout: Path, store: Path | str, *updates: str) -> dict[str, Any]:
     """Seconds by the clock and of the processor, of ``tmd runs`` as a process."""
+    words = ["with", *updates] if updates else []
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-m", "experiments.command", "runs", str(store), "with", *updates],
+        [sys.executable, "-m", "experiments.command", "runs", str(store), *words],
         cwd=checkout,
         env={**os.environ, "PYTHONPATH": str(checkout), "COLUMNS": "160"},
         stdout=subprocess.DEVNULL,
