@@ -147,7 +147,7 @@ def perceptual():
     schedule = {
         "pretrain": "0it",
         "warmup": "200it",
-        "adversarial": "2000it",
+        "adversarial": "1600it",
         "adv": {"name": "constant"},
     }
     history = {"capacity": 0}
