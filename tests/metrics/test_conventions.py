@@ -16,6 +16,8 @@ from tmd.metrics.conventions import CONVENTIONS, by_convention
 from tmd.metrics.registry import metric
 
 SCALE = 4
+#: Its setup does not build everywhere; `.ci/run` brings it for these tests.
+needs_basicsr = pytest.mark.skipif(find_spec("basicsr") is None, reason="basicsr is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +77,8 @@ def test_piq_and_kornia(package: str, photos: tuple[np.ndarray, np.ndarray]) -> 
     assert value(f"ssim@{package}", photos) == pytest.approx(expected, abs=1e-5)
 
 
+@needs_basicsr
 def test_basicsr(photos: tuple[np.ndarray, np.ndarray]) -> None:
-    if find_spec("basicsr") is None:  # its setup does not build everywhere
-        pytest.skip("basicsr is not installed")
     from tmd.metrics.conventions import import_basicsr
 
     own = import_basicsr("metrics.psnr_ssim")
@@ -155,6 +156,7 @@ def test_a_library_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
             by_convention(["psnr", "ssim", "lpips_alex"], [name])
 
 
+@needs_basicsr
 def test_a_luma_of_its_own_has_no_full_range(photos: tuple[np.ndarray, np.ndarray]) -> None:
     with pytest.raises(UserError, match="channel=y-full: psnr@basicsr has a luma of its own"):
         value("psnr@basicsr", photos, channel="y-full")
