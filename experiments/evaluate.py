@@ -4,6 +4,7 @@
     python experiments/evaluate.py with method=bicubic benchmark=Set5,Set14 scale=3
     python experiments/evaluate.py with method=folder sr_root=results/ benchmark=Set5 scale=4
     python experiments/evaluate.py with run=3 lr_root=photos/ metrics=niqe,consistency
+    python experiments/evaluate.py with run=3 benchmark=Set5 html=True
     python experiments/evaluate.py with metrics=?
 
 One table a benchmark: a row an image, the last one `mean`. `run`, `checkpoint`, `method`, `sr_root`
@@ -28,10 +29,11 @@ from experiments.support.devices import available_device
 from experiments.support.evaluating import FOLDER, Evaluation, forget_opened
 from experiments.support.evaluation_record import EvaluationRecord, plain
 from experiments.support.experiment import Experiment
+from experiments.support.galleries import EvaluationGallery, check_html, with_bicubic
 from experiments.support.inputs import check_folder, several
 from experiments.support.trained import named_file
 from tmd.errors import UserError, check_choice, check_flag, check_number
-from tmd.evaluation import METHODS, check_images_suffice, metrics_at_hand
+from tmd.evaluation import METHODS, check_images_suffice, convention_in_words, metrics_at_hand
 from tmd.evaluation.listing import listing
 from tmd.images import set_max_pixels
 from tmd.metrics import CHANNELS, MetricSettings, default_border
@@ -74,6 +76,7 @@ def config():
     tile = None  # side of a tile in LR pixels; None: as large as the memory allows
     self_ensemble = False  # average over the eight flips and rotations, for 8 times the time
     save_images = False  # True: into the run's record; or a folder, as sr_root takes it
+    html = False  # True: a page of the images, gallery.html, into the run's record; or a folder
     device = "auto"  # cpu, cuda, cuda:1, ...; auto: a GPU if there is one
     max_pixels = None  # the most that an image may have to be read; None: 89 million
     seed = 1  # of measurements that draw at random
@@ -97,6 +100,7 @@ def check(
     tile: int | None,
     self_ensemble: bool,
     save_images: Any,
+    html: Any,
     device: str,
     max_pixels: int | None,
     each_band: bool | None,
@@ -136,7 +140,9 @@ def check(
         check_folder("save_images", save_images)
     check_number("seed", seed, 0, integer=True)
     available_device(device)
-    evaluation().open()  # before there is a run
+    opened = evaluation()
+    opened.open()  # before there is a run
+    check_html(html, opened.systems)
 
 
 @ex.capture
@@ -190,6 +196,8 @@ def resolve(
     iqa_weights: Any,
     border: int | None,
     device: str,
+    method: Any,
+    html: Any,
 ) -> dict[str, Any]:
     opened = evaluation()
     has_hr = all(each.samples[0].hr is not None for each in opened.benchmarks.values())
@@ -197,6 +205,8 @@ def resolve(
     if metrics == "auto":
         names = metrics_at_hand(lpips_weights, iqa_weights, has_hr)
     names = by_convention(sorted(names, key=lambda name: name != "psnr"), several(convention))
+    if html and not names:
+        raise UserError("metrics=[]: html=True sorts the images by one; give one")
     settings = MetricSettings(
         default_border(opened.scale) if border is None else border,
         lpips_weights=lpips_weights,
@@ -213,6 +223,7 @@ def resolve(
         "metrics": names,
         "border": settings.border,
         "device": available_device(device),
+        "method": with_bicubic(method, opened.scale) if html else method,
     }
 
 
@@ -227,6 +238,7 @@ def main(
     iqa_weights: Any,
     device: str,
     save_images: bool | str,
+    html: bool | str,
     each_band: bool | None,
 ) -> dict[str, dict[str, dict[str, float | None]]]:
     """Print and record a table of each benchmark; return the means."""
@@ -239,6 +251,7 @@ def main(
     _run.info["image_kind"] = kind.state_dict()
     _run.info["evaluated"] = opened.described()
     _run.info[INFO_KEY] = described(metrics)
+    gallery = EvaluationGallery(html, opened, _run, convention_in_words(settings)) if html else None
     results, left_out = {}, {}
     images = sum(len(benchmark.samples) for benchmark in opened.benchmarks.values())
     with tqdm(
@@ -254,7 +267,8 @@ def main(
             bar.update()
 
         of_bands = kind.channels > 3 if each_band is None else each_band
-        for name, table in opened.tables(metrics, settings, report, of_bands):
+        show = gallery and gallery.add
+        for name, table in opened.tables(metrics, settings, report, of_bands, show):
             with bar.external_write_mode(file=sys.stdout):
                 print(table.to_markdown())
                 if table.each_band is not None:
@@ -264,6 +278,8 @@ def main(
             results[plain(name)] = {plain(key): value for key, value in table.means().items()}
     if any(left_out.values()):
         _run.info["left_out"] = left_out
+    if gallery is not None:
+        print(f"gallery: {gallery.write(record.per_image)}")
     if _run._id is not None:
         print(f"recorded as run {_run._id}")
     return results

@@ -78,7 +78,7 @@ class Browser:
                 ]
             }
         }
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             try:
                 made = self._ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ DEFAULT_SCALE = 4
 
 #: Told of each result: benchmark, sample, system, SR (C, H, W), values by metric.
 Report = Callable[[str, Sample, str, Any, dict[str, "float | None"]], None]
+#: Told of each image: benchmark, sample, LR, HR, SR by system.
+Show = Callable[[str, Sample, Any, Any, dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,12 @@ class Evaluation:
         return [name for name in several(self.method) if name != FOLDER]
 
     def tables(
-        self, metrics: list[str], settings: MetricSettings, report: Report, each_band: bool
+        self,
+        metrics: list[str],
+        settings: MetricSettings,
+        report: Report,
+        each_band: bool,
+        show: Show | None = None,
     ) -> Iterator[tuple[str, Table]]:
         """Evaluate; (name, table) of each benchmark when it is done."""
         for name, benchmark in self.benchmarks.items():
@@ -199,6 +206,7 @@ class Evaluation:
                     settings,
                     measurement=self.measurement,
                     report=told,
+                    show=show and partial(show, name),
                     each_band=each_band,
                 ),
             )

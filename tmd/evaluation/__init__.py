@@ -27,6 +27,7 @@ from tmd.evaluation.tables import (
     check_images_suffice,
     check_metrics,
     compare,
+    convention_in_words,
     evaluate,
     metrics_at_hand,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "check_images_suffice",
     "check_metrics",
     "compare",
+    "convention_in_words",
     "evaluate",
     "interpolation",
     "look_at_given_lr",

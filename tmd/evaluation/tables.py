@@ -31,6 +31,8 @@ from tmd.metrics.functions import ImageMetric, set_metric, value_of_image
 from tmd.metrics.registry import FUNCTIONS, NONE, needs_of
 
 Report = Callable[[Sample, str, Tensor, dict[str, float | None]], None]
+#: Told of an image when all have upscaled it: the sample, LR, HR, SR by system.
+Show = Callable[[Sample, Tensor | None, Tensor | None, dict[str, Tensor]], None]
 #: Pixels of an image's side, within the border, that a metric is tried on.
 ENOUGH = 64
 
@@ -175,6 +177,7 @@ def evaluate(
     *,
     measurement: Measurement | None = None,
     report: Report | None = None,
+    show: Show | None = None,
     each_band: bool = False,
 ) -> Table:
     """Upscale a benchmark with every system and compare the results with HR.
@@ -184,6 +187,7 @@ def evaluate(
         measurement: how LR is made, for other measurements than the benchmark's own.
         report: told of each result: the sample, the system's name, SR (C, H, W) and its
             values by metric, None where the image is too small for it.
+        show: told of each image, with what all systems made of it, (C, H, W).
         each_band: whether PSNR and SSIM are wanted of each band, too.
 
     Raises:
@@ -202,7 +206,7 @@ def evaluate(
         if name not in alone
     }
     kind = settings.kind
-    title = f"{benchmark.name} ×{benchmark.scale} ({_compared(settings)}, border {settings.border})"
+    title = f"{benchmark.name} ×{benchmark.scale} ({convention_in_words(settings)})"
     table = Table(title, list(systems), list(metrics))
     bands = EachBand(functions, kind) if each_band else None
     for index, sample in enumerate(benchmark.samples):
@@ -214,6 +218,7 @@ def evaluate(
                 shown if kind.levels else kind.to_float(shown), kind.step
             ):
                 table.flat.add(sample.name)
+            results = {}
             for name, system in systems.items():
                 sr = system(sample, torch.empty(0) if lr is None else lr)
                 if hr is not None:
@@ -228,6 +233,10 @@ def evaluate(
                 row.update({(name, key): value for key, value in values.items()})
                 if report is not None:
                     report(sample, name, sr, values)
+                if show is not None:
+                    results[name] = sr
+            if show is not None:
+                show(sample, lr, hr, results)
         except UserError as problem:
             raise UserError(f"{benchmark.name}, image {sample.name}: {problem}") from None
     table.of_sets = {key: of_set.value() for key, of_set in sets.items()}
@@ -237,12 +246,14 @@ def evaluate(
     return table
 
 
-def _compared(settings: MetricSettings) -> str:
-    """The channels that are compared, in words."""
+def convention_in_words(settings: MetricSettings) -> str:
+    """The channels that are compared, and what is left out."""
     kind = settings.kind
     if kind.is_rgb:
-        return settings.channel + ("" if kind.is_eight_bit else f" of {kind.dtype}")
-    return "grey" if kind.is_photo else kind.described()
+        compared = settings.channel + ("" if kind.is_eight_bit else f" of {kind.dtype}")
+    else:
+        compared = "grey" if kind.is_photo else kind.described()
+    return f"{compared}, border {settings.border}"
 
 
 def check_images_suffice(

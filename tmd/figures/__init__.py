@@ -17,12 +17,13 @@ from tmd.figures.sheets import (
     stretch,
     telling_regions,
 )
-from tmd.figures.views import views
+from tmd.figures.views import brightness, views
 
 __all__ = [
     "ANIMATION_SUFFIXES",
     "Picture",
     "Row",
+    "brightness",
     "captioned_frames",
     "check_animation_path",
     "comparison_sheet",

@@ -28,9 +28,16 @@ def views(kind: ImageKind, reference: Tensor, images: Sequence[Tensor]) -> list[
     """
     if kind.is_photo and kind.is_eight_bit:
         return list(images)
+    low, span = brightness(kind, reference)
+    return [kind.visible(image).sub(low).div(span).clamp(0, 1) for image in images]
+
+
+def brightness(kind: ImageKind, reference: Tensor) -> tuple[float, float]:
+    """Value in the library that `views` shows as black, and how far above it white is."""
+    if kind.is_photo and kind.is_eight_bit:
+        return 0.0, 1.0
     numbers = kind.visible(reference).flatten().float()
     numbers = numbers[:: numbers.numel() // _MOST_NUMBERS + 1]
     ends = torch.tensor(ENDS, device=numbers.device)
     low, high = torch.quantile(numbers, ends).tolist()
-    span = max(high - low, kind.step)
-    return [kind.visible(image).sub(low).div(span).clamp(0, 1) for image in images]
+    return low, max(high - low, kind.step)

@@ -169,7 +169,11 @@ class SharedZoom {
 
   draw() {
     const dots = devicePixelRatio, scale = this.zoom / dots;
-    const squares = this.pixelated && this.zoom >= 1 ? "pixelated" : "auto";
+    // A smaller picture (LR) is past 1:1 earlier.
+    const squares = picture => {
+      const own = picture.naturalWidth || picture.width || this.width;
+      return this.pixelated && this.zoom * this.width / own >= 1 ? "pixelated" : "auto";
+    };
     for (const [frame, { pictures }] of this.frames) {
       const box = frame.getBoundingClientRect();
       // On whole pixels of the screen, or else a picture at 1:1 is blurred by half a pixel.
@@ -179,7 +183,7 @@ class SharedZoom {
       const top = whole(box.top + frame.clientTop, frame.clientHeight, this.y);
       for (const picture of pictures) {
         Object.assign(picture.style, {
-          width: this.width + "px", height: this.height + "px", imageRendering: squares,
+          width: this.width + "px", height: this.height + "px", imageRendering: squares(picture),
           transform: `translate(${left}px, ${top}px) scale(${scale})`,
         });
       }
