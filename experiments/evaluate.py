@@ -29,7 +29,12 @@ from experiments.support.devices import available_device
 from experiments.support.evaluating import FOLDER, Evaluation, forget_opened
 from experiments.support.evaluation_record import EvaluationRecord, plain
 from experiments.support.experiment import Experiment
-from experiments.support.galleries import EvaluationGallery, check_html, with_bicubic
+from experiments.support.galleries import (
+    EvaluationGallery,
+    check_html,
+    check_sorted_by,
+    with_bicubic,
+)
 from experiments.support.inputs import check_folder, several
 from experiments.support.trained import named_file
 from tmd.errors import UserError, check_choice, check_flag, check_number
@@ -205,8 +210,8 @@ def resolve(
     if metrics == "auto":
         names = metrics_at_hand(lpips_weights, iqa_weights, has_hr)
     names = by_convention(sorted(names, key=lambda name: name != "psnr"), several(convention))
-    if html and not names:
-        raise UserError("metrics=[]: html=True sorts the images by one; give one")
+    if html:
+        check_sorted_by(names)
     settings = MetricSettings(
         default_border(opened.scale) if border is None else border,
         lpips_weights=lpips_weights,
@@ -223,7 +228,7 @@ def resolve(
         "metrics": names,
         "border": settings.border,
         "device": available_device(device),
-        "method": with_bicubic(method, opened.scale) if html else method,
+        "method": with_bicubic(opened) if html else method,
     }
 
 
@@ -274,6 +279,8 @@ def main(
                 if table.each_band is not None:
                     print(table.each_band.to_markdown())
             record.table(name, table)
+            if gallery is not None:
+                gallery.add_sets(name, table)
             left_out[plain(name)] = table.left_out()
             results[plain(name)] = {plain(key): value for key, value in table.means().items()}
     if any(left_out.values()):

@@ -121,6 +121,11 @@ class Evaluation:
             raise UserError("sr_root: without HR or LR there is nothing to upscale; lr_root= gives")
         return key, str(several(getattr(self, key))[0])
 
+    @property
+    def makes_sr(self) -> bool:
+        """There are images to upscale, not only results of other programs."""
+        return self._images[0] != "sr_root"
+
     @cached_property
     def benchmarks(self) -> dict[str, Benchmark]:
         """Benchmarks that are evaluated on, by names of their own."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from observers import RunArtifacts, open_run, without_credentials
 from observers.reading.look import Look
 from observers.scratch import Scratch
 from tmd.errors import UserError
-from tmd.evaluation import METHODS, PerImage, Sample
+from tmd.evaluation import METHODS, PerImage, Sample, Table
 from tmd.evaluation.gallery import HR, LR, About, Gallery, GallerySystem
+from tmd.metrics.registry import needs_of
 
 FILE, ARCHIVE = "gallery.html", "gallery.zip"
 #: Parts of a checkpoint that say what the network is.
@@ -37,10 +38,20 @@ def check_html(html: Any, systems: Collection[str]) -> None:
         raise UserError(f"html={html}: the page calls its own pictures {name}, and a system too")
 
 
-def with_bicubic(method: Any, scale: int) -> Any:
-    """The methods and bicubic, which a gallery compares with; at scale 1 there is none."""
-    names = several(method)
-    return method if scale == 1 or "bicubic" in names else [*names, "bicubic"]
+def check_sorted_by(metrics: Sequence[str]) -> None:
+    """Raise `UserError` where no metric has a value of each image."""
+    if all(needs_of(name).whole_set for name in metrics):
+        given = ",".join(metrics) or "[]"
+        raise UserError(
+            f"metrics={given}: html=True sorts the images by a metric of each; give one"
+        )
+
+
+def with_bicubic(opened: Evaluation) -> Any:
+    """The methods and bicubic, which a gallery compares with where there is what to upscale."""
+    names = several(opened.method)
+    nothing = opened.scale == 1 or not opened.makes_sr
+    return opened.method if nothing or "bicubic" in names else [*names, "bicubic"]
 
 
 class EvaluationGallery:
@@ -73,10 +84,19 @@ class EvaluationGallery:
         self.gallery = Gallery(opened.kind, gallery_systems(opened), self._spool.path)
 
     def add(
-        self, benchmark: str, sample: Sample, lr: Tensor, hr: Tensor, results: dict[str, Tensor]
+        self,
+        benchmark: str,
+        sample: Sample,
+        lr: Tensor | None,
+        hr: Tensor | None,
+        results: dict[str, Tensor],
     ) -> None:
         """Take what all systems made of an image."""
         self.gallery.add(benchmark, self.scale, sample.name, lr, hr, results)
+
+    def add_sets(self, benchmark: str, table: Table) -> None:
+        """Take the values that a benchmark's table has of all its images at once."""
+        self.gallery.add_set(benchmark, self.scale, table.of_sets)
 
     def write(self, figures: PerImage) -> str:
         """Write the page; returns where it is."""

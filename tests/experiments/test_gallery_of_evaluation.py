@@ -6,22 +6,26 @@ import base64
 import io
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 import tifffile
 import torch
 from PIL import Image
+from record_earlier import EARLIER
 from skimage import data
 
 from experiments.evaluate import ex
 from experiments.support import galleries
 from observers import open_run
+from tmd.checkpoints import load_generator
 from tmd.errors import UserError
 from tmd.evaluation import PerImage, open_benchmark, read_pair
 from tmd.evaluation.gallery import Gallery
 from tmd.figures import views
-from tmd.images import ImageKind
+from tmd.images import ImageKind, as_8_bit, to_float
+from tmd.metrics.registry import FUNCTIONS, Needs, register
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +75,59 @@ def test_the_record_has_a_page_with_every_picture_and_figure():
     assert page["data"]["metrics"][0] == {
         "name": "psnr", "label": "PSNR", "unit": "dB", "decimals": 2, "higher_is_better": True,
     }  # fmt: skip
+
+
+def test_a_recorded_run_is_shown_with_its_command_and_config(tmp_path):
+    shutil.copytree(EARLIER / "srgan" / "run", tmp_path / "store" / "1")
+    run(html=True, run=1, method=None)
+    page = blocks(open_run("store/2").local_path("gallery.html").read_text("utf-8"))
+    shown = next(each for each in page["data"]["systems"] if each["name"] == "run 1")
+    recorded = open_run("store/1")
+    assert shown["source"] == "store/1, iteration 18"
+    assert shown["command"].startswith("runs with scale=2 device=cpu")
+    assert shown["config"]["generator"] == recorded.config["generator"]
+    lr, _ = read_pair(open_benchmark("Photos", 2).samples[0], 2)
+    network = load_generator(tmp_path / "store" / "1" / "best.pt")
+    with torch.no_grad():
+        expected = as_8_bit(network(to_float(lr)[None])[0])
+    assert (to_float(pixels(page["pictures-0"]["run 1"])) - expected).abs().max() < 1 / 254
+
+
+def test_without_hr_results_are_shown_beside_lr(tmp_path):
+    run(html="lr", benchmark=None, lr_root="Photos", metrics=["consistency"])
+    page = blocks((tmp_path / "lr/index.html").read_text("utf-8"))
+    assert [each["name"] for each in page["data"]["systems"]] == ["LR", "nearest", "bicubic"]
+    photo = data.astronaut()[:66, 100:180]
+    image = page["data"]["images"][0]
+    assert (image["width"], image["height"]) == (160, 132)
+    assert image["values"][0][0] > 20
+    assert (pixels(page["pictures-0"]["LR"]).permute(1, 2, 0).numpy() == photo).all()
+    assert pixels(page["pictures-0"]["bicubic"]).shape == (3, 132, 160)
+
+
+def test_results_of_which_there_is_nothing_else_are_shown(tmp_path, monkeypatch):
+    monkeypatch.setattr(FUNCTIONS, "_builders", dict(FUNCTIONS._builders))
+    register("t_light", Needs(hr=False), label="light")(lambda sr: sr.mean((1, 2, 3)))
+    run(html="sr", benchmark=None, method="folder", sr_root="Photos", metrics=["t_light"])
+    page = blocks((tmp_path / "sr/index.html").read_text("utf-8"))
+    assert [each["name"] for each in page["data"]["systems"]] == ["Photos"]
+    assert page["pictures-0"].keys() == {"Photos"}
+    image = page["data"]["images"][0]
+    assert (image["width"], image["height"]) == (80, 66)
+    assert image["values"] == [[pytest.approx(data.astronaut()[:66, 100:180].mean() / 255)]]
+
+
+def test_values_of_whole_sets_are_on_the_page_and_order_nothing(shared_data, tmp_path):
+    weights = {"lpips_weights": str(shared_data / "weights")}
+    done = run(html="out", metrics=["psnr", "fid_vgg16"], **weights)
+    page = blocks((tmp_path / "out/index.html").read_text("utf-8"))["data"]
+    assert [each["name"] for each in page["metrics"]] == ["psnr"]
+    assert [each["benchmark"] for each in page["sets"]] == ["Photos ×2"] * 2
+    found = {each["system"]: each["value"] for each in page["sets"]}
+    assert found == {name: of["fid_vgg16"] for name, of in done.result["Photos"].items()}
+    with pytest.raises(UserError, match="metrics=fid_vgg16: html=True sorts the images by a"):
+        run(html="fid", metrics="fid_vgg16", **weights)
+    assert not (tmp_path / "fid").exists()
 
 
 def test_many_pictures_are_kept_as_an_archive(monkeypatch, capsys):

@@ -414,6 +414,72 @@ def test_pictures_beside_the_page_are_loaded_when_they_are_wanted(
     assert opened.run("return [document.images.length, document.images[0].naturalWidth]") == [5, 64]
 
 
+def written_without_hr(folder: Path, spool: Path, systems: tuple[str, ...], lr: bool) -> Path:
+    """A page of results without HR, whose values and config are what there can be at worst."""
+    spool.mkdir()
+    nan = float("nan")
+    given = {"niqe": [4.0, nan, 6.0], "psnr@basicsr": [None] * 3, "of_mine": [1e-7, 2.0, 12345.678]}
+    gallery = Gallery(EIGHT_BITS, [GallerySystem(name) for name in systems], spool)
+    names = ("baby", "bird", "by\udcff<b>te")
+    for name in names:
+        results = {system: tensor(name, system) for system in systems}
+        gallery.add("Photos", SCALE, name, tensor(name, "LR") if lr else None, None, results)
+    gallery.add_set("Photos", SCALE, {(systems[0], "fid_vgg16"): 12.34567, ("gone", "kid"): nan})
+    values = PerImage(
+        tuple(
+            ImageValue("Photos", SCALE, system, name, metric, value)
+            for metric, column in given.items()
+            for name, value in zip(names, column, strict=True)
+            for system in systems
+        )
+    )
+    about = About("by\udcff<b>te", config={"range": [float("-inf"), nan], 3: (1, 2)})
+    gallery.write_folder(folder, values, about)
+    return folder / "index.html"
+
+
+def test_without_hr_systems_stand_beside_lr_and_differ_from_the_first(
+    opened: Browser, tmp_path: Path
+) -> None:
+    show(opened, written_without_hr(tmp_path / "a", tmp_path / "spool", SYSTEMS, lr=True))
+    assert opened.run("return panes.map(each => each.name)") == ["LR", *SYSTEMS]
+    assert (shown(opened, "panes[2].canvas") == pixels("by\udcff<b>te", "run 3")).all()
+    assert names(opened) == [r"by\udcff<b>te", "baby", "bird"]  # the worst has the highest NIQE
+    assert opened.run("return document.getElementById('count').textContent").startswith(
+        "3 images · NIQE 5.0"
+    )
+    opened.press("d")
+    settled(opened)
+    assert opened.run("return [state.reference, panes.length]") == ["bicubic", 3]
+    choose(opened, "metric", "psnr@basicsr")  # of which no image has a value
+    assert opened.run("return document.getElementById('metric').selectedOptions[0].text") == (
+        "PSNR (basicsr) ↑"
+    )
+    assert names(opened) == ["baby", "bird", r"by\udcff<b>te"]
+    choose(opened, "metric", "of_mine")  # that says neither digits nor direction
+    figures = "return [...document.querySelectorAll('#list .figure')].map(each => each.innerText)"
+    assert [each.split()[0] for each in opened.run(figures)] == ["1e-7", "2", "12350"]
+    for tab in ("Figures", "Plots", "Systems"):
+        opened.click("#tabs button", tab)
+    assert "patch FID (VGG16) of Photos ×4 12.3" in opened.text()
+    opened.run("document.querySelector('#systems summary').click()")
+    assert '"-inf"' in opened.text()
+
+
+def test_a_single_system_without_anything_else_has_nothing_to_differ_from(
+    opened: Browser, tmp_path: Path
+) -> None:
+    show(opened, written_without_hr(tmp_path / "a", tmp_path / "spool", ("theirs",), lr=False))
+    assert opened.run("return panes.map(each => each.name)") == ["theirs"]
+    opened.press("d")
+    assert opened.run("return state.mode") == "side"
+    modes = "return [...document.querySelectorAll('#modes button')].map(each => each.value)"
+    assert opened.run(modes) == ["side", "flip", "slider"]
+    opened.press("w")
+    settled(opened)
+    assert opened.run("return panes.map(each => each.name)") == ["theirs", "theirs"]
+
+
 def test_a_page_is_replaced_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

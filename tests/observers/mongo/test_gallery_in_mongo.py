@@ -25,9 +25,9 @@ def test_both_stores_keep_the_page(
         config_updates=given,
         options={"--mongo_db": database, "--file_storage": str(tmp_path / "runs")},
     )
-    pages = [
-        open_run(f"{place}{ran._id}").local_path("gallery.html").read_bytes()
-        for place in (f"{database}#", f"{tmp_path}/runs/")
-    ]
+    pages = []
+    for place in (f"{database}#", f"{tmp_path}/runs/"):
+        record = open_run(f"{place}{ran._id}")  # a local copy is gone with it
+        pages.append(record.local_path("gallery.html").read_bytes())
     assert pages[0] == pages[1]
     assert b'id="pictures-0"' in pages[0]

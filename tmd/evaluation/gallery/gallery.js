@@ -41,7 +41,9 @@ function showSystems() {
       element("h2", {}, name, " ", element("span", { class: "dim" }, source)),
       element("div", { class: "bar" }, ...(columns.has(name) ? [...metrics.values()].map(({ name: metric, label, unit }) => element("span", {},
         element("span", { class: "dim" }, label + " "), said(metric, meanOf(images, name, metric)), " ", element("span", { class: "unit" }, unit), " ",
-        (state.baseline && name !== state.baseline && delta(metric, meanOf(images, name, metric), meanOf(images, state.baseline, metric))) || "")) : [])),
+        (state.baseline && name !== state.baseline && delta(metric, meanOf(images, name, metric), meanOf(images, state.baseline, metric))) || "")) : []),
+        ...data.sets.filter(each => each.system === name).map(each => element("span", { class: "of-set" },
+          element("span", { class: "dim" }, `${each.label} of ${each.benchmark} `), shownAs(each, each.value), " ", element("span", { class: "unit" }, each.unit)))),
       ...(command ? [block(command)] : []),
       ...(config && Object.keys(config).length ? [element("details", {}, element("summary", {}, "config"), block(JSON.stringify(config, null, 2)))] : []))));
 }
@@ -91,7 +93,7 @@ function pressed(event) {
   }
   const digit = Number(event.key) - 1;
   if (state.tab === "images" && (zoom.key(event) || (systems[digit] && (chooseSystem(systems[digit].name), true)))) event.preventDefault();
-  else if (MODE_KEYS[event.key]) { Object.assign(state, { mode: MODE_KEYS[event.key], tab: "images" }); change(); }
+  else if (MODES[MODE_KEYS[event.key]]) { Object.assign(state, { mode: MODE_KEYS[event.key], tab: "images" }); change(); }
   else if (ACTIONS[event.key]) { event.preventDefault(); ACTIONS[event.key](); }
 }
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from torch import Tensor
 
+from tmd.errors import printable
 from tmd.evaluation.gallery.pictures import as_pictures, lossless, shown_as, small
 from tmd.evaluation.per_image import PerImage
 from tmd.files import replacing, write_bytes
@@ -27,6 +28,7 @@ from tmd.metrics.registry import metric
 
 #: Names of the reference and of what the systems are given.
 HR, LR = "HR", "LR"
+_SOURCES = {HR: "the reference", LR: "given to the systems"}
 #: Bytes of pictures that the page itself holds: what a browser opens in a moment.
 EMBEDDED = 48 << 20
 INDEX = "index.html"
@@ -87,6 +89,8 @@ class Gallery:
         self.size = 0
         self.made = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
         self._images: list[dict[str, Any]] = []
+        self._pair = [HR, LR]  # those of the two that every image has
+        self._sets: list[tuple[str, str, str, float | None]] = []
 
     @property
     def is_one_file(self) -> bool:
@@ -98,18 +102,24 @@ class Gallery:
         benchmark: str,
         scale: int,
         image: str,
-        lr: Tensor,
-        hr: Tensor,
+        lr: Tensor | None,
+        hr: Tensor | None,
         results: Mapping[str, Tensor],
     ) -> None:
         """Take an image's pictures: (C, H, W), LR (C, h, w), numbers of the kind.
 
         Args:
             benchmark, image: names, as in the figures.
-            results: SR by system.
+            lr, hr: None where there is none; what only some images have is not shown.
+            results: SR by system; of the size of HR.
         """
-        pictures = as_pictures(self.kind, hr, {HR: hr, LR: lr, **results})
-        caption, span = shown_as(self.kind, hr)
+        given = {HR: hr, LR: lr, **results}
+        images = {name: each for name, each in given.items() if each is not None}
+        self._pair = [name for name in self._pair if name in images]
+        reference = next(iter(images.values()))
+        pictures = as_pictures(self.kind, reference, images)
+        caption, span = shown_as(self.kind, reference)
+        whole = HR if hr is not None else next(iter(results))
         text = _script_json({name: lossless(each) for name, each in pictures.items()})
         self.size += len(text)
         self._spooled(len(self._images)).write_text(text, "ascii")
@@ -118,13 +128,20 @@ class Gallery:
                 "benchmark": benchmark,
                 "scale": scale,
                 "name": image,
-                "width": hr.shape[-1],
-                "height": hr.shape[-2],
+                "width": images[whole].shape[-1],
+                "height": images[whole].shape[-2],
                 "caption": caption,
                 "span": span,
-                "thumb": small(pictures[HR]),
+                "thumb": small(pictures[whole]),
             }
         )
+
+    def add_set(
+        self, benchmark: str, scale: int, values: Mapping[tuple[str, str], float | None]
+    ) -> None:
+        """Take values that a system has of all images of a benchmark, by (system, metric)."""
+        for (system, name), value in values.items():
+            self._sets.append((f"{printable(benchmark)} ×{scale}", system, name, value))
 
     def write_file(self, path: Path, figures: PerImage, about: About) -> None:
         """Write all as one file, whole or not at all."""
@@ -177,7 +194,7 @@ class Gallery:
         for number, image in enumerate(self._images):
             page = _filled(
                 _part("pictures_file.html"),
-                TITLE=html.escape(image["name"]),
+                TITLE=html.escape(printable(image["name"])),
                 SCRIPT_HASH=_digest(script),
                 NUMBER=str(number),
                 PICTURES=self._spooled(number).read_text("ascii"),
@@ -190,7 +207,7 @@ class Gallery:
         script = "\n".join(_part(f"{name}.js") for name in SCRIPTS)
         page = _filled(
             _part("gallery.html"),
-            TITLE=html.escape(about.title),
+            TITLE=html.escape(printable(about.title)),
             SCRIPT_HASH=_digest(script),
             DATA=_script_json({**self._data(figures, about), "pictures": pictures}),
             SCRIPT=script,
@@ -205,12 +222,9 @@ class Gallery:
             (v.benchmark, v.scale, v.image, v.system, v.metric): v.value for v in figures.values
         }
         rated = {(v.benchmark, v.scale, v.image) for v in figures.values if v.rated}
-        pair = [
-            GallerySystem(HR, "the reference"),
-            GallerySystem(LR, "given to the systems"),
-        ]
+        pair = [GallerySystem(name, _SOURCES[name]) for name in self._pair]
         return {
-            "title": about.title,
+            "title": printable(about.title),
             "convention": about.convention,
             "command": about.command,
             "config": about.config,
@@ -227,9 +241,16 @@ class Gallery:
                 }
                 for system in [*pair, *self.systems]
             ],
+            "sets": [
+                {"benchmark": of, "system": system, **_described(name), "value": _finite(value)}
+                for of, system, name, value in self._sets
+            ],
             "images": [
                 {
                     **image,
+                    # No text with bytes that are none: an address can't hold them.
+                    "benchmark": printable(image["benchmark"]),
+                    "name": printable(image["name"]),
                     "flat": place not in rated,
                     "values": [
                         [_finite(known.get((*place, name, key))) for key in figures.metrics]
@@ -257,6 +278,14 @@ def _finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else value
 
 
+def _with_finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _with_finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_finite(each) for each in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _part(name: str) -> str:
     return (Path(__file__).parent / name).read_text("utf-8")
 
@@ -271,6 +300,6 @@ def _digest(script: str) -> str:
 
 
 def _script_json(value: Any) -> str:
-    """JSON in ASCII that holds no markup."""
-    text = json.dumps(value, separators=(",", ":"), default=str)
+    """JSON in ASCII that holds no markup; of numbers that JSON has not, their names."""
+    text = json.dumps(_with_finite(value), separators=(",", ":"), default=str, allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

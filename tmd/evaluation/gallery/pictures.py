@@ -20,20 +20,20 @@ _WEBP_SIDE = 16383
 
 
 def as_pictures(
-    kind: ImageKind, hr: Tensor, images: Mapping[str, Tensor]
+    kind: ImageKind, reference: Tensor, images: Mapping[str, Tensor]
 ) -> dict[str, Image.Image]:
     """The images as they are shown, by the rule of the sheets: `tmd.figures.views`.
 
     Args:
         kind: of the images.
-        hr: (C, H, W), numbers of the kind, what the brightness is taken from.
+        reference: (C, H, W), numbers of the kind, what the brightness is taken from.
         images: (C, h, w) each, numbers of the kind.
     """
     if kind.is_photo and kind.is_eight_bit:
         shown = list(images.values())
     else:
         floats = [kind.to_float(image) for image in images.values()]
-        shown = [to_uint8(view) for view in views(kind, kind.to_float(hr), floats)]
+        shown = [to_uint8(view) for view in views(kind, kind.to_float(reference), floats)]
     return {name: _image(view) for name, view in zip(images, shown, strict=True)}
 
 
@@ -42,7 +42,7 @@ def _image(levels: Tensor) -> Image.Image:
     return Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0])
 
 
-def shown_as(kind: ImageKind, hr: Tensor) -> tuple[str, float | None]:
+def shown_as(kind: ImageKind, reference: Tensor) -> tuple[str, float | None]:
     """Words on the bands and numbers that are shown, and the span from black to white.
 
     Returns:
@@ -50,7 +50,7 @@ def shown_as(kind: ImageKind, hr: Tensor) -> tuple[str, float | None]:
     """
     if kind.is_photo and kind.is_eight_bit:
         return "", None
-    low, span = brightness(kind, kind.to_float(hr))
+    low, span = brightness(kind, kind.to_float(reference))
     start, end = kind.value_range
     black, white = (start + value * (end - start) for value in (low, low + span))
     numbers = kind.bands or range(1, kind.channels + 1)

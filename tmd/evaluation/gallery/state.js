@@ -10,14 +10,17 @@ const compared = systems.filter(each => each.compared).map(each => each.name);
 const metrics = new Map(data.metrics.map(each => [each.name, each]));
 const columns = new Map(compared.map((name, at) => [name, at]));
 const rows = new Map(data.metrics.map((each, at) => [each.name, at]));
+const given = [HR, LR].filter(name => systems.some(each => each.name === name));
 const MODES = { side: "side by side", flip: "one", slider: "slider", difference: "difference" };
+if (!given.includes(HR) && compared.length < 2) delete MODES.difference;  // from what?
 const TABS = { images: "Images", figures: "Figures", plots: "Plots", systems: "Systems" };
 const SORTS = { worst: "worst first", best: "best first", gap: "largest difference", behind: "furthest behind", name: "by name" };
 
 const first = compared.includes("bicubic") ? "bicubic" : compared[0];  // what others are compared with
 const main = compared.find(name => name !== first) ?? first;
 const DEFAULTS = {
-  tab: "images", image: "", mode: "side", hide: [], one: main, a: first === main ? HR : first, b: main, reference: HR,
+  tab: "images", image: "", mode: "side", hide: [], one: main, a: first === main ? given[0] ?? first : first, b: main,
+  reference: given.includes(HR) ? HR : first,
   metric: data.metrics[0].name, sort: "worst", of: main, against: first, baseline: first,
   filter: "", from: "", kind: "absolute", range: "auto", smooth: false, at: 0.5, view: null, crop: null,
 };
@@ -56,9 +59,11 @@ function valueOf(image, system, metric = state.metric) {
   return image.values[columns.get(system)]?.[rows.get(metric)] ?? null;
 }
 
-function said(metric, value) {
+const said = (metric, value) => shownAs(metrics.get(metric), value);
+
+/** A value with the digits of its metric. */
+function shownAs({ decimals }, value) {
   if (value === null || value === undefined) return "–";
-  const { decimals } = metrics.get(metric);
   return decimals === null ? String(Number(value.toPrecision(4))) : value.toFixed(decimals);
 }
 
