@@ -30,7 +30,8 @@ from typing import TYPE_CHECKING, Any
 from sacred.run import Run
 from sacred.utils import iterate_flattened
 
-from experiments.support.experiment import DEFAULT_STORE, Experiment
+from experiments.support.experiment import Experiment
+from experiments.support.start import DEFAULT_STORE
 from experiments.support.sweeping.limits import checked_limits
 from experiments.support.sweeping.space import parse_space
 from experiments.support.sweeping.spec import Spec, check_name

@@ -21,8 +21,9 @@ import time
 from pathlib import Path
 
 from experiments.command import scripts
-from experiments.support.experiment import DEFAULT_STORE, QUEUE_AFTER, QUEUE_ITEM, Experiment
+from experiments.support.experiment import Experiment
 from experiments.support.saying import say
+from experiments.support.start import DEFAULT_STORE, QUEUE_AFTER, QUEUE_ITEM
 from observers import RunRecord, without_credentials
 from observers.queues import Queue, item_of, meta_of, open_queue
 from tmd.checkpoints import checkpoints_in

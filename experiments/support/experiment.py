@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 import io
 import logging
-import os
 import pdb
 import signal
 import sys
@@ -35,7 +34,7 @@ from sacred.utils import (
 )
 
 from experiments.support.earlier import with_what_went_without_saying
-from experiments.support.elastic import ELASTIC, META_KEY, rendezvous, with_the_interrupted
+from experiments.support.elastic import ELASTIC, with_the_interrupted
 from experiments.support.given import given_keys
 from experiments.support.membership import INFO_KEY as STUDY_KEY
 from experiments.support.membership import membership
@@ -49,6 +48,7 @@ from experiments.support.saying import (
     without_colours,
 )
 from experiments.support.sources import ROOT, installed_requirements, loaded_sources, repositories
+from experiments.support.start import DEFAULT_STORE, check_options, started_by, take_stores
 from experiments.support.values import CONFIG_SUFFIXES, parse_updates, plain_config, read_config
 from observers import (
     RunArtifacts,
@@ -57,24 +57,14 @@ from observers import (
     open_run,
     record_output,
     store_spec,
-    without_credentials,
 )
-from tmd.errors import Interrupted, UserError, check_choice, raise_interrupted
+from tmd.errors import Interrupted, UserError, raise_interrupted
 from tmd.launch import is_main_process
 
 SETTINGS["DISCOVER_SOURCES"] = SETTINGS["DISCOVER_DEPENDENCIES"] = "none"  # see `sources`
 
-DEFAULT_STORE = "runs"
-STORE_OPTIONS = ("--file_storage", "--mongo_db")
-
 #: Keys of a parent's config that say how it was started, not what it trains.
 NOT_INHERITED = ("resume", "__doc__")
-
-
-#: Variable that tells a process which queued run it is, or goes on with.
-QUEUE_ITEM = "TMD_QUEUED"
-#: Variable that tells it which run of that item, which was killed, it goes on with.
-QUEUE_AFTER = "TMD_QUEUED_AFTER"
 
 #: An ingredient, or the experiment, and a config of its entries.
 FoundConfig = tuple[sacred.Ingredient, Callable[..., Any]]
@@ -224,7 +214,7 @@ class Experiment(sacred.Experiment):
             sys.exit()
         try:
             with self._mistakes_in_a_line():
-                _check_options(options)
+                check_options(options)
                 updates, names = parse_updates(options["UPDATE"])
             run = self.run(command, updates, names, info={}, meta_info={}, options=options)
         except Exception as problem:
@@ -253,64 +243,87 @@ class Experiment(sacred.Experiment):
         if self.logger is None:
             self.logger = shown_logger()  # type: ignore[assignment]  # Sacred declares None
         options = {**self.get_default_options(), **(options or {})}
-        stores = {name: options.pop(name) for name in STORE_OPTIONS}
-        stores["--mongo_db"] = stores["--mongo_db"] or os.environ.get("TMD_MONGO_URL")
-        if stores["--file_storage"]:
-            stores["--file_storage"] = os.path.expanduser(stores["--file_storage"])
+        stores = take_stores(options)
         # Where `resume=3` is looked for: the store that the new run is written to.
         self.store = store_spec(stores["--file_storage"], stores["--mongo_db"], DEFAULT_STORE)
-        given = self._with_given(convert_to_nested_dict(config_updates or {}))
+        updates = self._typed(config_updates or {})
+        configs = [*self._bases_of(updates), *map(self._find_config, named_configs)]
+        with self._named(configs) as names:
+
+            def create(updates: dict[str, Any]) -> Run:
+                return super(Experiment, self)._create_run(
+                    command_name, updates, names, info, meta_info, options
+                )
+
+            run, given = self._create_complete(create, updates, queued=bool(options["--queue"]))
+        self._observe(run, stores, queued=bool(options["--queue"]))
+        if self.recorded and (study := membership()):
+            run.info[STUDY_KEY] = study
+        run.meta_info |= started_by(options, stores)
+        run.meta_info |= {"named_configs": list(named_configs), "given": given}
+        if run.capture_mode is None:
+            run.capture_mode = "sys"  # Sacred's default redirects the file descriptors themselves
+        record_output(run)
+        one_beat_at_a_time(run)
+        return run
+
+    def _typed(self, config_updates: Mapping[str, Any]) -> dict[str, Any]:
+        """The entries that were typed, by today's names and as plain values."""
+        given = self._with_given(convert_to_nested_dict(dict(config_updates)))
         updates = plain_config(given, "config")
         self._check_parts(updates)
         if updates.get("resume") == ELASTIC:
             updates = with_the_interrupted(updates, self.store, str(self.path))
-        configs: list[Any] = [self._find_config(name) for name in named_configs]
+        return updates
+
+    def _bases_of(self, updates: Mapping[str, Any]) -> list[FoundConfig]:
+        """Configs that a run begins with, before the named ones, the first ones first."""
+        bases: list[FoundConfig] = []
         if (resume := updates.get("resume")) is not None:
-            configs.insert(0, self._inherited_config(resume))
+            bases.append(self._inherited_config(resume))
         else:
             for key, base in self.bases.items():
                 if (value := get_by_dotted_path(updates, key)) is not None:
                     found = base(value, self.store, updates)
                     entries = plain_config(dict(found), f"{key}={value}")
-                    configs.insert(0, (self, ConfigDict(entries)))
+                    bases.insert(0, (self, ConfigDict(entries)))
         if self.starting_point is not None:
-            configs.insert(0, self._find_config(self.starting_point))
+            bases.insert(0, self._find_config(self.starting_point))
+        return bases
 
-        with self._named(configs) as names:
+    def _create_complete(
+        self, create: Callable[[dict[str, Any]], Run], updates: dict[str, Any], *, queued: bool
+    ) -> tuple[Run, list[str]]:
+        """The run with its config adapted, checked and resolved; the paths that somebody set.
 
-            def create() -> Run:
-                return super(Experiment, self)._create_run(
-                    command_name, updates, names, info, meta_info, options
-                )
+        It is created anew, by ``create``, where an entry becomes another than the config's.
+        """
+        run = create(updates)
+        typed = dict(iterate_flattened(updates))
+        given = given_keys(run, typed, self._own_entries())
 
-            def changed(entries: Iterable[Mapping[str, Any]]) -> Run:
-                """The run, created anew where an entry is another than the config's."""
-                nonlocal updates
-                changes = {
-                    path: value
-                    for each in entries
-                    for path, value in each.items()
-                    if get_by_dotted_path(run.config, path) != value
-                }
-                if not changes:
-                    return run
-                updates = convert_to_nested_dict({**_others(updates, changes), **changes})
-                return create()
+        def changed(entries: Iterable[Mapping[str, Any]]) -> Run:
+            nonlocal updates
+            changes = {
+                path: value
+                for each in entries
+                for path, value in each.items()
+                if get_by_dotted_path(run.config, path) != value
+            }
+            if not changes:
+                return run
+            updates = convert_to_nested_dict({**_others(updates, changes), **changes})
+            return create(updates)
 
-            run = create()
-            typed = dict(iterate_flattened(updates))
-            given_paths = given_keys(run, typed, self._own_entries())
-            run = changed([f(run.config, typed) for f in self.__dict__.get("_adapters", ())])
-            for check in self.__dict__.get("_checks", ()):
-                check()
-            if not options["--queue"]:  # else by what there is where it will run
-                run = changed([f() for f in self.__dict__.get("_resolvers", ())])
-        run.meta_info["named_configs"] = list(named_configs)
-        run.meta_info["given"] = given_paths
-        if self.recorded and (study := membership()):
-            run.info[STUDY_KEY] = study
-        if (name := rendezvous()) is not None:
-            run.meta_info[META_KEY] = name
+        run = changed([f(run.config, typed) for f in self.__dict__.get("_adapters", ())])
+        for check in self.__dict__.get("_checks", ()):
+            check()
+        if not queued:  # else by what there is where it will run
+            run = changed([f() for f in self.__dict__.get("_resolvers", ())])
+        return run, given
+
+    def _observe(self, run: Run, stores: dict[str, str | None], *, queued: bool) -> None:
+        """Give the run the observers of its stores, or none."""
         if not is_main_process():
             run.unobserved = True
         self.stores = stores
@@ -318,24 +331,8 @@ class Experiment(sacred.Experiment):
             run.observers.extend(self._observers(stores))
         # Sacred warns of a run that nobody observes; here that is the rule.
         run.unobserved = run.unobserved or (not self.recorded and not run.observers)
-        if options["--queue"] and run.unobserved:
+        if queued and run.unobserved:
             raise UserError("--queue: needs a store; -F runs, or -m with an address")
-        if options["--queue"]:
-            run.meta_info["folder"] = os.getcwd()
-        if item := os.environ.get(QUEUE_ITEM):
-            run.meta_info["queued"] = int(item)
-        if after := os.environ.get(QUEUE_AFTER):
-            run.meta_info["queued_after"] = int(after)
-        run.meta_info["command_line"] = without_credentials(" ".join(sys.argv))
-        run.meta_info["options"] = {
-            **options,
-            **{name: value and without_credentials(value) for name, value in stores.items()},
-        }
-        if run.capture_mode is None:
-            run.capture_mode = "sys"  # Sacred's default redirects the file descriptors themselves
-        record_output(run)
-        one_beat_at_a_time(run)
-        return run
 
     def try_out(
         self, updates: Mapping[str, Any], named_configs: Sequence[str] = ()
@@ -428,18 +425,3 @@ def _others(updates: Mapping[str, Any], changed: Iterable[str]) -> dict[str, Any
     """The entries of ``updates`` by their paths, without the changed ones and what is in them."""
     inside = tuple(f"{path}." for path in changed)
     return {k: v for k, v in iterate_flattened(updates) if not k.startswith(inside)}
-
-
-def _check_options(options: Mapping[str, Any]) -> None:
-    """Raise `UserError` for a value that one of Sacred's own options can't have."""
-    for name in ("--beat-interval", "--priority"):
-        if (text := options[name]) is not None:
-            try:
-                float(text)
-            except ValueError:
-                raise UserError(f"{name}={text}: must be a number") from None
-    if options["--capture"] is not None:
-        check_choice("--capture", options["--capture"], ("no", "sys", "fd"))
-    level = options["--loglevel"]
-    if level is not None and not level.isdigit():
-        check_choice("--loglevel", level, ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))

@@ -10,12 +10,12 @@ import torch
 from sacred.run import Run
 
 from experiments.support.elastic import check_agreement
-from experiments.support.experiment import DEFAULT_STORE
 from experiments.support.fitting import fit_record
 from experiments.support.membership import StudyReport, study_report
 from experiments.support.recorder import SacredRecorder
 from experiments.support.report import print_report
 from experiments.support.resume import Resumed, note_of_place
+from experiments.support.start import DEFAULT_STORE
 from experiments.support.values import plain_config
 from ingredients import measurement as measurement_ingredient
 from ingredients import optimization, schedule, training
