@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
+from sacred.utils import get_by_dotted_path
+
 from experiments.support.sweeping.limits import NO_LIMITS, Limits
 from experiments.support.sweeping.space import Dimension, value_text, with_words
+from experiments.support.values import parse_updates
 from tmd.errors import UserError
 from tmd.metrics.registry import metric
 
@@ -105,7 +108,11 @@ class Spec:
         entries = {**self.settings, **chosen}
         if self.repeats > 1:
             entries["seed"] = self.seed + repeat
-        return [*self.named, *names, *(f"{key}={_word(value)}" for key, value in entries.items())]
+        return [
+            *self.named,
+            *names,
+            *(f"{key}={_text(key, value)}" for key, value in entries.items()),
+        ]
 
 
 def check_name(name: str) -> None:
@@ -114,11 +121,12 @@ def check_name(name: str) -> None:
         raise UserError(f"study={name!r}: must be letters, digits and _ . - (a folder's name)")
 
 
-def _word(value: Any) -> str:
+def _text(key: str, value: Any) -> str:
     """Text that a config reads ``value`` from again, without quotes where that can be."""
-    plain_text = isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w+*./-]*", value)
-    if plain_text and value not in ("None", "True", "False"):
-        return value
+    if isinstance(value, str) and value:
+        read, _ = parse_updates([f"{key}={value}"])
+        if get_by_dotted_path(read, key) == value:
+            return value
     return repr(value)
 
 

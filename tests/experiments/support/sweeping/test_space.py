@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sacred.utils import iterate_flattened
 
 from experiments.support.sweeping.limits import Limits
 from experiments.support.sweeping.space import (
@@ -153,6 +154,33 @@ def test_named_configs_are_words_of_their_own():
     spec = Spec("srgan", ("paper",), {"scale": 2}, space, ("validation.psnr",))
     typed_words = spec.words({"generator": "span", "named": "smoke", "x": 1}, 0)
     assert typed_words == ["paper", "generator.span", "smoke", "scale=2", "x=1"]
+
+
+def test_words_of_a_trial_are_read_back_and_quoted_where_they_must_be():
+    texts = [
+        "24it",
+        "0.5*vgg22+vgg54",
+        "s3://a/b",
+        "1",
+        "1e-3",
+        "None",
+        "[1, 2]",
+        " a ",
+        "",
+        "it's",
+    ]
+    settings = {f"dataset.k{number}": text for number, text in enumerate(texts)}
+    settings |= {
+        "dataset.root": "2024",
+        "dataset.name": "None",
+        "a": [1, "x"],
+        "b": 1e-3,
+        "c": None,
+    }
+    words = Spec("srgan", (), settings, (), ("validation.psnr",)).words({}, 0)
+    assert dict(iterate_flattened(parse_updates(words)[0])) == settings
+    assert words[:3] == ["dataset.k0=24it", "dataset.k1=0.5*vgg22+vgg54", "dataset.k2=s3://a/b"]
+    assert "dataset.root=2024" in words
 
 
 def test_a_study_is_remembered_whole():
