@@ -22,7 +22,7 @@ from types import ModuleType
 from experiments.support.sources import PACKAGES, ROOT
 
 #: What trainings import later than their script, and takes long.
-LATER = ("torch._dynamo", "torch.utils.tensorboard")
+LATER = ("torch.utils.tensorboard",)
 LONGEST = 1 << 20
 
 Stamp = dict[str, tuple[int, int]]

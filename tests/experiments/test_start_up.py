@@ -61,3 +61,22 @@ def test_a_config_is_shown_and_checked_without_torchs_compiler(tmp_path: Path) -
         check=True,
     )
     assert done.stderr.splitlines()[-1] == ""
+
+
+def test_a_training_imports_no_compiler_that_it_does_not_use(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom experiments.srgan import ex\n"
+        "ex.run_commandline(['srgan.py', '-u', 'with', 'smoke', 'device=cpu',"
+        "'schedule.pretrain=2it', 'schedule.warmup=1it', 'schedule.adversarial=2it',"
+        "'generator.n_blocks=1', 'training.speed=float32'])\n"
+        "print(*sorted(set(sys.argv[1:]) & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "torch._dynamo", "torch._inductor", "triton", "torch.onnx"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.splitlines()[-1] == ""

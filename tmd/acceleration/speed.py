@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -114,6 +117,13 @@ class Speed:
 #: What makes a trained generator fast on a CPU; a tile's result still does not depend on its place.
 #: Not kept memory: tiles of 512 pixels took 157 s instead of 252 with it, but 5.7 GB, not 2.6.
 UPSCALING_ON_CPU = Speed("float32", channels_last=True, rows=True)
+
+
+def uncompiled() -> AbstractContextManager[Any]:
+    """Context in which compiled networks compute as they are written."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and asking would import it all
+        return nullcontext()
+    return torch.compiler.set_stance("force_eager")
 
 
 def with_torchs_convolutions(network: nn.Module) -> nn.Module:

@@ -9,6 +9,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
+from tmd.acceleration.speed import uncompiled
 from tmd.data.measured import Pair
 from tmd.distributed import ALONE, Share
 from tmd.images import EIGHT_BITS, ImageKind
@@ -122,7 +123,7 @@ class Validation:
         with (
             frozen(self.generator),
             # Held-out images have many sizes; compiling for each takes longer than it saves.
-            torch.compiler.set_stance("force_eager"),
+            uncompiled(),
             torch.autocast(lr.device.type, self.autocast, self.autocast is not None),
         ):
             if getattr(self.generator, "receptive_field", None) is None:

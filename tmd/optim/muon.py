@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
+from tmd.optim.eager import EagerOptimizer
 from tmd.optim.registry import OPTIMIZERS
 
 #: The polynomial of Keller Jordan's Muon, which takes singular values in (0, 1] to around 1.
@@ -19,7 +20,7 @@ UPDATE_SIZE = 0.2
 
 
 @OPTIMIZERS.register("muon")
-class Muon(torch.optim.Optimizer):
+class Muon(EagerOptimizer):
     """Muon for the convolutions between a network's first and its last, Adam for all else.
 
     `torch.optim.Muon` takes matrices only; here a kernel is the matrix (outputs, inputs · taps).

@@ -62,7 +62,10 @@ def take_place(
         sync_batch_norm: see `Place`.
     """
     torch.manual_seed(derive_seed(seed, "weights"))
-    torch.use_deterministic_algorithms(deterministic)
+    if (
+        torch.are_deterministic_algorithms_enabled() != deterministic
+    ):  # each call imports a compiler
+        torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic
     share, own = connect(device)
     # What was timed to be the fastest by the first is everyone's.
