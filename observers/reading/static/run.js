@@ -47,7 +47,8 @@ function showRun() {
   const summary = [["where", run.spec], ["experiment", run.experiment], ["started (UTC)", run.started], ["duration", run.duration]];
   for (const [key, value] of Object.entries(more.about)) summary.push([key, value]);
   for (const problem of run.warnings) summary.push(["⚠", problem]);
-  parts.push(rows(summary));
+  const pages = more.artifacts.filter(({ name, link }) => link && /\.html?$/.test(name));
+  parts.push(rows(summary), ...pages.map(({ name, link }) => element("p", { class: "page" }, element("a", { href: link }, `open ${name}`))));
   if (metricsOf(run).size) {
     titled("Metrics", rows([["", "last", "at", "best", "at"], ...[...metricsOf(run)].map(([name, each]) =>
       [name, each.last, each.last_step, each.best, each.best_step])]));

@@ -7,12 +7,17 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from browser import Browser
 from PIL import Image
 from populate import populate
 
 from observers import open_store
 from observers.reading.page import write_page
+from tmd.evaluation import PerImage
+from tmd.evaluation.gallery import About, Gallery, GallerySystem
+from tmd.evaluation.per_image import ImageValue
+from tmd.images import EIGHT_BITS
 
 COLOURS = {1: (200, 0, 0), 2: (0, 0, 200)}
 
@@ -130,6 +135,25 @@ def test_a_run_without_sheets_is_compared_by_its_curves(page: Browser) -> None:
     assert page.run("return byId('compare').hidden && byId('moment').hidden")
     page.run("chooseOnly([0, 1, 2])")
     assert page.run("return byId('compare').hidden")
+
+
+def test_a_runs_gallery_is_opened_from_the_page(page: Browser, root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root / "1", tmp_path / "1")
+    entry = json.loads((tmp_path / "1" / "run.json").read_text())
+    entry["artifacts"] = ["per_image.csv", "gallery.html"]
+    (tmp_path / "1" / "run.json").write_text(json.dumps(entry))
+    (tmp_path / "1" / "per_image.csv").write_text("a")
+    figures = PerImage((ImageValue("Set5", 4, "bicubic", "baby", "psnr", 31.0),))
+    gallery = Gallery(EIGHT_BITS, [GallerySystem("bicubic")], tmp_path)
+    image = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    gallery.add("Set5", 4, "baby", image[:, :2, :2], image, {"bicubic": image})
+    gallery.write_file(tmp_path / "1" / "gallery.html", figures, About("Set5 ×4"))
+    write_page(open_store(tmp_path), tmp_path / "index.html")
+    page.open((tmp_path / "index.html").as_uri())
+    page.wait_for("return document.body.dataset.ready")
+    assert page.run("return document.querySelectorAll('#run .page').length") == 1
+    page.click("#run a", "open gallery.html")
+    assert page.wait_for("return document.body.dataset.shown") == "Set5/x4/baby side"
 
 
 def test_evaluations_are_compared_by_their_common_pictures(
