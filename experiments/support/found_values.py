@@ -83,10 +83,14 @@ class Asked:
         assert self.file is not None
         return load_any(self.file)
 
-    def is_in(self, said: Mapping[str, Any]) -> bool:
-        """Tell whether this is the system that an evaluation describes."""
+    def name_in(self, record: RunRecord) -> str | None:
+        """Name that an evaluation's record has of the system, or None."""
+        systems = record.info["evaluated"]["systems"]
+        return next((name for name, said in systems.items() if self._is(name, said)), None)
+
+    def _is(self, name: str, said: Mapping[str, Any]) -> bool:
         if self.file is None:
-            return said.get("source") == "method"
+            return said.get("source") == "method" and name == plain(self.spec)
         if "sha256" in said:
             return said["sha256"] == self.sha256
         # Earlier evaluations: a run's number in the same store, at the same iteration.
@@ -165,42 +169,20 @@ class Found:
     def _recorded(self, asked: Asked) -> Iterator[PerImage]:
         """Values of a system out of evaluations that were done alike, newest first."""
         for record in self._evaluations:
-            evaluated = record.info["evaluated"]
-            names = [
-                name
-                for name, said in evaluated["systems"].items()
-                if asked.is_in(said) and (asked.file is not None or name == plain(asked.spec))
-            ]
-            if not names:
+            if (name := asked.name_in(record)) is None:
                 continue
             values = self._limited(recorded_values(record))
-            found = tuple(v for v in values.values if plain(v.system) == names[0])
+            found = tuple(v for v in values.values if plain(v.system) == name)
             yield PerImage(tuple(replace(v, system=asked.name) for v in found))
             self.described = {**record.info.get(INFO_KEY, {}), **self.described}
 
     @cached_property
     def _evaluations(self) -> list[RunRecord]:
-        """Completed evaluations of the store that were done as is asked, newest first."""
-        if "://" not in self.wanted.store and not os.path.isdir(self.wanted.store):
-            return []
-        found = []
-        for record in open_store(self.wanted.store).records()[::-1]:
-            try:
-                if record.entry["experiment"]["name"] == "evaluate" and self._is_alike(record):
-                    found.append(record)
-            except (UserError, KeyError, TypeError):  # damaged, or of another writer
-                continue
-        return found
-
-    def _is_alike(self, record: RunRecord) -> bool:
-        """Tell whether it was done by the same convention, on the benchmarks asked for."""
-        config, evaluated = record.config, record.info.get("evaluated")
-        if record.status != "COMPLETED" or not evaluated:
-            return False
-        if config["scale"] != self.scale or _convention(config) != self.convention:
-            return False
-        held = evaluated["benchmarks"]
-        return all(each.is_in(held) for each in self.benchmarks)
+        return [
+            record
+            for record in _evaluations(self.wanted.store, self.scale, self.convention)
+            if all(each.is_in(record.info["evaluated"]["benchmarks"]) for each in self.benchmarks)
+        ]
 
     def _metrics(self, found: Sequence[PerImage]) -> list[str]:
         """The metrics asked for; else those that all recorded values have, or those at hand."""
@@ -289,6 +271,33 @@ class Place:
         """Tell whether an evaluation was on this benchmark; where it isn't here, by its name."""
         said = recorded.get(plain(self.name))
         return said is not None and (self.folder is None or said.get("hr") == str(self.folder))
+
+
+def recorded_systems(asked: Asked, scale: int, store: str) -> Iterator[PerImage]:
+    """Values of a system, and of bicubic, of each evaluation as the field does it, newest first."""
+    usual = {**dict.fromkeys(CONVENTION), "channel": "y", "self_ensemble": False, "border": None}
+    for record in _evaluations(store, scale, usual):
+        if (name := asked.name_in(record)) is not None:
+            names = {name: asked.name, "bicubic": "bicubic"}
+            values = [v for v in recorded_values(record).values if plain(v.system) in names]
+            yield PerImage(tuple(replace(v, system=names[plain(v.system)]) for v in values))
+
+
+def _evaluations(store: str, scale: int, convention: Mapping[str, Any]) -> list[RunRecord]:
+    """Completed evaluations of a store by a convention, newest first."""
+    if "://" not in store and not os.path.isdir(store):
+        return []
+    found = []
+    for record in open_store(store).records()[::-1]:
+        try:
+            if record.entry["experiment"]["name"] != "evaluate" or record.status != "COMPLETED":
+                continue
+            alike = record.config["scale"] == scale and _convention(record.config) == convention
+            if alike and record.info["evaluated"]["systems"]:
+                found.append(record)
+        except (UserError, KeyError, TypeError):  # damaged, or of another writer
+            continue
+    return found
 
 
 def _convention(config: Mapping[str, Any]) -> dict[str, Any]:
