@@ -8,6 +8,12 @@ and by the names that other programs know, in `pth`; `half` is a checkpoint of o
 is run by its own runtime before it is believed: the largest difference from our output and the PSNR
 on a photo are said, and beyond a bound nothing is written. `precision=float16` halves a file.
 
+Beside the file lie its card (`.md`) and manifest (`.json`): data, licence, command, config, commit,
+figures with intervals by the evaluations that the store has, limits, the file's SHA-256;
+`card=False` leaves them out. `check` compares a file with its manifest.
+
+    python experiments/export.py check with checkpoint=generator_x4.onnx
+
 Exporting leaves no record, unless `-F DIR` or `-m URL` asks for one.
 """
 
@@ -17,10 +23,13 @@ import math
 from pathlib import Path
 from typing import Any
 
+from experiments.support.carding import listed_limits, manifest_of
 from experiments.support.experiment import Experiment
-from experiments.support.trained import named_file, open_trained
-from tmd.errors import UserError, check_choice, check_flag, check_number
+from experiments.support.trained import named_file, network_file, open_trained
+from observers import open_run
+from tmd.errors import UserError, check_choice, check_flag, check_number, printable
 from tmd.export import FORMATS, PRECISIONS, check_installed, describe, export_generator
+from tmd.export.cards import CARD, MANIFEST, beside, check_files, read_manifest, write_card
 
 ex = Experiment("export")
 ex.recorded = False
@@ -36,10 +45,29 @@ def config():
     size = None  # height and width of the only image it takes, [64, 64] say; None: any
     output = None  # a file; None: generator_x4.onnx, say, in the current folder
     overwrite = False  # replace it where it is there
+    card = True  # write card and manifest beside it
+    licence = None  # of the weights, for the card: MIT, CC-BY-4.0, ...
+    data_licence = None  # of the images that were learnt from, for the card
+    limits = None  # for the card: a sentence on what fails, or a list of them
 
 
 @ex.check
-def check(format: str, precision: str, size: Any, output: Any, overwrite: bool) -> None:
+def check_keys(
+    format: str,
+    precision: str,
+    size: Any,
+    output: Any,
+    overwrite: bool,
+    card: bool,
+    licence: Any,
+    data_licence: Any,
+    limits: Any,
+) -> None:
+    check_flag("card", card)
+    for key, value in (("licence", licence), ("data_licence", data_licence)):
+        if value is not None and (not isinstance(value, str) or not value.isprintable()):
+            raise UserError(f"{key}={value!r}: must be a licence's name in a line, like CC-BY-4.0")
+    listed_limits(limits)
     check_choice("format", format, FORMATS)
     check_choice("precision", precision, PRECISIONS)
     if size is not None:
@@ -76,12 +104,19 @@ def export(
     size: Any,
     output: str | None,
     overwrite: bool,
+    card: bool,
+    licence: str | None,
+    data_licence: str | None,
+    limits: Any,
 ) -> None:
     trained = open_trained(run, named_file(checkpoint, weights), ex.store, "cpu")
     generator = trained.generator
     path = Path(output or f"generator_x{generator.scale}{FORMATS[format].suffix}")
     sides = None if size is None else (size[0], size[1])
     metadata = describe(trained.state)
+    for ending in (MANIFEST, CARD) if card and not overwrite else ():
+        if beside(path, ending).exists():
+            raise UserError(f"{beside(path, ending)}: exists; overwrite=True replaces it")
     exported = export_generator(generator, format, path, metadata, overwrite, precision, sides)
     files = [path, *(path.with_suffix(suffix) for suffix in FORMATS[format].companions)]
     size_text = f"{sum(each.stat().st_size for each in files) / 1e6:.1f} MB"
@@ -93,6 +128,30 @@ def export(
     )
     if exported.note:
         print(exported.note)
+    if card:
+        has_one = beside(trained.file, MANIFEST).is_file()
+        content = manifest_of(
+            trained,
+            None if run is None else open_run(run, store=ex.store),
+            files,
+            ex.store,
+            licence=licence,
+            data_licence=data_licence,
+            limits=listed_limits(limits),
+            known=read_manifest(trained.file) if has_one else None,
+            export={"format": format, "precision": precision, "difference": exported.difference},
+        )
+        print(f"card and manifest: {' and '.join(map(str, write_card(path, content)[::-1]))}")
+
+
+@ex.command
+def check(checkpoint: Any, weights: Any) -> None:
+    """A file compared with the manifest that lies beside it."""
+    named = named_file(checkpoint, weights)
+    if named is None:
+        raise UserError("checkpoint=None: give the file that an export wrote")
+    for name, digest in check_files(network_file(named) or Path(str(named))).items():
+        print(f"{printable(name)}: is the file of its manifest, sha256 {digest}")
 
 
 if __name__ == "__main__":

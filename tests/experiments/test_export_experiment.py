@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import sacred
 import torch
 from trained_files import checkpoint
 
+from experiments.evaluate import ex as evaluate
 from experiments.export import ex
+from observers import RunArtifacts, create_observers, open_run
 from tmd.checkpoints import load_generator
 from tmd.errors import UserError
+from tmd.images import write_image
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,7 +43,9 @@ def test_onnx_as_typed(network, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("generator_x2.onnx (")
     assert "onnxruntime gives our output to " in done.stdout
-    assert os.listdir(tmp_path) == ["generator_x2.onnx"]
+    card = ["generator_x2.onnx.json", "generator_x2.onnx.md"]
+    assert sorted(os.listdir(tmp_path)) == ["generator_x2.onnx", *card]
+    assert "card and manifest: generator_x2.onnx.md and generator_x2.onnx.json" in done.stdout
     session = onnxruntime.InferenceSession(tmp_path / "generator_x2.onnx")
     lr = torch.rand(2, 3, 11, 6)
     with torch.no_grad():
@@ -90,3 +99,74 @@ def test_mistakes_get_one_line(tmp_path, monkeypatch, network, changes, message)
         ex.run(config_updates=config)
     assert message in str(problem.value)
     assert os.listdir(tmp_path) == []
+
+
+def test_card_and_manifest_say_what_records_do(network, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TMD_MONGO_URL", raising=False)
+    trained = sacred.Experiment("srgan", save_git_info=False)
+    trained.observers.extend(create_observers(file_storage="runs"))
+    trained.add_config({"seed": 3, "dataset": {"name": "folder", "root": "/home/eve/BSDS500"}})
+
+    @trained.main
+    def main(_run):
+        _run.info["data"] = {"train": {"images": 400, "digest": "12ab"}}
+        _run.meta_info["command_line"] = (
+            "srgan.py -m mongodb://eve:hush99@db/x with root=/home/eve/y"
+        )
+        RunArtifacts(_run).save("best.pt", network)
+
+    trained.run()
+    draws = np.random.default_rng(0)
+    for name in "ab":
+        write_image(tmp_path / "Toy" / f"{name}.png", torch.from_numpy(draws.random((3, 24, 24))))
+    evaluate.run(
+        config_updates={"run": 1, "method": "bicubic", "benchmark": "Toy", "metrics": "psnr"},
+        options={"--file_storage": "runs"},
+    )
+    asked = {"run": 1, "format": "safetensors", "output": "out/a.safetensors"}
+    more = {"licence": "MIT", "data_licence": "research only", "limits": "Text is smeared."}
+    ex.run(config_updates={**asked, **more})
+    text = Path("out/a.safetensors.json").read_text()
+    card = Path("out/a.safetensors.md").read_text()
+    content = json.loads(text)
+    assert (
+        content["files"]["a.safetensors"]["sha256"]
+        == hashlib.sha256(Path("out/a.safetensors").read_bytes()).hexdigest()
+    )
+    assert content["data"]["names"] == ["BSDS500"]
+    assert (content["data"]["images"], content["data"]["licence"]) == (400, "research only")
+    assert content["training"]["commands"] == ["srgan.py -m mongodb://***@db/x with root=~/y"]
+    assert content["training"]["config"]["seed"] == 3
+    assert {"commit", "versions", "device", "seconds"} <= set(content["training"])
+    (figures,) = content["figures"]
+    result = open_run(2).result["Toy"]
+    assert figures["mean"] == pytest.approx(result["run_1"]["psnr"])
+    assert figures["bicubic"] == pytest.approx(result["bicubic"]["psnr"])
+    for private in ("eve", "hush99"):
+        assert private not in text + card
+    assert "Text is smeared." in card
+    ex.run("check", config_updates={"checkpoint": "out/a.safetensors"})
+    assert "a.safetensors: is the file of its manifest, sha256 " in capsys.readouterr().out
+    with pytest.raises(UserError, match="exists; overwrite=True replaces it"):
+        ex.run(config_updates={**asked, **more})
+    # What is exported again keeps what is known of it.
+    ex.run(config_updates={"checkpoint": "out/a.safetensors", "format": "half", "output": "b.pt"})
+    again = json.loads(Path("b.pt.json").read_text())
+    assert again["training"] == content["training"]
+    assert again["figures"] == content["figures"]
+    assert list(again["files"]) == ["b.pt"]
+    Path("out/a.safetensors").write_bytes(b"another")
+    with pytest.raises(UserError, match="is not the file of its manifest"):
+        ex.run("check", config_updates={"checkpoint": "out/a.safetensors"})
+
+
+def test_a_key_leaves_the_card_out_and_a_card_alone_is_not_replaced(network, tmp_path):
+    config = {"checkpoint": str(network), "format": "half", "output": str(tmp_path / "a.pt")}
+    ex.run(config_updates={**config, "card": False})
+    assert os.listdir(tmp_path) == ["a.pt"]
+    (tmp_path / "a.pt").unlink()
+    (tmp_path / "a.pt.md").write_text("mine")
+    with pytest.raises(UserError, match=r"a\.pt\.md: exists; overwrite=True replaces it"):
+        ex.run(config_updates=config)
+    assert os.listdir(tmp_path) == ["a.pt.md"]
