@@ -68,7 +68,7 @@ PLAIN = {
     "degrade": Plain("PHOTO", "input", several=True, output="output"),
     "degrade fit": Plain("FOLDER", "measurement.fit", several=True, output="output"),
     "export": Plain("RUN|FILE", "checkpoint", numbers="run", output="output"),
-    "export check": Plain("FILE", "checkpoint"),
+    "export check": Plain("FILE|FOLDER", "checkpoint"),
     "prepare": Plain("FOLDER", "input", several=True, output="output"),
     "replay": Plain("FILE", "file"),
     "runs": Plain("STORE", "store", output="output"),

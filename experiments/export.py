@@ -10,7 +10,7 @@ on a photo are said, and beyond a bound nothing is written. `precision=float16` 
 
 Beside the file lie its card (`.md`) and manifest (`.json`): data, licence, command, config, commit,
 figures with intervals by the evaluations that the store has, limits, the file's SHA-256;
-`card=False` leaves them out. `check` compares a file with its manifest.
+`card=False` leaves them out. `check` compares a file, or those of a folder, with their manifests.
 
     python experiments/export.py check with checkpoint=generator_x4.onnx
 
@@ -23,13 +23,15 @@ import math
 from pathlib import Path
 from typing import Any
 
-from experiments.support.carding import listed_limits, manifest_of
+from experiments.support.carding import known_of, listed_limits, manifest_of, unknown
 from experiments.support.experiment import Experiment
 from experiments.support.trained import named_file, network_file, open_trained
 from observers import open_run
+from tmd import __version__
 from tmd.errors import UserError, check_choice, check_flag, check_number, printable
 from tmd.export import FORMATS, PRECISIONS, check_installed, describe, export_generator
-from tmd.export.cards import CARD, MANIFEST, beside, check_files, read_manifest, write_card
+from tmd.export.cards import CARD, write_card
+from tmd.export.manifests import MANIFEST, beside, check_files, described_in
 
 ex = Experiment("export")
 ex.recorded = False
@@ -113,10 +115,21 @@ def export(
     generator = trained.generator
     path = Path(output or f"generator_x{generator.scale}{FORMATS[format].suffix}")
     sides = None if size is None else (size[0], size[1])
+    _check_described(path, card, overwrite)
+    content: dict[str, Any] = {}
+    if card:
+        found, known = known_of(trained.file)
+        record = found if run is None else open_run(run, store=ex.store)
+        content = manifest_of(
+            trained,
+            record,
+            ex.store,
+            licence=licence,
+            data_licence=data_licence,
+            limits=listed_limits(limits),
+            known=known,
+        )
     metadata = describe(trained.state)
-    for ending in (MANIFEST, CARD) if card and not overwrite else ():
-        if beside(path, ending).exists():
-            raise UserError(f"{beside(path, ending)}: exists; overwrite=True replaces it")
     exported = export_generator(generator, format, path, metadata, overwrite, precision, sides)
     files = [path, *(path.with_suffix(suffix) for suffix in FORMATS[format].companions)]
     size_text = f"{sum(each.stat().st_size for each in files) / 1e6:.1f} MB"
@@ -129,29 +142,41 @@ def export(
     if exported.note:
         print(exported.note)
     if card:
-        has_one = beside(trained.file, MANIFEST).is_file()
-        content = manifest_of(
-            trained,
-            None if run is None else open_run(run, store=ex.store),
-            files,
-            ex.store,
-            licence=licence,
-            data_licence=data_licence,
-            limits=listed_limits(limits),
-            known=read_manifest(trained.file) if has_one else None,
-            export={"format": format, "precision": precision, "difference": exported.difference},
-        )
-        print(f"card and manifest: {' and '.join(map(str, write_card(path, content)[::-1]))}")
+        how = {"format": format, "precision": precision, "difference": exported.difference}
+        written = write_card(content, files, {**how, "tmd": __version__})
+        print(f"card and manifest: {' and '.join(map(str, written[::-1]))}")
+        for line in unknown(content, ex.store):
+            print(line)
+
+
+def _check_described(path: Path, card: bool, overwrite: bool) -> None:
+    """Raise `UserError` for a card that lies there, where it is not to be replaced by another."""
+    for each in (beside(path, MANIFEST), beside(path, CARD)):
+        if not each.exists():
+            continue
+        if not card:
+            raise UserError(f"card=False: {each} is there, of another {path.name}; delete it")
+        if not overwrite:
+            raise UserError(f"{each}: exists; overwrite=True replaces it")
 
 
 @ex.command
 def check(checkpoint: Any, weights: Any) -> None:
-    """A file compared with the manifest that lies beside it."""
+    """A file compared with the manifest beside it; a folder: all that have one."""
     named = named_file(checkpoint, weights)
     if named is None:
-        raise UserError("checkpoint=None: give the file that an export wrote")
-    for name, digest in check_files(network_file(named) or Path(str(named))).items():
-        print(f"{printable(name)}: is the file of its manifest, sha256 {digest}")
+        raise UserError("checkpoint=None: give the file that an export wrote, or a folder of them")
+    path = Path(str(named)).expanduser()
+    files = described_in(path) if path.is_dir() else [network_file(named) or path]
+    problems = []
+    for file in files:
+        try:
+            for name, digest in check_files(file).items():
+                print(f"{printable(name)}: is the file of its manifest, sha256 {digest}")
+        except UserError as problem:
+            problems.append(str(problem))
+    if problems:
+        raise UserError("; ".join(problems))
 
 
 if __name__ == "__main__":

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from experiments.support.found_values import Asked, recorded_systems
+from experiments.support.evaluation_record import plain
+from experiments.support.found_values import OF_FILES, Asked, evaluations_in
+from experiments.support.recorded_values import recorded_values
 from experiments.support.trained import Trained
-from observers import RunRecord, without_credentials
-from tmd import __version__
-from tmd.errors import UserError
+from observers import RunRecord, open_run, without_credentials
+from tmd.errors import UserError, printable
 from tmd.evaluation import PerImage
-from tmd.export.cards import described_files, figures, manifest
+from tmd.export.manifests import (
+    MANIFEST,
+    MEASURED,
+    beside,
+    check_files,
+    figures,
+    manifest,
+    read_manifest,
+)
+from tmd.metrics.registry import INFO_KEY
 
 #: Folders of users, whose names are nobody's business.
 _HOMES = re.compile(r"(?<![\w.])(?:/home/[^/\s'\",]+|/Users/[^/\s'\",]+|/root)(?=[/\s'\",]|$)")
@@ -23,43 +34,66 @@ _HOMES = re.compile(r"(?<![\w.])(?:/home/[^/\s'\",]+|/Users/[^/\s'\",]+|/root)(?
 def manifest_of(
     trained: Trained,
     record: RunRecord | None,
-    paths: list[Path],
     store: str,
     *,
     licence: str | None = None,
     data_licence: str | None = None,
     limits: list[str] | None = None,
     known: Mapping[str, Any] | None = None,
-    export: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Manifest of a network's files with all that records say of it, without users' names.
+    """Manifest of a network with all that records say of it, without users' names.
 
     Args:
         record: of the run that trained it, where that is known.
-        paths: the files, the network's own first.
-        store: where evaluations of it are looked for.
+        store: where evaluations of it, and runs that it goes on from, are looked for.
         known: a manifest of the network as it was, whose training, data and limits go on.
-        export: format, precision and comparison of the export.
     """
     known = known or {}
-    found = _figures(trained, record, store) or known.get("figures")
-    training = known.get("training") if record is None else _training(record)
+    measured = _measured(trained, record, store) or {
+        key: known[key] for key in MEASURED if key in known
+    }
+    training = known.get("training") if record is None else _training(record, store)
     data = dict(known.get("data", {})) if record is None else _data(record)
     if data_licence is not None:
         data["licence"] = data_licence
     return private(
         manifest(
             trained.name,
-            described_files(paths),
             _network(trained),
             licence=licence or known.get("licence"),
             data=data,
             training=training,
-            figures=found,
+            **measured,
             limits=[*(limits or []), *(known.get("limits") or _limits(trained))],
-            export={**(export or {}), "tmd": __version__},
         )
     )
+
+
+def known_of(file: Path) -> tuple[RunRecord | None, dict[str, Any] | None]:
+    """Record of the run whose folder a network's file is in, and the manifest beside it.
+
+    Raises:
+        UserError: the manifest is another file's, or damaged.
+    """
+    has_record = (file.parent / "run.json").is_file()
+    record = open_run(str(file.parent.resolve())) if has_record else None
+    if not beside(file, MANIFEST).is_file():
+        return record, None
+    check_files(file)
+    return record, read_manifest(file)
+
+
+def unknown(content: Mapping[str, Any], store: str) -> list[str]:
+    """Lines on what a manifest lacks and how it is had."""
+    lines = []
+    if "training" not in content:
+        lines.append("no record of its training is known; run=N brings data, command and config")
+    if "figures" not in content:
+        lines.append(
+            f"no evaluation of this very file is in {printable(store)}; `tmd evaluate Set5` of it, "
+            "and exporting it again, brings figures"
+        )
+    return lines
 
 
 def private(value: Any) -> Any:
@@ -79,18 +113,63 @@ def private(value: Any) -> Any:
     return value
 
 
-def _figures(trained: Trained, record: RunRecord | None, store: str) -> list[dict[str, Any]]:
-    """Figures of the newest evaluation of each benchmark, by the field's convention."""
+def _measured(trained: Trained, record: RunRecord | None, store: str) -> dict[str, Any]:
+    """Figures by the newest evaluation of this very file on each benchmark; empty without any."""
     asked = Asked(trained.name, trained.name, record, trained.file)
-    systems: dict[str, PerImage] = {}
-    for values in recorded_systems(asked, int(trained.state["scale"]), store):
-        ours = systems.get(trained.name, PerImage())
-        new = [each for each in values.benchmarks if each not in ours.benchmarks]
-        for benchmark, scale in new:
+    parts: dict[tuple[str, int], PerImage] = {}
+    descriptions: dict[str, Any] = {}
+    for evaluation, values in _evaluations(asked, int(trained.state["scale"]), store):
+        for benchmark, scale in values.benchmarks:
             part = values.select(benchmark=benchmark, scale=scale)
-            for name in (trained.name, "bicubic"):
-                systems[name] = systems.get(name, PerImage()) + part.select(system=name)
-    return figures(systems, trained.name) if systems else []
+            parts.setdefault((benchmark, scale), part)
+        descriptions = {**evaluation.info.get(INFO_KEY, {}), **descriptions}
+    if not parts:
+        return {}
+    oldest_first = sum(reversed(parts.values()), PerImage())
+    systems = {name: oldest_first.select(system=name) for name in oldest_first.systems}
+    found = figures(systems, trained.name, descriptions)
+    names = {each["metric"] for each in found}
+    return {
+        "figures": found,
+        "metrics": {name: said for name, said in descriptions.items() if name in names},
+        "evaluated": {"sha256": asked.sha256, "iteration": trained.state.get("iteration")},
+    }
+
+
+def _evaluations(asked: Asked, scale: int, store: str) -> Iterator[tuple[RunRecord, PerImage]]:
+    """Evaluations of a system as the field does them, newest first: its values, and bicubic's.
+
+    LR may be other than bicubic's; the benchmark's name then says so.
+    """
+    usual = {**dict.fromkeys(OF_FILES), "channel": "y", "self_ensemble": False, "border": None}
+    for record in evaluations_in(store, scale, usual):
+        if (name := asked.name_in(record)) is None:
+            continue
+        names = {name: asked.name, "bicubic": "bicubic"}
+        lr = _lr_of(record.config)
+        found = [v for v in recorded_values(record).values if plain(v.system) in names]
+        yield (
+            record,
+            PerImage(
+                tuple(
+                    replace(v, system=names[plain(v.system)], benchmark=v.benchmark + lr)
+                    for v in found
+                )
+            ),
+        )
+
+
+def _lr_of(config: Mapping[str, Any]) -> str:
+    """Words on LR to follow a benchmark's name; none where it is the benchmark's, or bicubic."""
+    if (root := config.get("lr_root")) is not None:
+        return f" (LR: {Path(str(root)).name})"
+    operators = config.get("measurement")
+    if operators is None:
+        return ""
+    if isinstance(operators, str):
+        return " (LR as in training)"
+    names = [each if isinstance(each, str) else str(each.get("name")) for each in operators]
+    return f" (LR by {', '.join(names)})"
 
 
 def _network(trained: Trained) -> dict[str, Any]:
@@ -103,24 +182,63 @@ def _network(trained: Trained) -> dict[str, Any]:
     }
 
 
-def _training(record: RunRecord) -> dict[str, Any]:
-    """Command, config, commit, versions, processor and time of a run."""
-    entry, info = record.entry, record.info
-    experiment = entry.get("experiment") or {}
-    repository = next(iter(experiment.get("repositories") or ()), {})
-    host = entry.get("host") or {}
+def _training(record: RunRecord, store: str) -> dict[str, Any]:
+    """Commands, config, commits, versions, processor and time of a run and those before it."""
+    runs, missing = _chain(record, store)
+    repositories = [_repository(each) for each in runs]
+    commits = [each["commit"] for each in repositories if "commit" in each]
+    seconds = [_seconds(each.entry) for each in runs]
+    host = record.entry.get("host") or {}
     return {
-        "commands": [str((entry.get("meta") or {}).get("command_line", ""))],
-        "run": str(record.id),
+        "commands": [
+            *([f"({missing}, which this goes on from, is not to be found)"] if missing else []),
+            *(str((each.entry.get("meta") or {}).get("command_line", "")) for each in runs),
+        ],
+        "runs": [str(each.id) for each in runs],
         "status": record.status,
-        "commit": repository.get("commit", "unknown")
-        + (" and changes" * bool(repository.get("dirty"))),
-        "versions": info.get("versions") or {},
-        "device": info.get("device") or {"type": host.get("cpu", "unknown")},
-        "seconds": _seconds(entry),
+        "commits": list(dict.fromkeys(commits)),
+        "changed": any(each.get("dirty") for each in repositories),
+        "versions": record.info.get("versions") or {},
+        "device": record.info.get("device") or {"type": host.get("cpu", "unknown")},
+        "seconds": None if None in seconds else sum(seconds),
         "seed": record.config.get("seed"),
         "config": record.config,
     }
+
+
+def _chain(record: RunRecord, store: str) -> tuple[list[RunRecord], str]:
+    """The run and those that it goes on from, oldest first; and one that is not there, or ''."""
+    runs = [record]
+    while (parent := runs[0].info.get("resumed_from")) is not None:
+        spec = str(parent.get("run"))
+        if (found := _opened(spec, runs[0], store)) is None:
+            return runs, f"run {spec}"
+        runs.insert(0, found)
+    return runs, ""
+
+
+def _opened(spec: str, child: RunRecord, store: str) -> RunRecord | None:
+    """A run by how its child names it; by its number where that is of the child's store.
+
+    A folder is named from where the child was started; of an address the password is not kept.
+    """
+    address, _, number = spec.rpartition("#")
+    places = [(spec, store)]
+    if address and without_credentials(store) == address:
+        places = [(number, store)]
+    elif not address and Path(spec).parent.name == Path(child.spec).parent.name:
+        places.append((str(Path(child.spec).parent / Path(spec).name), store))
+    for place, within in places:
+        try:
+            return open_run(place, store=within)
+        except UserError:
+            continue
+    return None
+
+
+def _repository(record: RunRecord) -> Mapping[str, Any]:
+    experiment = record.entry.get("experiment") or {}
+    return next(iter(experiment.get("repositories") or ()), {})
 
 
 def _seconds(entry: Mapping[str, Any]) -> int | None:
@@ -140,16 +258,22 @@ def _data(record: RunRecord) -> dict[str, Any]:
     """Names and number of the images that a run learnt from."""
     config = record.config.get("dataset") or {}
     counts = (record.info.get("data") or {}).get("train") or {}
-    roots = config.get("root")
-    roots = [roots] if isinstance(roots, str) else list(roots or [])
     found = {
         "kind": config.get("name"),
-        "names": [Path(name.rstrip("/")).name for root in roots for name in str(root).split(",")],
+        "names": _names(config.get("root")),
+        "given LR": _names(config.get("lr_root")),
+        "unpaired HR": _names((record.config.get("unpaired") or {}).get("root")),
         "images": counts.get("images"),
         "digest": counts.get("digest"),
         "licence": "not said",
     }
     return {key: value for key, value in found.items() if value not in (None, [])}
+
+
+def _names(roots: Any) -> list[str]:
+    """Names of folders, of the user's own none."""
+    several = roots if isinstance(roots, (list, tuple)) else [roots] if roots else []
+    return [Path(private(p).rstrip("/")).name for root in several for p in str(root).split(",")]
 
 
 def _limits(trained: Trained) -> list[str]:

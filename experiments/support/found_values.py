@@ -180,7 +180,7 @@ class Found:
     def _evaluations(self) -> list[RunRecord]:
         return [
             record
-            for record in _evaluations(self.wanted.store, self.scale, self.convention)
+            for record in evaluations_in(self.wanted.store, self.scale, self.convention)
             if all(each.is_in(record.info["evaluated"]["benchmarks"]) for each in self.benchmarks)
         ]
 
@@ -273,18 +273,8 @@ class Place:
         return said is not None and (self.folder is None or said.get("hr") == str(self.folder))
 
 
-def recorded_systems(asked: Asked, scale: int, store: str) -> Iterator[PerImage]:
-    """Values of a system, and of bicubic, of each evaluation as the field does it, newest first."""
-    usual = {**dict.fromkeys(CONVENTION), "channel": "y", "self_ensemble": False, "border": None}
-    for record in _evaluations(store, scale, usual):
-        if (name := asked.name_in(record)) is not None:
-            names = {name: asked.name, "bicubic": "bicubic"}
-            values = [v for v in recorded_values(record).values if plain(v.system) in names]
-            yield PerImage(tuple(replace(v, system=names[plain(v.system)]) for v in values))
-
-
-def _evaluations(store: str, scale: int, convention: Mapping[str, Any]) -> list[RunRecord]:
-    """Completed evaluations of a store by a convention, newest first."""
+def evaluations_in(store: str, scale: int, convention: Mapping[str, Any]) -> list[RunRecord]:
+    """Completed evaluations of a store that have the entries of a convention, newest first."""
     if "://" not in store and not os.path.isdir(store):
         return []
     found = []
@@ -292,8 +282,9 @@ def _evaluations(store: str, scale: int, convention: Mapping[str, Any]) -> list[
         try:
             if record.entry["experiment"]["name"] != "evaluate" or record.status != "COMPLETED":
                 continue
-            alike = record.config["scale"] == scale and _convention(record.config) == convention
-            if alike and record.info["evaluated"]["systems"]:
+            theirs = _convention(record.config)
+            alike = all(theirs[key] == value for key, value in convention.items())
+            if alike and record.config["scale"] == scale and record.info["evaluated"]["systems"]:
                 found.append(record)
         except (UserError, KeyError, TypeError):  # damaged, or of another writer
             continue

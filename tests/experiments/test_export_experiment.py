@@ -5,24 +5,53 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import sacred
 import torch
 from trained_files import checkpoint
 
 from experiments.evaluate import ex as evaluate
 from experiments.export import ex
-from observers import RunArtifacts, create_observers, open_run
-from tmd.checkpoints import load_generator
+from experiments.srgan import ex as srgan
+from observers import open_run
+from tmd.checkpoints import load_checkpoint, load_generator, save_checkpoint
 from tmd.errors import UserError
 from tmd.images import write_image
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+#: Of patches of 12 pixels, a network of one block, updates by the pixel loss alone.
+TINY = [
+    "smoke",
+    "scale=2",
+    "generator.n_blocks=1",
+    "generator.n_features=8",
+    "dataset.name=folder",
+    "dataset.patch_size=12",
+    "dataset.batch_size=2",
+    "dataset.workers=0",
+    "dataset.validation=0",
+    "schedule.pretrain=2it",
+    "schedule.warmup=0",
+    "schedule.adversarial=0",
+    "training.epoch_length=1",
+    "training.preview_images=0",
+    "training.tensorboard=False",
+    "training.threads=1",
+    "training.speed=float32",
+]
+
+
+def manifest_and_card(path: Path) -> tuple[dict, str]:
+    """The two files beside a network's."""
+    manifest = json.loads(path.with_name(f"{path.name}.json").read_text())
+    return manifest, path.with_name(f"{path.name}.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -101,64 +130,154 @@ def test_mistakes_get_one_line(tmp_path, monkeypatch, network, changes, message)
     assert os.listdir(tmp_path) == []
 
 
-def test_card_and_manifest_say_what_records_do(network, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TMD_MONGO_URL", raising=False)
-    trained = sacred.Experiment("srgan", save_git_info=False)
-    trained.observers.extend(create_observers(file_storage="runs"))
-    trained.add_config({"seed": 3, "dataset": {"name": "folder", "root": "/home/eve/BSDS500"}})
-
-    @trained.main
-    def main(_run):
-        _run.info["data"] = {"train": {"images": 400, "digest": "12ab"}}
-        _run.meta_info["command_line"] = (
-            "srgan.py -m mongodb://eve:hush99@db/x with root=/home/eve/y"
-        )
-        RunArtifacts(_run).save("best.pt", network)
-
-    trained.run()
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of a training that was typed, one that goes on from it, and its evaluation."""
+    folder = tmp_path_factory.mktemp("trained")
     draws = np.random.default_rng(0)
     for name in "ab":
-        write_image(tmp_path / "Toy" / f"{name}.png", torch.from_numpy(draws.random((3, 24, 24))))
-    evaluate.run(
-        config_updates={"run": 1, "method": "bicubic", "benchmark": "Toy", "metrics": "psnr"},
-        options={"--file_storage": "runs"},
-    )
-    asked = {"run": 1, "format": "safetensors", "output": "out/a.safetensors"}
+        write_image(folder / "Toy" / f"{name}.png", torch.from_numpy(draws.random((3, 24, 24))))
+        write_image(folder / "mallory" / f"{name}.png", torch.from_numpy(draws.random((3, 48, 48))))
+    address = "mongodb://mallory:hush99@db.example.org/x"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("HOME", str(folder / "mallory"))
+        for words in (
+            [*TINY, f"dataset.root={folder}/mallory"],
+            ["resume=1", "schedule.pretrain=3it"],
+        ):
+            typed = ["srgan.py", "-F", "runs", "with", *words]
+            patch.setattr(sys, "argv", [*typed, address])
+            srgan.run_commandline(typed)
+        evaluate.run(
+            config_updates={"run": 2, "method": "bicubic", "benchmark": "Toy", "metrics": "psnr"},
+            options={"--file_storage": "runs"},
+        )
+    return folder
+
+
+def test_card_and_manifest_say_what_records_do(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+    monkeypatch.setenv("HOME", str(trained / "mallory"))
+    monkeypatch.delenv("TMD_MONGO_URL", raising=False)
+    path = tmp_path / "a.safetensors"
+    asked = {"run": 2, "format": "safetensors", "output": str(path)}
     more = {"licence": "MIT", "data_licence": "research only", "limits": "Text is smeared."}
     ex.run(config_updates={**asked, **more})
-    text = Path("out/a.safetensors.json").read_text()
-    card = Path("out/a.safetensors.md").read_text()
-    content = json.loads(text)
-    assert (
-        content["files"]["a.safetensors"]["sha256"]
-        == hashlib.sha256(Path("out/a.safetensors").read_bytes()).hexdigest()
-    )
-    assert content["data"]["names"] == ["BSDS500"]
-    assert (content["data"]["images"], content["data"]["licence"]) == (400, "research only")
-    assert content["training"]["commands"] == ["srgan.py -m mongodb://***@db/x with root=~/y"]
-    assert content["training"]["config"]["seed"] == 3
-    assert {"commit", "versions", "device", "seconds"} <= set(content["training"])
+    assert "no evaluation of this very file" not in capsys.readouterr().out
+    content, card = manifest_and_card(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert content["files"] == {path.name: {"sha256": digest, "bytes": path.stat().st_size}}
+    assert (content["data"]["images"], content["data"]["licence"]) == (2, "research only")
+    training = content["training"]
+    assert training["runs"] == ["1", "2"]
+    first, second = training["commands"]
+    assert first.startswith("srgan.py -F runs with smoke")
+    assert second.endswith("schedule.pretrain=3it mongodb://***@db.example.org/x")
+    assert training["config"]["schedule"]["pretrain"] == "3it"
+    begun, went_on = open_run(1).entry, open_run(2).entry
+    repositories = begun["experiment"]["repositories"] + went_on["experiment"]["repositories"]
+    assert training["commits"] == list({each["commit"]: 0 for each in repositories})
+    assert training["changed"] == any(each["dirty"] for each in repositories)
     (figures,) = content["figures"]
-    result = open_run(2).result["Toy"]
-    assert figures["mean"] == pytest.approx(result["run_1"]["psnr"])
+    result = open_run(3).result["Toy"]
+    assert figures["mean"] == pytest.approx(result["run_2"]["psnr"])
     assert figures["bicubic"] == pytest.approx(result["bicubic"]["psnr"])
-    for private in ("eve", "hush99"):
-        assert private not in text + card
+    best = hashlib.sha256(Path("runs/2/best.pt").read_bytes()).hexdigest()
+    assert content["evaluated"]["sha256"] == best
+    for private in ("mallory", "hush99"):
+        assert private not in json.dumps(content) + card
     assert "Text is smeared." in card
-    ex.run("check", config_updates={"checkpoint": "out/a.safetensors"})
-    assert "a.safetensors: is the file of its manifest, sha256 " in capsys.readouterr().out
     with pytest.raises(UserError, match="exists; overwrite=True replaces it"):
         ex.run(config_updates={**asked, **more})
-    # What is exported again keeps what is known of it.
-    ex.run(config_updates={"checkpoint": "out/a.safetensors", "format": "half", "output": "b.pt"})
-    again = json.loads(Path("b.pt.json").read_text())
-    assert again["training"] == content["training"]
-    assert again["figures"] == content["figures"]
-    assert list(again["files"]) == ["b.pt"]
-    Path("out/a.safetensors").write_bytes(b"another")
-    with pytest.raises(UserError, match="is not the file of its manifest"):
-        ex.run("check", config_updates={"checkpoint": "out/a.safetensors"})
+
+
+def test_a_checkpoint_in_a_runs_folder_is_that_runs(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TMD_MONGO_URL", raising=False)
+    source = str(trained / "runs/2/best.pt")
+    ex.run(config_updates={"checkpoint": source, "format": "half", "output": "a.pt"})
+    content, _ = manifest_and_card(Path("a.pt"))
+    assert content["training"]["runs"] == ["1", "2"]
+    assert "figures" not in content  # the store of this folder has no evaluation
+    # The run it went on from is gone.
+    copied = shutil.copytree(trained / "runs/2", tmp_path / "others/2")
+    ex.run(config_updates={"run": str(copied), "format": "half", "output": "b.pt"})
+    commands = manifest_and_card(Path("b.pt"))[0]["training"]["commands"]
+    assert commands[0] == "(run runs/1, which this goes on from, is not to be found)"
+
+
+def test_figures_are_of_that_very_file_and_other_lr_is_named(trained, tmp_path, monkeypatch):
+    store = shutil.copytree(trained / "runs", tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
+    network = shutil.copy(store / "2/best.pt", tmp_path / "other.pt")
+    state = load_checkpoint(network)
+    name = next(iter(state["generator"]))
+    state["generator"][name] = state["generator"][name] + 1e-3
+    save_checkpoint(Path(network), state)
+    given = {"format": "half", "output": "a.pt"}
+    ex.run(config_updates={**given, "checkpoint": network}, options={"--file_storage": str(store)})
+    assert "figures" not in manifest_and_card(Path("a.pt"))[0]
+    config = {"run": 2, "benchmark": str(trained / "Toy"), "metrics": "psnr"}
+    more = {"measurement": ["bicubic", {"name": "noise", "sigma": 0.1}]}
+    evaluate.run(config_updates={**config, **more}, options={"--file_storage": str(store)})
+    ex.run(
+        config_updates={**given, "run": 2, "overwrite": True},
+        options={"--file_storage": str(store)},
+    )
+    found = manifest_and_card(Path("a.pt"))[0]["figures"]
+    assert [each["benchmark"] for each in found] == ["Toy", "Toy (LR by bicubic, noise)"]
+    assert found[1]["mean"] == pytest.approx(open_run(5, store).result["Toy"]["run_2"]["psnr"])
+
+
+def test_what_is_exported_again_keeps_what_is_known_unless_it_changed(
+    trained, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(trained)
+    first, second = tmp_path / "a.pt", tmp_path / "b.safetensors"
+    ex.run(config_updates={"run": 2, "format": "half", "output": str(first), "licence": "MIT"})
+    again = {"checkpoint": str(first), "format": "safetensors", "output": str(second)}
+    ex.run(config_updates=again)
+    before, after = manifest_and_card(first)[0], manifest_and_card(second)[0]
+    for key in ("training", "figures", "evaluated", "data", "limits", "licence"):
+        assert before[key] == after[key], key
+    assert list(after["files"]) == [second.name]
+    first.write_bytes((trained / "runs/1/best.pt").read_bytes())
+    with pytest.raises(UserError, match=r"a\.pt: is not the file of its manifest"):
+        ex.run(config_updates={**again, "output": str(tmp_path / "c.safetensors")})
+    assert {each.name for each in tmp_path.iterdir()} == {
+        f"{path.name}{ending}" for path in (first, second) for ending in ("", ".json", ".md")
+    }
+
+
+def test_a_folder_is_checked_whole(network, tmp_path, capsys):
+    for name in ("a", "b", "c"):
+        output = str(tmp_path / f"{name}.pt")
+        ex.run(config_updates={"checkpoint": str(network), "format": "half", "output": output})
+    (tmp_path / "mine.json").write_text('{"seed": 1}')
+    ex.run("check", config_updates={"checkpoint": str(tmp_path)})
+    assert capsys.readouterr().out.count("is the file of its manifest, sha256 ") == 3
+    data = bytearray((tmp_path / "a.pt").read_bytes())
+    data[100] ^= 1
+    (tmp_path / "a.pt").write_bytes(data)
+    (tmp_path / "c.pt").unlink()
+    with pytest.raises(UserError) as problem:
+        ex.run("check", config_updates={"checkpoint": str(tmp_path)})
+    assert "a.pt: is not the file of its manifest (sha256 " in str(problem.value)
+    assert "c.pt: is not there" in str(problem.value)
+    assert "b.pt" not in str(problem.value)
+    assert "b.pt: is the file of its manifest" in capsys.readouterr().out
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="empty: no file in it has a manifest beside it"):
+        ex.run("check", config_updates={"checkpoint": str(tmp_path / "empty")})
+
+
+def test_what_a_card_lacks_is_said(network, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    ex.run(config_updates={"checkpoint": str(network), "format": "half", "output": "a.pt"})
+    out = capsys.readouterr().out
+    assert "no record of its training is known; run=N brings data, command and config" in out
+    assert "no evaluation of this very file is in runs; `tmd evaluate Set5` of it" in out
 
 
 def test_a_key_leaves_the_card_out_and_a_card_alone_is_not_replaced(network, tmp_path):
@@ -167,6 +286,8 @@ def test_a_key_leaves_the_card_out_and_a_card_alone_is_not_replaced(network, tmp
     assert os.listdir(tmp_path) == ["a.pt"]
     (tmp_path / "a.pt").unlink()
     (tmp_path / "a.pt.md").write_text("mine")
+    with pytest.raises(UserError, match=r"card=False: .*a\.pt\.md is there, of another a\.pt;"):
+        ex.run(config_updates={**config, "card": False, "overwrite": True})
     with pytest.raises(UserError, match=r"a\.pt\.md: exists; overwrite=True replaces it"):
         ex.run(config_updates=config)
     assert os.listdir(tmp_path) == ["a.pt.md"]

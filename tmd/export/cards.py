@@ -1,165 +1,41 @@
-"""Model cards and manifests: what a network's file was made of and by, how good it is, its limits.
-
-The manifest is JSON for programs, beside the file: ``generator_x4.onnx.json``. The card is the same
-for people, Markdown with the head that Hugging Face's hub reads. Neither says what is not known.
-"""
+"""Model cards: a manifest for people, Markdown with the head that Hugging Face's hub reads."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tmd.errors import UserError
-from tmd.evaluation.comparison import Column, Compared, Comparison
-from tmd.evaluation.per_image import PerImage
+from tmd.errors import printable
 from tmd.evaluation.typeset import escape_markdown
-from tmd.files import sha256, write_bytes
-from tmd.metrics.registry import metric
+from tmd.export.manifests import MANIFEST, beside, described_files
+from tmd.files import write_bytes
+from tmd.metrics.registry import Metric, metric
 
-FORMAT, VERSION = "tmd-manifest", 1
-MANIFEST, CARD = ".json", ".md"
-#: Images of a benchmark that a card names as the worst.
+CARD = ".md"
+#: Images that a card names of those that bicubic does better.
 WORST = 3
 
 
-def beside(path: Path, ending: str) -> Path:
-    """The manifest or card of a network's file."""
-    return path.with_name(path.name + ending)
-
-
-def described_files(paths: Iterable[Path]) -> dict[str, dict[str, Any]]:
-    """Digest and size of files by name."""
-    return {path.name: {"sha256": sha256(path), "bytes": path.stat().st_size} for path in paths}
-
-
-def figures(systems: Mapping[str, PerImage], ours: str) -> list[dict[str, Any]]:
-    """Each metric of each benchmark with its interval, beside bicubic where that was evaluated.
+def write_card(
+    content: Mapping[str, Any], files: Sequence[Path], export: Mapping[str, Any] | None = None
+) -> list[Path]:
+    """Write manifest and card beside a network's file, each whole or not at all; their paths.
 
     Args:
-        systems: values by image of the network and perhaps of ``bicubic``, by name.
-        ours: the network's name among them.
+        content: by `manifest`.
+        files: the network's own first, then those that belong to it.
+        export: how it was written, for the manifest.
     """
-    found = []
-    values = systems[ours]
-    for benchmark, scale in values.benchmarks:
-        for name in values.select(benchmark=benchmark, scale=scale).metrics:
-            column = Column(benchmark, scale, name)
-            known = [
-                Compared(each, (of,))
-                for each, of in systems.items()
-                if of.select(benchmark=benchmark, scale=scale, metric=name).known()
-            ]
-            if all(each.name != ours for each in known):
-                continue
-            table = Comparison(tuple(known), (column,))
-            own = table.estimates[ours, column]
-            entry = {
-                "benchmark": benchmark,
-                "scale": scale,
-                "metric": name,
-                "mean": own.mean,
-                "median": own.median,
-                "interval_95": None if own.low is None else [own.low, own.high],
-                "images": own.images,
-            }
-            if ("bicubic", column) in table.estimates:
-                entry["bicubic"] = table.estimates["bicubic", column].mean
-                entry["worse_than_bicubic"] = _worse(table, column, ours)
-            found.append(entry)
-    return found
-
-
-def _worse(table: Comparison, column: Column, ours: str) -> list[str]:
-    """Images that bicubic does better."""
-    said = metric(column.metric)
-    if said.higher_is_better is None:
-        return []
-    by_name = {each.name: each.values(column)[0] for each in table.systems}
-    a, b = by_name[ours], by_name["bicubic"]
-    return [image for image in a if image in b and said.gain(a[image], b[image]) < 0]
-
-
-def manifest(
-    name: str, files: Mapping[str, Any], network: Mapping[str, Any], **known: Any
-) -> dict[str, Any]:
-    """Manifest of a network's file.
-
-    Args:
-        name: of the network.
-        files: by `described_files`.
-        network: its ``scale``, ``channels``, ``config``, ``measurement``, ….
-        known: ``licence``, ``data``, ``training``, ``figures``, ``limits``, ``export``; what is
-            None or empty is left out.
-    """
-    kept = {key: value for key, value in known.items() if value not in (None, [], {}, "")}
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "name": name,
-        "files": dict(files),
-        "network": dict(network),
-        **kept,
-    }
-
-
-def write_card(path: Path, content: Mapping[str, Any]) -> list[Path]:
-    """Write manifest and card beside a network's file, each whole or not at all; their paths."""
-    paths = [beside(path, MANIFEST), beside(path, CARD)]
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_bytes(paths[0], text.encode())
-    write_bytes(paths[1], card(content).encode())
+    paths = [beside(files[0], MANIFEST), beside(files[0], CARD)]
+    whole = {**content, "files": described_files(files), **({"export": export} if export else {})}
+    text = json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_bytes(paths[0], text.encode("utf-8", "backslashreplace"))
+    write_bytes(paths[1], card(whole).encode("utf-8", "backslashreplace"))
     return paths
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest beside a network's file.
-
-    Raises:
-        UserError: there is none, or it is none.
-    """
-    where = beside(path, MANIFEST)
-    try:
-        content = json.loads(where.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: has no manifest {where.name} beside it") from None
-    except (OSError, ValueError, RecursionError) as problem:
-        raise UserError(f"{where}: can't be read as JSON ({problem})") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UserError(f"{where}: is no manifest of a network, which says format={FORMAT}")
-    files = content.get("files")
-    if not isinstance(files, dict) or not all(isinstance(each, dict) for each in files.values()):
-        raise UserError(f"{where}: lists no files")
-    return content
-
-
-def check_files(path: Path) -> dict[str, str]:
-    """Digests of a network's files, each found to be the manifest's.
-
-    Raises:
-        UserError: one is absent or another than the manifest says, or there is no manifest.
-    """
-    listed = read_manifest(path)["files"]
-    if path.name not in listed:
-        raise UserError(f"{path}: its manifest is of {', '.join(listed)}; was it renamed?")
-    found = {}
-    for name, said in listed.items():
-        file = path.parent / Path(name).name
-        if not file.is_file():
-            raise UserError(f"{file}: is not there, and belongs to {path.name} by its manifest")
-        found[name] = sha256(file)
-        if found[name] != said.get("sha256"):
-            raise UserError(
-                f"{file}: is not the file of its manifest (sha256 {found[name][:12]}…, which says "
-                f"{str(said.get('sha256'))[:12]}…)"
-            )
-    return found
-
-
-# Card --------------------------------------------------------------------------------------------
 
 
 def card(content: Mapping[str, Any]) -> str:
@@ -171,7 +47,7 @@ def card(content: Mapping[str, Any]) -> str:
         f"---\n{head}---\n\n# {escape_markdown(name)}",
         f"A network for super-resolution, {kind}, made with tmd. `tmd export check FILE` compares "
         f"the file with `{next(iter(content['files']))}{MANIFEST}`, which says all this in full.",
-        *_section("Figures", _figures(content.get("figures", []))),
+        *_section("Figures", _figures(content)),
         *_section("Limits and failures", _limits(content)),
         *_section("Data", _data(content)),
         *_section("Training", _training(content.get("training", {}))),
@@ -191,25 +67,30 @@ def _head(content: Mapping[str, Any]) -> dict[str, Any]:
     }
     if found:
         head["metrics"] = list(dict.fromkeys(each["metric"] for each in found))
-        results = [
-            {
-                "task": {"type": "image-to-image", "name": f"Super-resolution ×{each['scale']}"},
-                "dataset": {
-                    "type": each["benchmark"],
-                    "name": f"{each['benchmark']} ×{each['scale']}",
-                },
-                "metrics": [
-                    {
-                        "type": each["metric"],
-                        "name": metric(each["metric"]).label,
-                        "value": float(metric(each["metric"]).text(each["mean"])),
-                    }
-                ],
-            }
-            for each in found
-        ]
+        sets = dict.fromkeys((each["benchmark"], each["scale"]) for each in found)
+        results = [_result(*each, content) for each in sets]
         head["model-index"] = [{"name": name, "results": results}]
     return head
+
+
+def _result(benchmark: str, scale: int, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures of a benchmark as the hub has them."""
+    metrics = [
+        {"type": each["metric"], "name": said.label, "value": float(said.text(each["mean"]))}
+        for each in content["figures"]
+        if (each["benchmark"], each["scale"]) == (benchmark, scale)
+        for said in [_said(each, content)]
+    ]
+    return {
+        "task": {"type": "image-to-image", "name": f"Super-resolution ×{scale}"},
+        "dataset": {"type": benchmark, "name": f"{benchmark} ×{scale}"},
+        "metrics": metrics,
+    }
+
+
+def _said(each: Mapping[str, Any], content: Mapping[str, Any]) -> Metric:
+    """Description of a figure's metric."""
+    return metric(each["metric"], content.get("metrics"))
 
 
 def _licence(licence: str | None) -> dict[str, str]:
@@ -231,63 +112,82 @@ def _lines(entries: Mapping[str, Any]) -> str:
     )
 
 
-def _figures(found: Sequence[Mapping[str, Any]]) -> str:
+def _figures(content: Mapping[str, Any]) -> str:
+    found = content.get("figures", [])
     if not found:
         return ""
     rows = [
-        "| benchmark | metric | mean | 95 % interval | median | bicubic |",
-        "|---|---|" + "---:|" * 4,
+        "| benchmark | images | metric | mean | 95 % interval | median | worst | bicubic |",
+        "|---|---:|---|" + "---:|" * 5,
+        *(f"| {' | '.join(_cells(each, _said(each, content)))} |" for each in found),
     ]
-    for each in found:
-        said = metric(each["metric"])
-        arrow = {True: " ↑", False: " ↓", None: ""}[said.higher_is_better]
-        ends = each["interval_95"] or []
-        cells = [
-            escape_markdown(f"{each['benchmark']} ×{each['scale']}"),
-            escape_markdown(said.label + (f" ({said.unit})" if said.unit else "") + arrow),
-            said.text(each["mean"]),
-            ", ".join(map(said.text, ends)),
-            said.text(each["median"]),
-            said.text(each["bicubic"]) if "bicubic" in each else "",
-        ]
-        rows.append(f"| {' | '.join(cells)} |")
-    counts = {each["benchmark"]: each["images"] for each in found}
-    images = ", ".join(f"{escape_markdown(name)} has {n} images" for name, n in counts.items())
-    note = f"{images}; the interval is of the mean over images (bootstrap)."
-    return "\n".join(rows) + f"\n\n{note}"
+    note = (
+        "Of the mean over images, by bootstrap. PSNR and SSIM are of Y, a border of `scale` pixels "
+        "left out. LR is by MATLAB's bicubic, or the benchmark's own, where nothing else is said."
+    )
+    evaluated = content.get("evaluated", {})
+    if digest := evaluated.get("sha256"):
+        note += f" Measured on the file with SHA-256 `{digest}`."
+    return "\n".join(rows) + f"\n\n{' '.join([note, *evaluated.get('notes', [])])}"
+
+
+def _cells(each: Mapping[str, Any], said: Metric) -> list[str]:
+    """A figure's row."""
+    arrow = {True: " ↑", False: " ↓", None: ""}[said.higher_is_better]
+    worst = each.get("worst")
+    return [
+        escape_markdown(f"{each['benchmark']} ×{each['scale']}"),
+        str(each["images"]),
+        escape_markdown(said.label + (f" ({said.unit})" if said.unit else "") + arrow),
+        said.text(each["mean"]),
+        ", ".join(map(said.text, each["interval_95"] or [])),
+        said.text(each["median"]),
+        f"{said.text(worst['value'])} ({escape_markdown(worst['image'])})" if worst else "",
+        said.text(each["bicubic"]) if "bicubic" in each else "",
+    ]
 
 
 def _limits(content: Mapping[str, Any]) -> str:
     lines = list(content.get("limits", []))
     for each in content.get("figures", []):
         if worse := each.get("worse_than_bicubic"):
-            names = ", ".join(map(escape_markdown, worse))
-            label = metric(each["metric"]).label
+            names = ", ".join(map(escape_markdown, worst := worse[:WORST]))
+            first = f"most on {names}" if len(worse) > len(worst) else names
             lines.append(
-                f"Worse than bicubic by {label} on {names} of "
-                f"{escape_markdown(each['benchmark'])} ×{each['scale']}."
+                f"Worse than bicubic by {_said(each, content).label} on {len(worse)} of "
+                f"{each['images']} images of {escape_markdown(each['benchmark'])} "
+                f"×{each['scale']}: {first}."
             )
     return "\n".join(f"* {line}" for line in lines)
 
 
 def _data(content: Mapping[str, Any]) -> str:
     data = content.get("data", {})
-    text = _lines({k: escape_markdown(str(v)) for k, v in data.items()})
+    text = _lines({k: escape_markdown(_text(v)) for k, v in data.items()})
     if operators := content["network"].get("measurement"):
         text += f"\n* LR made by: `{json.dumps(operators)}`"
     return text.strip()
 
 
 def _training(training: Mapping[str, Any]) -> str:
-    said = {key: value for key, value in training.items() if key not in ("commands", "config")}
+    rest = ("commands", "config", "commits", "changed")
+    said = {key: value for key, value in training.items() if key not in rest}
     parts = []
     if commands := training.get("commands"):
-        parts.append("```\n" + "\n".join(commands) + "\n```")
+        parts.append("```\n" + "\n".join(map(printable, commands)) + "\n```")
+    if "commits" in training:
+        said["commit"] = _commit(training["commits"], bool(training.get("changed")))
     if lines := _lines({k: escape_markdown(_text(v)) for k, v in said.items()}):
         parts.append(lines)
     if "config" in training:
         parts.append("The whole config is in the manifest.")
     return "\n\n".join(parts)
+
+
+def _commit(commits: Sequence[str], changed: bool) -> str:
+    if not commits:
+        return "not known, as the code lay in no git repository"
+    return ", ".join(commits) + ", with changes that were not committed" * changed
 
 
 def _text(value: Any) -> str:
