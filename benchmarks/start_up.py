@@ -86,7 +86,7 @@ Measured = Callable[[list[str], Path, Mapping[str, str]], float]
 
 
 def cases(photo: Path) -> dict[str, tuple[Measured, list[str]]]:
-    """How each is measured, and the words after the script's folder, by name."""
+    """Words after the scripts' folder, and the function that measures them, by name."""
     return {
         "import torch": (finished, ["-c", "import torch"]),
         "srgan print_config": (finished, ["srgan.py", "print_config"]),

@@ -18,11 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+import tmd.session
+import tmd.training
 from experiments.support.beginning import (
     Beginning,
     begin,
@@ -62,15 +64,15 @@ from ingredients import (
 )
 from tmd.data.unpaired import UnpairedData, create_unpaired_data, said_as_typed, two_sides
 from tmd.errors import UserError
-from tmd.handlers.validation import SetMetric
 from tmd.images import ImageKind
 from tmd.measurements import Measurement
 from tmd.metrics import UnpairedSpectrum, psnr
 from tmd.metrics.functions import ImageMetric, MetricFunction
-from tmd.session import Assembled, Scoring
-from tmd.training import create_ambientgan_trainer
 from tmd.training.ambient_options import check_sizes
 from tmd.training.place import Place
+
+if TYPE_CHECKING:
+    from tmd.handlers.validation import SetMetric
 
 PARTS = (
     dataset,
@@ -88,6 +90,7 @@ PARTS = (
 
 ex = Experiment("ambientgan", ingredients=[part.ingredient for part in PARTS])
 ex.starting_point = "unsupervised"
+ex.needs = ("tmd.session", "tmd.handlers", "tmd.training")
 ex.validates = ("score", "consistency")
 ex.bases = {"start_from": inherited_config, "generator.weights": weights_config}
 
@@ -282,7 +285,7 @@ def train(
         data,
         scale=scale,
         adv_weight=adv_weight,
-        scoring=Scoring(
+        scoring=tmd.session.Scoring(
             metrics_to_look_at(scale, data, place.device),
             metrics_without_hr(data, scale, seed),
             guard="consistency",
@@ -300,7 +303,7 @@ def assemble(
     kind: ImageKind,
     config: Mapping[str, Any],
     begin_with: Callable[[dict[str, nn.Module]], Beginning] | None = None,
-) -> tuple[Assembled, dict[str, Any]]:
+) -> tuple[tmd.session.Assembled, dict[str, Any]]:
     """Networks, what they learn by, and the trainer; see `experiments.srgan.assemble`."""
     scale, seed, share, loss = config["scale"], config["seed"], place.share, losses.options()
     model = ambient.options()
@@ -317,7 +320,7 @@ def assemble(
         {"g": networks["generator"], "d": networks["discriminator"]}
     )
     kept = history.options().create(seed, place.device, share)
-    trainer = create_ambientgan_trainer(
+    trainer = tmd.training.create_ambientgan_trainer(
         place.trained(networks["generator"]),
         {name: place.trained(network) for name, network in discriminators.items()},
         updaters["g"],
@@ -337,7 +340,7 @@ def assemble(
         share=share,
     )
     handlers = {} if kept is None else {"history": kept}
-    return Assembled(trainer, networks, updaters, handlers), info
+    return tmd.session.Assembled(trainer, networks, updaters, handlers), info
 
 
 def remeasurement(scale: int, seed: int, stream: str, kind: ImageKind) -> Measurement:

@@ -15,6 +15,9 @@ from typing import Any
 
 from torch import nn
 
+import tmd.handlers
+import tmd.session
+import tmd.training
 from experiments.support import configs
 from experiments.support.beginning import (
     Beginning,
@@ -54,10 +57,7 @@ from ingredients import (
     training,
 )
 from tmd.data import create_data
-from tmd.handlers import Freezing
 from tmd.images import ImageKind
-from tmd.session import Assembled, Scoring
-from tmd.training import create_srgan_trainer
 from tmd.training.place import Place
 
 PARTS = (
@@ -74,6 +74,7 @@ PARTS = (
 
 ex = Experiment("srgan", ingredients=[part.ingredient for part in PARTS])
 
+ex.needs = ("tmd.session", "tmd.handlers", "tmd.training")
 ex.validates = ("score",)
 ex.bases = {"start_from": inherited_config, "generator.weights": weights_config}
 
@@ -191,7 +192,7 @@ def train(
         data,
         scale=scale,
         adv_weight=adv_weight,
-        scoring=Scoring(
+        scoring=tmd.session.Scoring(
             {**metrics_with_hr(scale, place.device, data.kind, measure), "score": score},
             max_loss=schedule.options().max_psnr_loss,
         ),
@@ -207,7 +208,7 @@ def assemble(
     kind: ImageKind,
     config: Mapping[str, Any],
     begin_with: Callable[[dict[str, nn.Module]], Beginning] | None = None,
-) -> tuple[Assembled, dict[str, Any]]:
+) -> tuple[tmd.session.Assembled, dict[str, Any]]:
     """Networks, what they learn by, and the trainer; and what is to be recorded of them.
 
     Args:
@@ -228,13 +229,13 @@ def assemble(
         trainable = begun.trainable(schedule.options().freeze_output)
     if config["grow_from"] is not None:
         length = schedule.options().freeze_length(training.options().epoch_length)
-        handlers["freezing"] = Freezing(networks["generator"], trainable, length)
+        handlers["freezing"] = tmd.handlers.Freezing(networks["generator"], trainable, length)
     networks = {name: place.prepared(network) for name, network in networks.items()}
     updaters = optimization.options().updaters(
         {"g": networks["generator"], "d": networks["discriminator"]}
     )
     kept = history.options().create(seed, place.device, share)
-    trainer = create_srgan_trainer(
+    trainer = tmd.training.create_srgan_trainer(
         place.trained(networks["generator"], some_unused=bool(handlers)),
         place.trained(networks["discriminator"]),
         updaters["g"],
@@ -252,7 +253,7 @@ def assemble(
     )
     if kept is not None:
         handlers["history"] = kept
-    return Assembled(trainer, networks, updaters, handlers), info
+    return tmd.session.Assembled(trainer, networks, updaters, handlers), info
 
 
 if __name__ == "__main__":

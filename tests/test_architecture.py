@@ -21,7 +21,8 @@ LAYERS = [
     names.split()
     for names in (
         "tmd.errors tmd.registry tmd.seeding tmd.cache tmd.packed tmd.places tmd.resize tmd.images "
-        "tmd.distributed tmd.hardware tmd.launch tmd.files tmd.shipped tmd.processes tmd.leases",
+        "tmd.later tmd.distributed tmd.hardware tmd.launch tmd.files tmd.shipped tmd.processes "
+        "tmd.leases",
         "tmd.acceleration tmd.optim",
         "tmd.models tmd.data tmd.metrics tmd.measurements tmd.losses tmd.photos",
         "tmd.training tmd.evaluation tmd.checkpoints tmd.export tmd.upscale tmd.tiling tmd.figures "

@@ -59,10 +59,13 @@ from observers import (
     store_spec,
 )
 from tmd.errors import Interrupted, UserError, raise_interrupted
+from tmd.later import files_of
 from tmd.launch import is_main_process
 
 SETTINGS["DISCOVER_SOURCES"] = SETTINGS["DISCOVER_DEPENDENCIES"] = "none"  # see `sources`
 
+#: Sacred's commands that run none of the code.
+SHOWING = ("print_config", "print_named_configs", "save_config")
 #: Keys of a parent's config that say how it was started, not what it trains.
 NOT_INHERITED = ("resume", "__doc__")
 
@@ -86,6 +89,8 @@ class Experiment(sacred.Experiment):
             with, where it doesn't resume another.
         validates: metrics of held-out images that its runs record beside ``training.metrics``;
             empty: it doesn't train.
+        needs: packages that only a run of the experiment itself imports, all of their files, when
+            its config is found right and before its record names the code.
     """
 
     recorded = True
@@ -95,6 +100,7 @@ class Experiment(sacred.Experiment):
     starting_point: str | None = None
     bases: Mapping[str, Callable[[Any, str, Mapping[str, Any]], Mapping[str, Any]]] = {}
     validates: Sequence[str] = ()
+    needs: Sequence[str] = ()
 
     _from_command_line = False
     _given: Mapping[str, Any] = {}
@@ -107,15 +113,22 @@ class Experiment(sacred.Experiment):
         self.mainfile = Source.create(script["__file__"], save_git_info=False)
 
     def get_experiment_info(self) -> dict[str, Any]:
-        """Name and code of the experiment, as the record of a run has them."""
+        """Name and place of the experiment; its code is added to the run that begins."""
         assert self.mainfile is not None
         return {
             "name": self.path,
             "base_dir": self.base_dir,
+            "mainfile": self.mainfile.to_json(self.base_dir)[0],
+            **dict.fromkeys(("sources", "dependencies", "repositories"), ()),
+        }
+
+    def _code(self) -> dict[str, Any]:
+        """The code of the experiment, as the record of a run has it."""
+        assert self.mainfile is not None
+        return {
             "sources": loaded_sources(Path(self.mainfile.filename)),
             "dependencies": list(installed_requirements()),
             "repositories": list(repositories()),
-            "mainfile": self.mainfile.to_json(self.base_dir)[0],
         }
 
     def check(self, function: Callable[..., None]) -> Callable[..., None]:
@@ -153,10 +166,17 @@ class Experiment(sacred.Experiment):
         self.__dict__.setdefault("_resolvers", []).append(captured)
         return captured
 
-    def run(self, *args: Any, **kwargs: Any) -> Run:
+    def run(self, command_name: str | None = None, *args: Any, **kwargs: Any) -> Run:
         """Sacred's, but that a mistake of the user's ends the command line with one line."""
         with self._mistakes_in_a_line():
-            return super().run(*args, **kwargs)
+            run = self._create_run(command_name, *args, **kwargs)
+            if command_name in (None, self.default_command):
+                for package in self.needs:
+                    files_of(package)
+            if command_name not in SHOWING:
+                run.experiment_info |= self._code()
+            run()
+            return run
 
     @contextmanager
     def _mistakes_in_a_line(self) -> Iterator[None]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 
 from experiments.support.sources import PACKAGES, ROOT
+from tmd.later import files_of
 
 #: What trainings import later than their script, and takes long.
 LATER = ("torch.utils.tensorboard",)
@@ -32,6 +33,8 @@ def serve(connection: socket.socket, script: ModuleType) -> list[str]:
     """Fork for each message; return in the training's process only, the words that it is given."""
     import torch
 
+    for package in script.ex.needs:
+        files_of(package)
     for name in LATER:
         with suppress(ImportError):
             importlib.import_module(name)

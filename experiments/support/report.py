@@ -8,13 +8,13 @@ from pathlib import Path
 
 from sacred.run import Run
 
+import tmd.session
 from observers import run_folder
 from tmd.metrics.registry import metric
-from tmd.session import TrainingSession
 from tmd.training.phases import PHASES
 
 
-def print_report(session: TrainingSession, run: Run, script: str) -> None:
+def print_report(session: tmd.session.TrainingSession, run: Run, script: str) -> None:
     """Print the session's table and the commands that go on from the run."""
     table = session.table()
     names = list(session.bicubic)

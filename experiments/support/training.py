@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from sacred.run import Run
 
+import tmd.session
 from experiments.support.elastic import check_agreement
 from experiments.support.fitting import fit_record
 from experiments.support.membership import StudyReport, study_report
@@ -25,14 +26,6 @@ from tmd.images import EIGHT_BITS, ImageKind
 from tmd.metrics.consistency import Measure
 from tmd.metrics.functions import ImageMetric
 from tmd.recorders import Recorder, create_recorder
-from tmd.session import (
-    Assembled,
-    Data,
-    Scoring,
-    SessionOptions,
-    TrainingSession,
-    validated_metrics,
-)
 from tmd.training.place import Place, take_place
 
 
@@ -47,12 +40,12 @@ def start(seed: int, device: str, deterministic: bool) -> Place:
 def train_and_report(
     run: Run,
     script: str,
-    assembled: Assembled,
-    data: Data,
+    assembled: tmd.session.Assembled,
+    data: tmd.session.Data,
     *,
     scale: int,
     adv_weight: float,
-    scoring: Scoring,
+    scoring: tmd.session.Scoring,
     place: Place,
     measurement: list[Any],
     resumed: Resumed | None,
@@ -71,7 +64,7 @@ def train_and_report(
     """
     run.info.update(fit_record(measurement_ingredient.options().operators, place.share))
     told = recorders(run, place)
-    session = TrainingSession(
+    session = tmd.session.TrainingSession(
         assembled.trainer,
         assembled.networks,
         assembled.updaters,
@@ -97,9 +90,9 @@ def train_and_report(
     return result
 
 
-def session_options(scale: int, adv_weight: float) -> SessionOptions:
+def session_options(scale: int, adv_weight: float) -> tmd.session.SessionOptions:
     """Options of a session, as the config says them."""
-    return SessionOptions(
+    return tmd.session.SessionOptions(
         scale, adv_weight, schedule.options(), optimization.options(), training.options()
     )
 
@@ -113,7 +106,9 @@ def metrics_with_hr(
     """The config's metrics of the held-out images."""
     lpips_weights, iqa_weights = schedule.options().lpips_weights, schedule.options().iqa_weights
     names = training.options().metrics
-    return validated_metrics(names, scale, device, lpips_weights, kind, iqa_weights, measurement)
+    return tmd.session.validated_metrics(
+        names, scale, device, lpips_weights, kind, iqa_weights, measurement
+    )
 
 
 def recorders(run: Run, place: Place) -> list[Recorder]:
@@ -136,7 +131,7 @@ def recorders(run: Run, place: Place) -> list[Recorder]:
     return result
 
 
-def go_on(session: TrainingSession, run: Run, resumed: Resumed, place: Place) -> None:
+def go_on(session: tmd.session.TrainingSession, run: Run, resumed: Resumed, place: Place) -> None:
     """Load the checkpoint of the run that is continued, and say what is other here."""
     record, checkpoint = resumed
     session.load(checkpoint)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
-from ignite.engine import Engine, Events
+from typing import TYPE_CHECKING, Any
 
 from tmd.errors import UserError
 from tmd.registry import Registry
-from tmd.training.events import TrainingEvents
 from tmd.training.phases import Phases
+
+if TYPE_CHECKING:
+    from ignite.engine import Engine
 
 #: name -> class; its keyword arguments after ``target`` and ``phases`` are the settings.
 ADVERSARIAL_WEIGHTS: Registry[Callable[..., AdversarialWeight]] = Registry("schedule.adv.name")
@@ -30,6 +30,10 @@ class AdversarialWeight:
 
     def attach(self, trainer: Engine) -> None:
         """Set the weight before each update."""
+        from ignite.engine import (
+            Events,  # which who only asks for a schedule's name need not wait for
+        )
+
         trainer.add_event_handler(Events.ITERATION_STARTED, self._set)
 
     def _set(self, trainer: Engine) -> None:
@@ -144,6 +148,8 @@ class AdaptiveWeight(AdversarialWeight):
 
     def attach(self, trainer: Engine) -> None:
         """Attach after `Best`, which says what each validation found."""
+        from tmd.training.events import TrainingEvents
+
         super().attach(trainer)
         trainer.add_event_handler(TrainingEvents.VALIDATED, self._adapt)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
 
 import torch
-from ignite.engine import Engine, Events
 
 from tmd.registry import Registry
 from tmd.training.phases import Phases
+
+if TYPE_CHECKING:
+    from ignite.engine import Engine
 
 #: name -> builder of a function from progress in [0, 1) to a factor in (0, 1].
 DECAYS: Registry[Callable[[float], Callable[[float], float]]] = Registry("optimization.decay")
@@ -103,6 +106,8 @@ class LearningRate:
 
     def attach(self, trainer: Engine) -> None:
         """Set the rates before each update."""
+        from ignite.engine import Events  # which who only asks for a decay's name need not wait for
+
         trainer.add_event_handler(Events.ITERATION_STARTED, self)
 
     def __call__(self, trainer: Engine) -> None:

@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 # Who only asks for a label, a list of runs say, need not wait for torch.
-_LATER = ("fidelity", "functions", "multiband", "perceptual", "spectral", "stateful", "unpaired")
+_LATER = ("fidelity", "functions", "multiband", "perceptual", "spectral", "unpaired", "stateful")
 
 
 def __getattr__(name: str) -> Any:

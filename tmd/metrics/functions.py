@@ -23,9 +23,9 @@ from tmd.metrics.registry import FUNCTIONS, needs_of, readiness
 #: A `MetricFunction`, or any other function (SR, HR) -> (N,).
 ImageMetric = Callable[..., Tensor]
 
-# A new metric is a file of this folder that registers itself.
+# A new metric is a file of this folder that registers itself; `stateful` has Ignite's, and it.
 for _module in pkgutil.iter_modules([str(Path(__file__).parent)]):
-    if _module.name != __name__.rpartition(".")[2]:
+    if _module.name not in (__name__.rpartition(".")[2], "stateful"):
         importlib.import_module(f"{__package__}.{_module.name}")
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from ignite.engine import Engine
 from torch import Tensor, nn
 
 from tmd import seeding
@@ -20,7 +19,6 @@ from tmd.distributed import ALONE, Share
 from tmd.losses.extra import Terms
 from tmd.resize import imresize
 from tmd.training.accumulation import Averages, Group, joined, parts_of, standing
-from tmd.training.engines import phased_engine
 from tmd.training.phases import Phases
 from tmd.training.steps import (
     NO_TERMS,
@@ -34,6 +32,9 @@ from tmd.training.steps import (
     with_terms,
 )
 from tmd.training.updates import Updater, descend
+
+if TYPE_CHECKING:
+    from ignite.engine import Engine
 
 Scalars = dict[str, Tensor]
 Side = tuple[Tensor, Tensor]
@@ -135,6 +136,8 @@ def create_ambientgan_trainer(
         An engine with ``state.phase`` and ``state.adv_weight`` (0 until a handler says otherwise).
         Its output is a dictionary of detached scalars on the device.
     """
+    from tmd.training.engines import phased_engine  # Ignite, for which its options need not wait
+
     shown = view or (lambda images: images)
 
     def numbered(engine: Engine, groups: Sequence[Group]) -> list[list[Numbered]]:

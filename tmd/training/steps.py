@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from ignite.engine import Engine
 from torch import Tensor, nn
 
 from tmd.distributed import ALONE, Share, unwrapped
 from tmd.losses.extra import Terms
 from tmd.training.accumulation import Averages, Batch, OfPart, linearised, standing
 from tmd.training.updates import Updater
+
+if TYPE_CHECKING:
+    from ignite.engine import Engine
 
 __all__ = ["Batch", "Updater"]
 

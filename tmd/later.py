@@ -1,0 +1,38 @@
+"""Names of a package that are imported when one of them is first asked for (PEP 562).
+
+For packages that some only need an option or a name of: the front of the handlers alone would have
+each of them wait for Ignite, which imports PyTorch's sharded training and SymPy with it, 0.5 s.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Callable, Collection
+from types import ModuleType
+from typing import Any
+
+
+def files_of(package: str) -> list[ModuleType]:
+    """The modules of a package, which are imported if they are not yet."""
+    files = pkgutil.iter_modules(importlib.import_module(package).__path__)
+    return [importlib.import_module(f"{package}.{file.name}") for file in files]
+
+
+def names_later(package: str, names: Collection[str]) -> Callable[[str], Any]:
+    """`__getattr__` of a package, which looks for ``names`` in its files and imports them for that.
+
+    Args:
+        package: its ``__name__``.
+        names: its ``__all__``.
+    """
+
+    def get(name: str) -> Any:
+        if name in names:
+            found = next(file for file in files_of(package) if hasattr(file, name))
+            setattr(sys.modules[package], name, getattr(found, name))
+            return getattr(found, name)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return get
