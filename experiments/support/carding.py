@@ -16,6 +16,7 @@ from experiments.support.trained import Trained
 from observers import RunRecord, open_run, without_credentials
 from tmd.errors import UserError, printable
 from tmd.evaluation import PerImage
+from tmd.export.kinds import channels_of
 from tmd.export.manifests import (
     MANIFEST,
     MEASURED,
@@ -25,6 +26,7 @@ from tmd.export.manifests import (
     manifest,
     read_manifest,
 )
+from tmd.measurements import is_given
 from tmd.metrics.registry import INFO_KEY
 
 #: Folders of users, whose names are nobody's business.
@@ -278,13 +280,14 @@ def _names(roots: Any) -> list[str]:
 
 def _limits(trained: Trained) -> list[str]:
     """Bounds that follow from how a network was trained."""
-    state = trained.state
-    operators = state.get("measurement") or []
+    scale, operators = trained.state["scale"], trained.state.get("measurement") or []
+    does = "keeps an image's size" if scale == 1 else f"enlarges by {scale}, no other factor"
+    count = channels_of(trained.generator)
+    lines = [f"It takes images of {count} channel{'s' * (count != 1)} and {does}."]
     names = [each if isinstance(each, str) else str(each.get("name")) for each in operators]
-    lines = [
-        f"It takes {state['channels']} channels and enlarges by {state['scale']}, no other factor."
-    ]
-    if names and set(names) <= {"bicubic", "quantize"}:
+    if is_given(operators):
+        lines.append("It learnt LR images that were given; others may be strange to it.")
+    elif names and set(names) <= {"bicubic", "quantize"}:
         lines.append(
             "It learnt bicubic LR images: it does not remove noise, blur or the blocks of JPEG."
         )
@@ -300,6 +303,7 @@ def listed_limits(limits: Any) -> list[str]:
         UserError: something else.
     """
     sentences = [limits] if isinstance(limits, str) else limits or []
-    if not isinstance(sentences, (list, tuple)) or not all(isinstance(s, str) for s in sentences):
-        raise UserError(f"limits={limits!r}: must be a sentence, or a list of sentences")
+    listed = isinstance(sentences, (list, tuple))
+    if not listed or not all(isinstance(s, str) and s.isprintable() for s in sentences):
+        raise UserError(f"limits={limits!r}: must be a sentence in a line, or a list of them")
     return list(sentences)

@@ -115,6 +115,10 @@ def test_torchscript_may_be_named_as_torch_does(network, tmp_path):
             "run=photos_x4: no run, but a network that comes with the package; checkpoint=photos_",
         ),
         ({"overwrite": 1}, "overwrite=1: must be True or False"),
+        ({"card": 1}, "card=1: must be True or False"),
+        ({"licence": "a\nb"}, "licence='a\\nb': must be a licence's name in a line"),
+        ({"limits": ["a\nb"]}, "limits=['a\\nb']: must be a sentence in a line, or a list of them"),
+        ({"limits": 3}, "limits=3: must be a sentence in a line"),
         ({"checkpoint": None}, "run, checkpoint: give one of them"),
         ({"run": 3}, "run, checkpoint: give one of them"),
         ({"checkpoint": "gone.pt"}, "checkpoint gone.pt: no such file"),
@@ -270,6 +274,31 @@ def test_a_folder_is_checked_whole(network, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="empty: no file in it has a manifest beside it"):
         ex.run("check", config_updates={"checkpoint": str(tmp_path / "empty")})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"scale": 1}, "It takes images of 3 channels and keeps an image's size."),
+        ({"channels": 1}, "It takes images of 1 channel and enlarges by 2, no other factor."),
+    ],
+)
+def test_limits_that_follow_from_the_network_are_said(changes, said, tmp_path):
+    source, output = checkpoint(tmp_path / "a.pt", **changes), tmp_path / "b.pt"
+    config = {"checkpoint": str(source), "format": "half", "output": str(output)}
+    ex.run(config_updates=config)
+    assert f"* {said}" in manifest_and_card(output)[1]
+
+
+def test_other_peoples_networks_get_a_card_too(tmp_path, shared_data):
+    source = shared_data / "weights/community/CRAFT_x4_ntire2024_team34.pth"
+    output = tmp_path / "b.pth"
+    config = {"weights": str(source), "format": "pth", "output": str(output), "licence": "MIT"}
+    ex.run(config_updates=config)
+    content, card = manifest_and_card(output)
+    assert content["network"]["scale"] == 4
+    assert "training" not in content
+    assert "enlarges by 4" in card
 
 
 def test_what_a_card_lacks_is_said(network, tmp_path, monkeypatch, capsys):
