@@ -35,6 +35,7 @@ from sacred.utils import (
 
 from experiments.support.earlier import with_what_went_without_saying
 from experiments.support.elastic import ELASTIC, with_the_interrupted
+from experiments.support.garbage import search_as_ever, spare_imports
 from experiments.support.given import given_keys
 from experiments.support.membership import INFO_KEY as STUDY_KEY
 from experiments.support.membership import membership
@@ -175,6 +176,7 @@ class Experiment(sacred.Experiment):
                     files_of(package)
             if command_name not in SHOWING:
                 run.experiment_info |= self._code()
+            search_as_ever()
             run()
             return run
 
@@ -202,6 +204,7 @@ class Experiment(sacred.Experiment):
             given: config entries by dotted path that no text stands for, taken as they are.
         """
         self._from_command_line = True
+        spare_imports()
         self._given = dict(given or {})
         if not is_main_process():
             be_silent()

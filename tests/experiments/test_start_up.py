@@ -65,10 +65,11 @@ def test_a_config_is_shown_and_checked_without_what_trains(tmp_path: Path) -> No
 
 def test_a_training_imports_no_compiler_that_it_does_not_use(tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom experiments.srgan import ex\n"
+        "import gc, sys\nbefore = gc.get_threshold()\nfrom experiments.srgan import ex\n"
         "ex.run_commandline(['srgan.py', '-u', 'with', 'smoke', 'device=cpu',"
         "'schedule.pretrain=2it', 'schedule.warmup=1it', 'schedule.adversarial=2it',"
         "'generator.n_blocks=1', 'training.speed=float32'])\n"
+        "assert gc.get_threshold() == before and gc.get_freeze_count(), 'as trainings need it'\n"
         "print(*sorted(set(sys.argv[1:]) & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run(
