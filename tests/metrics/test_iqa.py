@@ -216,7 +216,9 @@ def test_clip_iqa_takes_clips_own_file_alone(
 
     torch.manual_seed(0)
     network = clip_model.CLIP(1024, 224, (3, 4, 6, 3), 64, None, 77, 49408, 512, 8, 12)
-    torch.save(network.state_dict(), tmp_path / "RN50.pt")
+    inputs = torch.zeros(1, 3, 224, 224), torch.zeros(1, 77, dtype=torch.long)
+    published = torch.jit.trace(network.eval(), inputs, check_trace=False)  # CLIP's form of file
+    torch.jit.save(published, tmp_path / "RN50.pt")
     function = metric_function("clipiqa", SETTINGS._replace(iqa_weights=tmp_path))
     with pytest.raises(UserError, match=r"RN50\.pt: not the file that CLIP published"):
         function(photo)
