@@ -12,6 +12,7 @@ be begun is marked FAILED, and says why.
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import subprocess
@@ -37,6 +38,10 @@ ex.reads_store = True
 PATIENCE = 2.0
 #: Runs over which processes may end, that go on with one another, before the last is left as it is.
 TRIES = 10
+#: Characters of a process's last words that may be its reason.
+LAST_WORDS = 2000
+#: Bytes of what a process has said that are kept in its file.
+MOST_SAID = 1 << 20
 
 
 @ex.config
@@ -114,15 +119,15 @@ def run_process(record: RunRecord, name: str) -> str:
         number = ["-i", str(record.id)] if is_new else []
         command = [sys.executable, "-m", f"experiments.{name}", record.entry["command"]]
         wanted = meta_of(record).get("folder")
-        process = subprocess.Popen(
-            [*command, *store_words(), *number, "with", *words],
-            cwd=wanted if wanted and os.path.isdir(wanted) else None,
-            env={**os.environ, **store_variables(), **queue_variables(record)},
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-        )
-        last = follow(process)
+        said = Path(folder, "said.txt")
+        with open(said, "ab") as output:  # not a pipe, which would break with this process
+            process = subprocess.Popen(
+                [*command, *store_words(), *number, "with", *words],
+                cwd=wanted if wanted and os.path.isdir(wanted) else None,
+                env={**os.environ, **store_variables(), **queue_variables(record)},
+                stderr=output,
+            )
+        last = follow(process, said)
     return "" if process.returncode == 0 else last or f"exit {process.returncode}"
 
 
@@ -132,20 +137,33 @@ def queue_variables(record: RunRecord) -> dict[str, str]:
     return {QUEUE_ITEM: str(item_of(record)), **after}
 
 
-def follow(process: subprocess.Popen[str]) -> str:
-    """Pass on what a process says until it ends; its last line. It ends with this one's block."""
+def follow(process: subprocess.Popen[bytes], said: Path) -> str:
+    """Pass on what a process says until it ends; its last line. It ends with this one's block.
+
+    Args:
+        said: the file that it appends to; what has been passed on is taken out at times.
+    """
     last = ""
-    assert process.stderr is not None
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
     try:
-        for line in process.stderr:
-            print(line, end="", file=sys.stderr, flush=True)
-            last = line.rpartition("\r")[2].strip() or last
-        process.wait()
+        with open(said, "rb+", buffering=0) as file:
+            while True:
+                ended = process.poll() is not None
+                text = decoder.decode(file.read())
+                print(text, end="", file=sys.stderr, flush=True)
+                last = (last + text)[-LAST_WORDS:]
+                if ended:
+                    break
+                if file.tell() > MOST_SAID:
+                    file.truncate(0)
+                    file.seek(0)
+                time.sleep(0.05)
     finally:
         if process.poll() is None:
             process.terminate()
             process.wait()
-    return last.removeprefix("error: ")
+    lines = [line.strip() for line in last.replace("\r", "\n").splitlines() if line.strip()]
+    return lines[-1].removeprefix("error: ") if lines else ""
 
 
 def store_words() -> list[str]:
