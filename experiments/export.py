@@ -26,7 +26,6 @@ from typing import Any
 from experiments.support.carding import known_of, listed_limits, manifest_of, unknown
 from experiments.support.experiment import Experiment
 from experiments.support.trained import named_file, network_file, open_trained
-from observers import open_run
 from tmd import __version__
 from tmd.errors import UserError, check_choice, check_flag, check_number, printable
 from tmd.export import FORMATS, PRECISIONS, check_installed, describe, export_generator
@@ -119,10 +118,9 @@ def export(
     content: dict[str, Any] = {}
     if card:
         found, known = known_of(trained.file)
-        record = found if run is None else open_run(run, store=ex.store)
         content = manifest_of(
             trained,
-            record,
+            trained.record or found,
             ex.store,
             licence=licence,
             data_licence=data_licence,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from experiments.support.carding import private
+from experiments.support.carding import private, unknown
 from tmd.checkpoints import load_checkpoint, load_generator
 from tmd.errors import UserError
 from tmd.evaluation import ImageValue, PerImage, evaluate, network, open_benchmark
@@ -182,6 +182,8 @@ def test_neither_passwords_nor_users_folders_are_told(monkeypatch: pytest.Monkey
     assert told["command"] == "srgan.py -m mongodb://***@db/runs with root=~/photos"
     assert told["roots"] == ["~/x", "~", "~/y", "/data/rooty", "/homestead/a"]
     assert json.dumps(told, allow_nan=False)
+    said = " ".join(unknown({}, "mongodb://eve:secret1@db/runs"))
+    assert "is in mongodb://***@db/runs;" in said
 
 
 @pytest.mark.parametrize("name", shipped_networks())

@@ -92,8 +92,8 @@ def unknown(content: Mapping[str, Any], store: str) -> list[str]:
         lines.append("no record of its training is known; run=N brings data, command and config")
     if "figures" not in content:
         lines.append(
-            f"no evaluation of this very file is in {printable(store)}; `tmd evaluate Set5` of it, "
-            "and exporting it again, brings figures"
+            f"no evaluation of this very file is in {printable(without_credentials(store))}; "
+            "`tmd evaluate Set5` of it, and exporting it again, brings figures"
         )
     return lines
 

@@ -24,12 +24,14 @@ class Trained:
         name: what tables call it.
         state: contents of the checkpoint.
         file: the checkpoint on this machine.
+        record: the run it was named by, or None; the file of one in a database is gone with it.
     """
 
     generator: nn.Module
     name: str
     state: dict[str, Any]
     file: Path
+    record: RunRecord | None = None
 
 
 def open_trained(run: Any, checkpoint: Any, store: str, device: str) -> Trained:
@@ -46,7 +48,7 @@ def open_trained(run: Any, checkpoint: Any, store: str, device: str) -> Trained:
     if checkpoint is not None:
         return _opened(*_checkpoint_file(str(checkpoint)), device)
     record = _open_run(run, store)
-    return _opened(best_checkpoint(record), f"run {record.id}", device)
+    return _opened(best_checkpoint(record), f"run {record.id}", device, record)
 
 
 def named_file(checkpoint: Any, weights: Any) -> Any:
@@ -109,8 +111,8 @@ def _checkpoint_file(spec: str) -> tuple[Path, str]:
     return path, path.name
 
 
-def _opened(path: Path, name: str, device: str) -> Trained:
+def _opened(path: Path, name: str, device: str, record: RunRecord | None = None) -> Trained:
     state = load_any(path)
     if state["generator_config"] is None:
         raise UserError(f"weights {path}: {state['problem']}")
-    return Trained(load_generator(state, device), name, state, path)
+    return Trained(load_generator(state, device), name, state, path, record)

@@ -19,6 +19,7 @@ from experiments.evaluate import ex as evaluate
 from experiments.export import ex
 from experiments.srgan import ex as srgan
 from observers import open_run
+from tests.observers.mongo_server import MongoServer
 from tmd.checkpoints import load_checkpoint, load_generator, save_checkpoint
 from tmd.errors import UserError
 from tmd.images import write_image
@@ -194,6 +195,28 @@ def test_card_and_manifest_say_what_records_do(trained, tmp_path, monkeypatch, c
     assert "Text is smeared." in card
     with pytest.raises(UserError, match="exists; overwrite=True replaces it"):
         ex.run(config_updates={**asked, **more})
+
+
+@pytest.mark.skipif(MongoServer.program() is None, reason="no secantusd-py")
+def test_runs_in_a_database_are_evaluated_and_exported_with_their_card(
+    trained, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    server = MongoServer(tmp_path / "server")
+    server.start()
+    try:
+        store = {"--mongo_db": f"{server.url}/sr"}
+        typed = ["srgan.py", "-m", f"{server.url}/sr", "with", *TINY]
+        srgan.run_commandline([*typed, f"dataset.root={trained}/mallory"])
+        config = {"run": 1, "benchmark": str(trained / "Toy"), "metrics": "psnr"}
+        evaluate.run(config_updates=config, options=store)
+        given = {"run": 1, "format": "half", "output": "a.pt"}
+        ex.run(config_updates=given, options=store)
+    finally:
+        server.kill()
+    content, _ = manifest_and_card(Path("a.pt"))
+    assert content["training"]["runs"] == ["1"]
+    assert [each["metric"] for each in content["figures"]] == ["psnr"]
 
 
 def test_a_checkpoint_in_a_runs_folder_is_that_runs(trained, tmp_path, monkeypatch):
