@@ -40,14 +40,14 @@ class Plain:
         name: what to call a word in the usage.
         key: the key that gets the words.
         several: it takes more than one, and gets a list.
-        numbers: the key that gets the words instead if they are numbers, as those of runs are.
+        runs: the key that gets the words instead if they name runs.
         output: the key of ``-o``.
     """
 
     name: str
     key: str
     several: bool = False
-    numbers: str | None = None
+    runs: str | None = None
     output: str | None = None
 
 
@@ -67,7 +67,7 @@ PLAIN = {
     "compare animate": Plain("RUN", "run", output="output"),
     "degrade": Plain("PHOTO", "input", several=True, output="output"),
     "degrade fit": Plain("FOLDER", "measurement.fit", several=True, output="output"),
-    "export": Plain("RUN|FILE", "checkpoint", numbers="run", output="output"),
+    "export": Plain("RUN|FILE", "checkpoint", runs="run", output="output"),
     "export check": Plain("FILE|FOLDER", "checkpoint"),
     "prepare": Plain("FOLDER", "input", several=True, output="output"),
     "replay": Plain("FILE", "file"),
@@ -230,14 +230,20 @@ def config_entries(name: str, parsed: Words, named: Sequence[str]) -> dict[str, 
             )
         if len(parsed.plain) > 1 and not plain.several:
             raise UsageError(f"{parsed.plain[1]}: tmd {command} takes one {plain.name}")
-        numbers = plain.numbers and all(word.isdecimal() for word in parsed.plain)
-        key = plain.numbers if numbers else plain.key
+        are_runs = plain.runs and all(map(_names_a_run, parsed.plain))
+        key = plain.runs if are_runs else plain.key
         entries[str(key)] = parsed.plain if plain.several else parsed.plain[0]
     if parsed.output is not None:
         if plain is None or plain.output is None:
             raise UsageError(f"-o: tmd {command} writes to no file of your choice")
         entries[plain.output] = parsed.output
     return entries
+
+
+def _names_a_run(word: str) -> bool:
+    """Tell a run's number, folder or address in a database from a file."""
+    is_address = re.match(r"mongodb(\+srv)?://", word) is not None
+    return word.isdecimal() or is_address or Path(word, "run.json").is_file()
 
 
 def unknown(kind: str, word: str, known: Any, hint: str) -> str:
@@ -331,7 +337,7 @@ def _typed(example: re.Match[str]) -> str:
     words, left, output = "", [], ""
     for setting in settings.split():
         key, _, value = setting.partition("=")
-        if key in (plain.key, plain.numbers):
+        if key in (plain.key, plain.runs):
             words += f" {value}"
         elif key == plain.output:
             output = f" -o {value}"

@@ -116,7 +116,7 @@ def test_plain_words_go_to_keys_that_there_are(name: str) -> None:
         first, _, rest = spelt.partition(" ")
         if first == name:
             assert not rest or rest in command.commands(name)
-            assert {*filter(None, (plain.key, plain.numbers, plain.output))} <= keys
+            assert {*filter(None, (plain.key, plain.runs, plain.output))} <= keys
 
 
 # Plain words -------------------------------------------------------------------------------------
@@ -144,6 +144,9 @@ def given(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[list[str], dict
         ("compare animate 3 -o a.gif", (["animate"], {"run": "3", "output": "a.gif"})),
         ("export best.pt with format=half", (["with", "format=half"], {"checkpoint": "best.pt"})),
         ("export 3 -ox.onnx", ([], {"run": "3", "output": "x.onnx"})),
+        ("export mongodb://h/d#3", ([], {"run": "mongodb://h/d#3"})),
+        ("export earlier/srgan/run", ([], {"run": "earlier/srgan/run"})),
+        ("export earlier/srgan/end.pt", ([], {"checkpoint": "earlier/srgan/end.pt"})),
         ("evaluate Set5 with method=bicubic -u", (["-u", "with", "method=bicubic"], ["Set5"])),
         ("runs elsewhere", ([], {"store": "elsewhere"})),
         ("srgan print_config with scale=2", (["print_config", "with", "scale=2"], {})),
@@ -155,6 +158,7 @@ def given(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[list[str], dict
 def test_words_become_config_entries(
     words: str, expected: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(Path(__file__).parent)
     argv, entries = given(monkeypatch, *words.split())
     if isinstance(expected, str):
         expected = (expected.split(), {"input": ["a.jpg"], "output": "x.png"})
