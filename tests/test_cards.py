@@ -105,14 +105,16 @@ def test_a_metric_that_is_only_known_to_the_evaluation_is_named_as_there(content
     [
         (["abc"], False, "* commit: abc\n"),
         (["abc", "def"], True, "* commit: abc, def, with changes that were not committed\n"),
-        ([], False, "* commit: not known, as the code lay in no git repository\n"),
+        ([], False, "* commit: not known; the run's record has none, as where"),
     ],
 )
 def test_code_that_no_commit_has_is_told(
     commits: list[str], changed: bool, said: str, content: dict
 ) -> None:
-    training = {"commits": commits, "changed": changed, "config": {}}
-    assert said in card({**content, "training": training})
+    training = {"commits": commits, "changed": changed, "config": {}, "seconds": None}
+    text = card({**content, "training": training})
+    assert said in text
+    assert "seconds" not in text
 
 
 def test_a_licence_that_the_hub_does_not_know_is_named(content: dict) -> None:

@@ -190,7 +190,7 @@ def _training(record: RunRecord, store: str) -> dict[str, Any]:
     repositories = [_repository(each) for each in runs]
     commits = [each["commit"] for each in repositories if "commit" in each]
     seconds = [_seconds(each.entry) for each in runs]
-    host = record.entry.get("host") or {}
+    processor = (record.entry.get("host") or {}).get("cpu")
     return {
         "commands": [
             *([f"({missing}, which this goes on from, is not to be found)"] if missing else []),
@@ -201,7 +201,7 @@ def _training(record: RunRecord, store: str) -> dict[str, Any]:
         "commits": list(dict.fromkeys(commits)),
         "changed": any(each.get("dirty") for each in repositories),
         "versions": record.info.get("versions") or {},
-        "device": record.info.get("device") or {"type": host.get("cpu", "unknown")},
+        "device": record.info.get("device") or processor,
         "seconds": None if None in seconds else sum(seconds),
         "seed": record.config.get("seed"),
         "config": record.config,

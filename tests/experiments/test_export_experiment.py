@@ -313,6 +313,16 @@ def test_limits_that_follow_from_the_network_are_said(changes, said, tmp_path):
     assert f"* {said}" in manifest_and_card(output)[1]
 
 
+@pytest.mark.parametrize("kind", ["srgan", "ambientgan", "growth"])
+def test_runs_of_earlier_versions_get_a_card(kind, tmp_path):
+    run, output = Path(__file__).parent / "earlier" / kind / "run", tmp_path / "b.pt"
+    ex.run(config_updates={"run": str(run), "format": "half", "output": str(output)})
+    content, card = manifest_and_card(output)
+    assert content["training"]["config"]["schedule"]["pretrain"] == "12it"
+    assert "commit: not known" in card
+    assert "None" not in card
+
+
 def test_other_peoples_networks_get_a_card_too(tmp_path, shared_data):
     source = shared_data / "weights/community/CRAFT_x4_ntire2024_team34.pth"
     output = tmp_path / "b.pth"

@@ -177,7 +177,7 @@ def _training(training: Mapping[str, Any]) -> str:
         parts.append("```\n" + "\n".join(map(printable, commands)) + "\n```")
     if "commits" in training:
         said["commit"] = _commit(training["commits"], bool(training.get("changed")))
-    if lines := _lines({k: escape_markdown(_text(v)) for k, v in said.items()}):
+    if lines := _lines({k: escape_markdown(_text(v)) for k, v in said.items() if v is not None}):
         parts.append(lines)
     if "config" in training:
         parts.append("The whole config is in the manifest.")
@@ -186,7 +186,7 @@ def _training(training: Mapping[str, Any]) -> str:
 
 def _commit(commits: Sequence[str], changed: bool) -> str:
     if not commits:
-        return "not known, as the code lay in no git repository"
+        return "not known; the run's record has none, as where the code is in no git repository"
     return ", ".join(commits) + ", with changes that were not committed" * changed
 
 
