@@ -1,7 +1,7 @@
 // The table ------------------------------------------------------------------------------------
 
 const BEYOND = 40;  // rows drawn above and below those that are seen
-const WIDEST = 30;  // characters of a column
+const WIDEST = 240;  // pixels of a column's text
 const table = byId("table"), room = byId("room");
 let kind = data.kinds[0];
 let columns = [];
@@ -29,12 +29,21 @@ function columnsOf(each) {
 
 const cellOf = (column, run) => say((column.shown || column.value)(run));
 
+const pen = document.createElement("canvas").getContext("2d");
+
+// Pixels of a text in the table's font.
+function breadth(text, weight) {
+  const style = getComputedStyle(document.body);
+  pen.font = `${weight} ${style.fontSize} ${style.fontFamily}`;
+  return Math.ceil(pen.measureText(text).width);
+}
+
 // Widths that stay while rows come and go; of thousands of runs, by a part of them.
 function measured(column, runs) {
   const part = Math.ceil(runs.length / 2000), some = part > 1 ? runs.filter((_, at) => at % part === 0) : runs;
-  const longest = some.reduce((most, run) => Math.max(most, cellOf(column, run).length), column.name.length + 2);
+  const longest = some.map(run => cellOf(column, run)).reduce((most, text) => text.length > most.length ? text : most, "");
   const numeric = some.every(run => ["number", "undefined"].includes(typeof (column.value(run) ?? undefined)));
-  return { ...column, numeric, width: Math.min(WIDEST, longest) };
+  return { ...column, numeric, width: Math.min(WIDEST, Math.max(breadth(`${column.name} ▾`, 700), breadth(longest, 400))) };
 }
 
 function lookUp(run, key) {
@@ -103,9 +112,9 @@ function showTable(fromStart = false) {
   byId("unset-count").textContent = data.kinds.reduce((most, each) => most + each.unset.length, 0);
   showKinds(asked);
   table.setAttribute("aria-rowcount", found.length + 1);
-  byId("widths").replaceChildren(...[4, ...columns.map(column => column.width)].map(width => {
+  byId("widths").replaceChildren(...[30, ...columns.map(column => column.width)].map(width => {
     const made = element("col");
-    made.style.width = `calc(${width}ch + 20px)`;
+    made.style.width = `${width + 22}px`;
     return made;
   }));
   table.tHead.replaceChildren(element("tr", {}, element("th", { title: "in the curves" }, "∿"), ...columns.map(headOf)));

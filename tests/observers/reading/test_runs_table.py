@@ -130,3 +130,21 @@ def test_the_keyboard_moves_ticks_and_opens(page: Browser) -> None:
         "return row.top >= box.top && row.bottom <= box.bottom + 1"
     )
     assert inside
+
+
+def test_short_texts_are_shown_whole_and_no_column_is_far_wider_than_its_texts(
+    page: Browser,
+) -> None:
+    page.run("byId('room').style.width = '700px'")  # so that no column is stretched
+    cut = page.run(
+        "return [...document.querySelectorAll('#rows td, #table th button')].filter("
+        "cell => cell.innerText.length <= 24 && cell.scrollWidth > cell.clientWidth).length"
+    )
+    assert cut == 0
+    widths = dict(
+        page.run(
+            "return [...document.querySelectorAll('#table th')].map("
+            "cell => [cell.title, cell.clientWidth])"
+        )
+    )
+    assert widths["run"] < widths["status"] < widths["validation.psnr last"] < 190
