@@ -44,6 +44,8 @@ def labels(records: Sequence[RunRecord], without: Sequence[str] = ()) -> list[st
     configs = [flattened(record.config) for record in records]
     unsaid = ("resume", "grow_from", *without)
     keys = [key for key in differing_keys(configs) if key not in unsaid]
+    # A key that an earlier version had not, and that a later one leaves at None, says nothing.
+    keys = [key for key in keys if len({short(config.get(key), 60) for config in configs}) > 1]
     values = [[f"{key}={short(config.get(key), 60)}" for key in keys] for config in configs]
     ids = [record.id for record in records]
     # Runs of several stores may have one number.

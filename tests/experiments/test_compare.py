@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from trained_files import checkpoint
 
 from experiments.compare import compare, ex
+from experiments.support.curves import labels
 from tmd.checkpoints import load_generator
 from tmd.errors import UserError
 from tmd.figures.curves import Band, Curve
@@ -402,3 +405,15 @@ def test_runs_that_differ_in_their_seeds_are_one_band(run, tmp_path, monkeypatch
     # The second colour at a fifth of its strength, over white: two values' interval is wide.
     light = np.round(255 - 0.2 * (255 - np.array([0xDC, 0x26, 0x26])))
     assert (np.abs(shades - light).max(-1) <= 1).sum() > 300
+
+
+def test_a_key_that_an_earlier_version_had_not_is_in_no_label() -> None:
+    configs = [{"adv_weight": 1e-3}, {"adv_weight": 1e-2, "schedule": {"later": None, "set": 1}}]
+    records: list[Any] = [
+        SimpleNamespace(id=number, spec=str(number), config=config)
+        for number, config in enumerate(configs)
+    ]
+    assert labels(records) == [
+        "run 0, adv_weight=0.001, schedule.set=",
+        "run 1, adv_weight=0.01, schedule.set=1",
+    ]
