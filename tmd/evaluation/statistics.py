@@ -2,7 +2,7 @@
 
 The interval of a mean is a bootstrap's percentiles. Those of few images are too narrow: resampled
 means vary by (n - 1) / n of the variance, and their percentiles are a normal law's and not
-Student's, so that of five images 95 % percentiles hold the mean 81 times of 100. Here they are
+Student's, so that of five images 95 % percentiles hold the mean 82 times of 100. Here they are
 taken further out, to hold it 93 times, by Student's law (T. Hesterberg, *What Teachers Should Know
 About the Bootstrap*, The American Statistician 69, 2015, "expanded percentile interval"). BCa,
 which corrects for skewness, is no better of five images: it needs the third moment, which
