@@ -65,8 +65,6 @@ from tmd.launch import is_main_process
 
 SETTINGS["DISCOVER_SOURCES"] = SETTINGS["DISCOVER_DEPENDENCIES"] = "none"  # see `sources`
 
-#: Sacred's commands that run none of the code.
-SHOWING = ("print_config", "print_named_configs", "save_config")
 #: Keys of a parent's config that say how it was started, not what it trains.
 NOT_INHERITED = ("resume", "__doc__")
 
@@ -114,7 +112,7 @@ class Experiment(sacred.Experiment):
         self.mainfile = Source.create(script["__file__"], save_git_info=False)
 
     def get_experiment_info(self) -> dict[str, Any]:
-        """Name and place of the experiment; its code is added to the run that begins."""
+        """Name and place of the experiment; its code is added to a run that is recorded."""
         assert self.mainfile is not None
         return {
             "name": self.path,
@@ -174,7 +172,7 @@ class Experiment(sacred.Experiment):
             if command_name in (None, self.default_command):
                 for package in self.needs:
                     files_of(package)
-            if command_name not in SHOWING:
+            if run.observers or command_name == "print_dependencies":  # else nobody asks
                 run.experiment_info |= self._code()
             search_as_ever()
             run()

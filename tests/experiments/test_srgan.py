@@ -76,6 +76,9 @@ def test_a_run_is_recorded_whole(finished: Path) -> None:
     assert info["phases"] == {"pretrain": 24, "warmup": 12, "adversarial": 24}
     assert info["versions"]["torch"] == torch.__version__
     assert info["data"]
+    # Imported after the config was checked, and before the record named the code.
+    code = {name for name, _ in entry["experiment"]["sources"]}
+    assert {"tmd/session/session.py", "tmd/training/srgan.py", "tmd/handlers/best.py"} <= code
     assert set(entry["result"]) >= {"psnr", "ssim", "score", "bicubic_psnr"}
     for name in ("train.pixel", "train.loss_d", "train.d_real", "train.adv_weight", "train.lr_g"):
         assert metrics[name]["values"], name
