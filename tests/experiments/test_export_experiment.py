@@ -323,6 +323,7 @@ def test_runs_of_earlier_versions_get_a_card(kind, tmp_path):
     assert "None" not in card
 
 
+@pytest.mark.slow
 def test_other_peoples_networks_get_a_card_too(tmp_path, shared_data):
     source = shared_data / "weights/community/CRAFT_x4_ntire2024_team34.pth"
     output = tmp_path / "b.pth"
