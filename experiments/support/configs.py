@@ -134,7 +134,7 @@ def hour_x2():
     dataset = {"batch_size": 2, "patch_size": 72, "shrink": [1, 1.4, 2]}
     generator = {"name": "subpixel", "n_blocks": 16, "n_features": 64}
     losses = {"extra": {"luma": 1.0}}
-    schedule = {"pretrain": "34000it", "warmup": "0it", "adversarial": "0it"}
+    schedule = {"pretrain": "16000it", "warmup": "0it", "adversarial": "0it"}
     optimization = {"optimizer_g": "muon", "lr_g": 5e-4, "lr_rise": "500it", **LONG_RUN}
     training = {"epoch_length": 2000, "checkpoint_every": 2000, "log_interval": 50}
 

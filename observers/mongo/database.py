@@ -19,7 +19,9 @@ def connect(address: Address) -> Database:
     """The database at ``address``; nothing is sent yet. Waits for an absent server are short."""
     patience = {
         "serverSelectionTimeoutMS": 3000,
-        "connectTimeoutMS": 3000,
+        # Of the driver's own questions whether the server is there, too: a busy one is late, and
+        # what it was answering would be given up.
+        "connectTimeoutMS": 10000,
         "socketTimeoutMS": 30000,
     }
     said = address.url.lower()
