@@ -16,7 +16,7 @@ from tmd.images.geo import Tag
 from tmd.images.png import MAGIC
 
 ROWS_AT_ONCE = 64
-#: Of 1 to 9. Photos' differences have few repeats: 6 takes four times as long for 3 to 10 % less.
+#: Of 1 to 9. Photos' differences have few repeats: 6 takes four times as long for 3 to 11 % less.
 DEFLATE_LEVEL = 4
 TILE = 256
 # Offsets of the classic format have 32 bits; some room is for what is no pixel.
