@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,7 +16,7 @@ from observers.mongo.database import connect, reason, refusal
 from observers.names import is_artifact_name
 from observers.plain import plain
 from observers.reading import shapes
-from observers.reading.records import RunRecord, Store, as_id, by_number
+from observers.reading.records import RunRecord, Store, as_id, by_number, place_of
 from observers.reading.shapes import Note
 from observers.scratch import Scratch
 from tmd.errors import UnreachableError, UserError
@@ -29,6 +30,15 @@ _LISTED = (
     *("experiment.name", "config", "result", "metric_summary", "info.study", "info.metrics_meta"),
     *("meta.given", "meta.config_updates"),
 )
+#: Of them, those that tell that a record has changed: writers change one of them with all else.
+_STAMPED = ("status", "heartbeat", "start_time", "stop_time", "info.study")
+
+
+def _stamp(document: Mapping[str, Any]) -> str:
+    info = document.get("info")
+    study = info.get("study") if isinstance(info, Mapping) else None
+    said = [document.get(name) for name in _STAMPED[:-1]]
+    return hashlib.blake2b(repr([*said, study]).encode(), digest_size=12).hexdigest()
 
 
 class MongoRecord(RunRecord):
@@ -71,6 +81,11 @@ class MongoRecord(RunRecord):
     def captured_out(self) -> str:
         """The captured output, asked for anew."""
         return str(self._field("captured_out") or "")
+
+    @property
+    def stamp(self) -> str:
+        """See `RunRecord.stamp`."""
+        return _stamp(self._document)
 
     def open(self, name: str) -> BinaryIO:
         """The artifact in GridFS, opened."""
@@ -153,13 +168,21 @@ class MongoStore(Store):
             documents = list(self.runs.find({}, dict.fromkeys(_HEAVY, 0)))
         return sorted((MongoRecord(self, document) for document in documents), key=by_number)
 
-    def light_records(self) -> list[RunRecord]:
+    def light_records(self, ids: Sequence[Any] | None = None) -> list[RunRecord]:
         """As `records`, by a query that asks for what a list shows and nothing else."""
+        wanted = {} if ids is None else {"_id": {"$in": list(ids)}}
         with self.asking():
-            documents = list(self.runs.find({}, dict.fromkeys(_LISTED, 1)))
+            documents = list(self.runs.find(wanted, dict.fromkeys(_LISTED, 1)))
         # One without any info is not asked for it again.
         made = (MongoRecord(self, {"info": {}, **document}) for document in documents)
         return sorted(made, key=by_number)
+
+    def stamps(self) -> list[tuple[Any, str]]:
+        """See `Store.stamps`."""
+        with self.asking():
+            documents = list(self.runs.find({}, dict.fromkeys(_STAMPED, 1)))
+        documents.sort(key=lambda document: place_of(document["_id"]))
+        return [(document["_id"], _stamp(document)) for document in documents]
 
     def open(self, run_id: int | str) -> RunRecord:
         """The run whose ``_id`` is ``run_id``."""

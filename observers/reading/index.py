@@ -1,8 +1,9 @@
 """The list of a store's runs, from an index of those that don't change any more.
 
-The index, ``.index.json`` in the store, is derived: what it holds of a run is believed only while
-the run's files are those that it was read from, by their times, sizes and inodes. A store whose
-index is absent, damaged, of another version or can't be written is listed from its runs.
+The index, ``.index.json`` in a folder, for a database a file of `tmd.cache`, is derived: what it
+holds of a run is believed only while the run's files are those that it was read from, by their
+times, sizes and inodes, or while the database has the same stamp of it. A store whose index is
+absent, damaged, of another version or can't be written is listed from its runs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from observers.reading.listing import LastAndBest, Listed, listed
 from observers.reading.look import Look
 from observers.reading.records import RunRecord, Store
 from tmd import __version__
+from tmd.cache import cache_file, keep
 from tmd.files import write_bytes
 
 INDEX = ".index.json"
@@ -47,11 +49,12 @@ def list_runs(store: Store, last: int | None = None) -> list[Listed]:
     Raises:
         UserError: the store can't be read.
     """
+    if not isinstance(store, FileStore):
+        return _list_stamped(store, last)
     records = store.light_records()
     records = records[-last:] if last else records
-    if not isinstance(store, FileStore):
-        return [listed(record) for record in records]
-    known = _read(store.root)
+    folder = str(store.root)
+    known = _read(store.root / INDEX, lambda id: os.path.join(folder, str(id)))
     runs: list[Listed | None] = []
     changed: list[int] = []
     for at, record in enumerate(records):
@@ -67,6 +70,42 @@ def list_runs(store: Store, last: int | None = None) -> list[Listed]:
     return _updated(store.root, records, runs, changed, known)
 
 
+def _list_stamped(store: Store, last: int | None) -> list[Listed]:
+    """List the runs of a database: those with another stamp than the index has are asked for."""
+    place = cache_file("lists", store.spec, ".json")
+    known = {} if place is None else _read(place, lambda id: f"{store.spec}#{id}")
+    there = store.stamps() if known else []
+    # By their text, as what another writer numbers runs by may be no key.
+    runs = {
+        repr(id): known[repr(id)][1]
+        for id, stamp in there
+        if repr(id) in known and known[repr(id)][0] == [stamp]
+    }
+    changed = [id for id, _ in there if repr(id) not in runs]
+    anew = store.light_records(changed if runs else None) if changed or not known else []
+    order = [repr(id) for id, _ in there] if runs else [repr(record.id) for record in anew]
+    runs |= {repr(record.id): listed(record) for record in anew}
+    if place is not None and len(anew) >= _WORTHWHILE:
+        stamped = {repr(record.id): [record.stamp] for record in anew}
+        kept = {name: known[name] for name in runs if name not in stamped}
+        for name, stamp in stamped.items():
+            run = runs[name]
+            if run.status != "RUNNING" and not run.warnings and _is_json(run):
+                kept[name] = (stamp, run)
+        keep(place, lambda file: file.write(_packed(kept)))
+    found = [runs[name] for name in order if name in runs]
+    return found[-last:] if last else found
+
+
+def _is_json(run: Listed) -> bool:
+    """Return whether a list reads the same from a file of JSON: databases hold other values too."""
+    try:
+        json.dumps([run.config, run.study, list(run.metrics.values())])
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return type(run.id) in (int, str)
+
+
 def _updated(
     root: Path,
     records: list[RunRecord],
@@ -78,18 +117,18 @@ def _updated(
     began = _clock(root)
     there = {str(record.id) for record in records}
     # A list of the newest runs only is no reason to forget the others.
-    keep = {name: each for name, each in known.items() if name not in there}
+    kept = {name: each for name, each in known.items() if name not in there}
     for record, run in zip(records, runs, strict=True):
         if run is not None:
-            keep[str(record.id)] = known[str(record.id)]
+            kept[str(record.id)] = known[str(record.id)]
     for at in changed:
         signature, run = _read_anew(records[at])
         runs[at] = run
         if run.status != "RUNNING" and not run.warnings and _is_settled(signature, began):
-            keep[str(records[at].id)] = (signature, run)
-    if began and keep:
+            kept[str(records[at].id)] = (signature, run)
+    if began and kept:
         with contextlib.suppress(OSError):  # a full disk, say
-            write_bytes(root / INDEX, _packed(keep), durable=False)
+            write_bytes(root / INDEX, _packed(kept), durable=False)
     return [run for run in runs if run is not None]
 
 
@@ -176,14 +215,14 @@ def _packed(known: dict[str, tuple[Signature, Listed]]) -> bytes:
     return f"{_FORMAT} {_digest(body)}\n".encode() + body
 
 
-def _read(root: Path) -> dict[str, tuple[Signature, Listed]]:
-    """What the index of ``root`` holds; nothing where it is absent, damaged or of another form."""
+def _read(index: Path, spec_of: Callable[[Any], str]) -> dict[str, tuple[Signature, Listed]]:
+    """What an index holds; nothing where it is absent, damaged or of another form."""
     try:
-        head, _, body = (root / INDEX).read_bytes().partition(b"\n")
+        head, _, body = index.read_bytes().partition(b"\n")
         if head.decode("ascii", "replace") != f"{_FORMAT} {_digest(body)}":
             return {}
         content = json.loads(body)
-        configs, names, folder = content["configs"], content["metrics"], str(root)
+        configs, names = content["configs"], content["metrics"]
         given = [None if each is None else tuple(each) for each in content["given"]]
         known = {}
         for name, (signature, facts, (base, rest, set_by), metrics, study) in content[
@@ -201,7 +240,7 @@ def _read(root: Path) -> dict[str, tuple[Signature, Listed]]:
                 metrics=dict(zip(names[next(measured)], map(_METRIC, measured), strict=True)),
                 study=study,
                 given=given[set_by],
-                spec=os.path.join(folder, name),
+                spec=spec_of(id),
             )
             known[name] = (signature, run)
         return known

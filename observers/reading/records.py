@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -49,6 +49,11 @@ class RunRecord(ABC):
     @abstractmethod
     def captured_out(self) -> str:
         """Text that the run printed."""
+
+    @property
+    def stamp(self) -> str:
+        """Text that is another when the record is; of a folder's runs their files' times are."""
+        raise NotImplementedError
 
     @abstractmethod
     def open(self, name: str) -> BinaryIO:
@@ -144,9 +149,18 @@ class Store(ABC):
     def records(self) -> list[RunRecord]:
         """All runs, by number; those whose record is damaged are among them."""
 
-    def light_records(self) -> list[RunRecord]:
-        """As `records`, of which nothing may be asked but what a list of runs shows."""
-        return self.records()
+    def light_records(self, ids: Sequence[Any] | None = None) -> list[RunRecord]:
+        """As `records`, of which nothing may be asked but what a list of runs shows.
+
+        Args:
+            ids: of the runs that are wanted; None: of all.
+        """
+        found = self.records()
+        return found if ids is None else [record for record in found if record.id in ids]
+
+    def stamps(self) -> list[tuple[Any, str]]:
+        """(id, `RunRecord.stamp`) of each run, by number, for less than the records cost."""
+        return [(record.id, record.stamp) for record in self.light_records()]
 
     @abstractmethod
     def open(self, run_id: int | str) -> RunRecord:
@@ -165,9 +179,14 @@ class Store(ABC):
 
 def by_number(record: RunRecord) -> tuple[bool, Any]:
     """The place of a run in a list: numbers first, then names of other writers."""
-    if isinstance(record.id, (int, float)) and record.id == record.id:
-        return (False, record.id)
-    return (True, str(record.id))
+    return place_of(record.id)
+
+
+def place_of(id: Any) -> tuple[bool, Any]:
+    """The place of an id in a list, as `by_number`."""
+    if isinstance(id, (int, float)) and id == id:
+        return (False, id)
+    return (True, str(id))
 
 
 def as_id(text: object) -> int | str:
