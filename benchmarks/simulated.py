@@ -16,8 +16,8 @@ import torch
 from ignite.engine import Engine
 from torch import Tensor
 
+import tmd.session
 from experiments import srgan
-from experiments.support import training
 from tmd.session import TrainingSession
 
 Step = Callable[[Engine, Any], dict[str, Tensor]]
@@ -81,7 +81,7 @@ def simulate(
         "schedule.adversarial": f"{iterations}it",
         **config,
     }
-    whole, training.TrainingSession = TrainingSession, Simulated  # type: ignore[misc]
+    whole, tmd.session.TrainingSession = TrainingSession, Simulated  # type: ignore[misc]
     try:
         # The bar stays; what is printed of validations would hide the table.
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
@@ -91,4 +91,4 @@ def simulate(
                 options={"--file_storage": str(folder), "--beat-interval": beat_interval},
             )
     finally:
-        training.TrainingSession = whole  # type: ignore[misc]
+        tmd.session.TrainingSession = whole  # type: ignore[misc]

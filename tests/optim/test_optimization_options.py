@@ -8,6 +8,7 @@ from torch import nn
 
 from tmd.errors import UserError
 from tmd.optim import GRADIENT_RULES, OPTIMIZERS
+from tmd.optim.adam import Adam
 from tmd.optim.muon import Muon
 from tmd.registry import Registry
 from tmd.session.optimization import OptimizationOptions
@@ -18,12 +19,12 @@ def networks() -> dict[str, nn.Module]:
     return {"g": nn.Conv2d(1, 1, 3), "d": nn.Linear(2, 1)}
 
 
-@pytest.mark.parametrize(("name", "kind"), [("adam", torch.optim.Adam), ("muon", Muon)])
+@pytest.mark.parametrize(("name", "kind"), [("adam", Adam), ("muon", Muon)])
 def test_each_network_has_its_optimiser_and_its_rate(name, kind):
     options = OptimizationOptions(optimizer_g=name, lr_g=0.5, lr_d=0.25, betas=[0.5, 0.75])
     updaters = options.updaters(networks())
     assert type(updaters["g"].optimizer) is kind
-    assert type(updaters["d"].optimizer) is torch.optim.Adam
+    assert type(updaters["d"].optimizer) is Adam
     rates = [updaters[name].optimizer.param_groups[0]["lr"] for name in "gd"]
     assert rates == [0.5, 0.25]
     assert [u.optimizer.param_groups[0]["betas"] for u in updaters.values()] == [(0.5, 0.75)] * 2
