@@ -25,6 +25,7 @@ from typing import Any
 
 from experiments.support.carding import known_of, listed_limits, manifest_of, unknown
 from experiments.support.experiment import Experiment
+from experiments.support.inputs import check_place
 from experiments.support.trained import named_file, network_file, open_trained
 from tmd import __version__
 from tmd.errors import UserError, check_choice, check_flag, check_number, printable
@@ -80,6 +81,8 @@ def check_keys(
     check_installed(format)
     if output is not None and (not isinstance(output, str) or Path(output).is_dir()):
         raise UserError(f"output={output!r}: must be a file")
+    if output is not None:
+        check_place("output", output)
     _check_ending(Path(output or "").suffix.lower(), format)
 
 
@@ -163,9 +166,16 @@ def check(checkpoint: Any, weights: Any) -> None:
     """A file compared with the manifest beside it; a folder: all that have one."""
     named = named_file(checkpoint, weights)
     if named is None:
-        raise UserError("checkpoint=None: give the file that an export wrote, or a folder of them")
+        raise UserError("export check: give the file that an export wrote, or a folder of them")
     path = Path(str(named)).expanduser()
-    files = described_in(path) if path.is_dir() else [network_file(named) or path]
+    if path.is_dir():
+        suffixes = {kind.suffix for kind in FORMATS.values()} | {".pt"}
+        files = described_in(path, suffixes)
+        for each in sorted(path.iterdir()):
+            if each.suffix in suffixes and each not in files:
+                print(f"{printable(each.name)}: has no manifest beside it, and is not checked")
+    else:
+        files = [network_file(named) or path]
     problems = []
     for file in files:
         try:

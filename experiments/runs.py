@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.support.experiment import Experiment
+from experiments.support.start import DEFAULT_STORE
 from observers import open_store
 from observers.addresses import is_mongo
 from observers.names import printable
@@ -54,6 +55,7 @@ from tmd.errors import UserError, check_choice, check_flag, check_number
 
 ex = Experiment("runs")
 ex.recorded = False
+ex.reads_store = True
 
 CONFIG_COLUMNS = 8
 WARNINGS = 20
@@ -62,7 +64,7 @@ FEWEST_TRIALS = 8  # of fewer, importance is chance
 
 @ex.config
 def config():
-    store = "runs"  # a folder, or mongodb://host/database
+    store = "runs"  # a folder, or mongodb://host/database; -F and -m name one too
     last = None  # only so many runs, the newest
     metrics = None  # names of those to show; None: the three that say most
     group = None  # study, config: what repeats of one another are shown as one line
@@ -112,6 +114,10 @@ def main(
     html: bool,
     output: str | None,
 ) -> None:
+    if store == DEFAULT_STORE:
+        store = ex.store
+    elif (folder := ex.stores.get("--file_storage")) is not None:
+        raise UserError(f"store={store}: -F {folder} names a store, too; give one")
     opened = open_store(str(store))
     with uncollected():
         runs = list_runs(opened, last)

@@ -32,6 +32,7 @@ __all__ = [
     "open_store",
     "record_output",
     "run_folder",
+    "run_spec",
     "store_spec",
     "tidy_output",
     "without_credentials",
@@ -53,6 +54,18 @@ def create_observers(
 
         return [MongoObserver(mongo_url, file_storage)]
     return [] if file_storage is None else [FileObserver(file_storage)]
+
+
+def run_spec(run: Any) -> str:
+    """Name that ``resume=`` and ``run=`` find a Sacred run by, typed where it was started."""
+    folder = run_folder(run)
+    if folder is not None:
+        return str(folder)
+    for observer in run.observers:
+        address = getattr(observer, "address", None)  # a database's
+        if address is not None and not os.environ.get("TMD_MONGO_URL"):
+            return f"{address.public}#{run._id}"
+    return str(run._id)
 
 
 def run_folder(run: Any) -> Path | None:

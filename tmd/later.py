@@ -20,8 +20,10 @@ def files_of(package: str) -> list[ModuleType]:
     return [importlib.import_module(f"{package}.{file.name}") for file in files]
 
 
-def names_later(package: str, names: Collection[str]) -> Callable[[str], Any]:
-    """`__getattr__` of a package, which looks for ``names`` in its files and imports them for that.
+def names_later(
+    package: str, names: Collection[str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """`__getattr__` and `__dir__` of a package; its files are imported when a name is asked for.
 
     Args:
         package: its ``__name__``.
@@ -35,4 +37,7 @@ def names_later(package: str, names: Collection[str]) -> Callable[[str], Any]:
             return getattr(found, name)
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
-    return get
+    def all_names() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *names})
+
+    return get, all_names

@@ -17,7 +17,7 @@ from observers.reading.look import Look
 from observers.scratch import Scratch
 from tmd.errors import UserError
 from tmd.evaluation import METHODS, PerImage, Sample, Table
-from tmd.evaluation.gallery import HR, LR, About, Gallery, GallerySystem
+from tmd.evaluation.gallery import HR, INDEX, LR, About, Gallery, GallerySystem, is_gallery
 from tmd.metrics.registry import needs_of
 
 FILE, ARCHIVE = "gallery.html", "gallery.zip"
@@ -33,6 +33,8 @@ def check_html(html: Any, systems: Collection[str]) -> None:
         if Path(html).suffix in (".html", ".htm", ".zip"):
             raise UserError(f"html={html}: give a folder; the page in it is index.html")
         check_folder("html", html)
+        if (index := Path(html, INDEX)).exists() and not is_gallery(index):
+            raise UserError(f"html={html}: {index} is there, and no gallery; give another folder")
     if html and (taken := {HR, LR}.intersection(systems)):
         name = taken.pop()
         raise UserError(f"html={html}: the page calls its own pictures {name}, and a system too")

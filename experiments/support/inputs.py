@@ -42,12 +42,22 @@ def check_folder(key: str, name: str) -> None:
         return
     if os.path.exists(name):
         raise UserError(f"{key}={name}: is a file; give a folder")
+    check_place(key, name)
     kind = (mimetypes.guess_type(name)[0] or "").partition("/")[0]
     if kind in ("image", "video") and not name.endswith(("/", os.sep)):
         raise UserError(
             f"{key}={name}: is a folder's name here, and ends like a file's; {name}/ makes that "
             "folder all the same"
         )
+
+
+def check_place(key: str, name: str) -> None:
+    """Raise `UserError` where what ``name`` is to be can't be made: a file is in its way."""
+    above = next(each for each in Path(os.path.abspath(name)).parents if os.path.lexists(each))
+    if not above.is_dir():
+        raise UserError(f"{key}={name}: {above} is a file, and no folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise UserError(f"{key}={name}: nothing can be written in {above}")
 
 
 def find_images(inputs: Any, output: Path) -> Iterator[tuple[Path, Path]]:

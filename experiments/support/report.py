@@ -9,7 +9,7 @@ from pathlib import Path
 from sacred.run import Run
 
 import tmd.session
-from observers import run_folder
+from observers import run_folder, run_spec
 from tmd.metrics.registry import metric
 from tmd.training.phases import PHASES
 
@@ -30,7 +30,7 @@ def print_report(session: tmd.session.TrainingSession, run: Run, script: str) ->
     if run._id is None:
         return
     folder = run_folder(run)
-    spec = folder if folder is not None else run._id
+    spec = run_spec(run)
     last = next(phase for phase in reversed(PHASES) if session.phases.length(phase))
     longer = math.ceil(session.phases.length(last) / session.options.training.epoch_length) + 4
     print(f"\nrun {run._id}" + (f" in {folder}" if folder else ""))

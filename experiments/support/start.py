@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -32,7 +33,7 @@ def take_stores(options: dict[str, Any]) -> dict[str, str | None]:
 def started_by(options: Mapping[str, Any], stores: Mapping[str, str | None]) -> dict[str, Any]:
     """Entries of a run's record that say how it was started."""
     started: dict[str, Any] = {
-        "command_line": without_credentials(" ".join(sys.argv)),
+        "command_line": without_credentials(shlex.join(sys.argv)),
         "options": {
             **options,
             **{name: value and without_credentials(value) for name, value in stores.items()},

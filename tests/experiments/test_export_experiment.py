@@ -105,6 +105,7 @@ def test_torchscript_may_be_named_as_torch_does(network, tmp_path):
     [
         ({"format": "tflite"}, "format='tflite': must be one of onnx, torchscript, safetensors"),
         ({"output": "."}, "output='.': must be a file"),
+        ({"output": f"{__file__}/a.onnx"}, f"{Path(__file__).name} is a file, and no folder"),
         (
             {"output": "a.safetensors"},
             "output: ends in .safetensors, and format=torchscript, whose files end in "
@@ -294,6 +295,14 @@ def test_a_folder_is_checked_whole(network, tmp_path, capsys):
     assert "c.pt: is not there" in str(problem.value)
     assert "b.pt" not in str(problem.value)
     assert "b.pt: is the file of its manifest" in capsys.readouterr().out
+    (tmp_path / "b.pt.json").write_text("{nojson")
+    with pytest.raises(UserError, match=r"b\.pt\.json: is no manifest|b\.pt\.json"):
+        ex.run("check", config_updates={"checkpoint": str(tmp_path)})
+    (tmp_path / "b.pt.json").unlink()
+    capsys.readouterr()
+    with pytest.raises(UserError):
+        ex.run("check", config_updates={"checkpoint": str(tmp_path)})
+    assert "b.pt: has no manifest beside it, and is not checked" in capsys.readouterr().out
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="empty: no file in it has a manifest beside it"):
         ex.run("check", config_updates={"checkpoint": str(tmp_path / "empty")})

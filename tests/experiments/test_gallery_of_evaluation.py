@@ -146,6 +146,17 @@ def test_a_folder_holds_the_page_and_needs_no_record(tmp_path, capsys):
     assert [each["name"] for each in page["data"]["images"]] == ["astronaut", "chelsea"]
 
 
+def test_a_page_of_somebody_else_is_not_replaced(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/index.html").write_text("mine")
+    with pytest.raises(UserError, match=r"html=out: out/index\.html is there, and no gallery"):
+        run("--unobserved", html="out")
+    assert (tmp_path / "out/index.html").read_text() == "mine"
+    (tmp_path / "out/index.html").unlink()
+    for _ in range(2):
+        run("--unobserved", html="out")
+
+
 def test_without_html_there_is_no_page_and_no_system_more():
     run()
     record = open_run("store/1")
@@ -158,9 +169,10 @@ def test_without_html_there_is_no_page_and_no_system_more():
     [
         ((), "page.html", "html=page.html: give a folder; the page in it is index.html"),
         ((), 3, "html=3: must be True, False or a folder"),
+        ((), f"{__file__}/out", f"html={__file__}/out: {__file__} is a file, and no folder"),
         (("--unobserved",), True, "html=True: puts the page into the run's record, and this run"),
     ],
-    ids=["file", "number", "no record"],
+    ids=["file", "number", "below a file", "no record"],
 )
 def test_what_is_no_place_for_a_page_is_refused(flags, html, problem):
     with pytest.raises(UserError, match=re.escape(problem)):

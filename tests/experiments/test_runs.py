@@ -95,6 +95,19 @@ def test_the_page_is_written_into_the_store(tmp_path: Path, list_runs: List) -> 
     assert list_runs("with", "store=other").stdout.count("\n") == 5  # the page is no run
 
 
+def test_sacreds_own_options_name_the_store_that_is_listed(tmp_path: Path, list_runs: List) -> None:
+    populate(tmp_path / "other", 2, points=4, names=3, sheets=0)
+    before = sorted(tmp_path.rglob("*"))
+    assert list_runs("-F", "other").stdout == list_runs("with", "store=other").stdout
+    away = list_runs("-m", "127.0.0.1:1:db")
+    assert "error: MongoDB at mongodb://127.0.0.1:1/db: does not answer" in away.stderr
+    twice = list_runs("-F", "other", "with", "store=third")
+    assert "error: store=third: -F other names a store, too; give one" in twice.stderr
+    absent = list_runs("-F", "absent")
+    assert (absent.returncode, absent.stdout) == (2, "")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 @pytest.mark.parametrize(
     ("updates", "said"),
     [

@@ -7,7 +7,7 @@ It is JSON, beside the file: ``generator_x4.onnx.json``. What is not known is no
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -137,16 +137,24 @@ def _is_whole(content: Mapping[str, Any]) -> bool:
     )
 
 
-def described_in(folder: Path) -> list[Path]:
-    """The files of a folder that have a manifest, by name.
+def described_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """The files of a folder that have a manifest, by name; be it damaged.
+
+    Args:
+        suffixes: of networks' files; what lies beside one under a manifest's name is taken for one.
 
     Raises:
         UserError: none has.
     """
     found = [
-        each.with_name(each.name.removesuffix(MANIFEST))
+        file
         for each in sorted(folder.glob(f"*{MANIFEST}"))
-        if each.is_file() and FORMAT in each.read_text(encoding="utf-8", errors="replace")
+        for file in [each.with_name(each.name.removesuffix(MANIFEST))]
+        if each.is_file()
+        and (
+            (file.suffix in suffixes and file.is_file())
+            or FORMAT in each.read_text(encoding="utf-8", errors="replace")
+        )
     ]
     if not found:
         raise UserError(f"{folder}: no file in it has a manifest beside it")

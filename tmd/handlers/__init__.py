@@ -60,4 +60,4 @@ __all__ = [
     "create_adversarial_weight",
 ]
 
-__getattr__ = names_later(__name__, __all__)
+__getattr__, __dir__ = names_later(__name__, __all__)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -143,7 +144,8 @@ def _number(
     function: Callable[..., Any], metric: str, name: str, a: Tensor, b: Tensor, given: Any
 ) -> float:
     try:
-        value = float(function(metric, a, b, *given))
+        with np.errstate(divide="ignore"):  # of equal images; the value is said below
+            value = float(function(metric, a, b, *given))
     except (ValueError, RuntimeError, AssertionError) as problem:
         if isinstance(problem, UserError):
             raise

@@ -35,4 +35,4 @@ __all__ = [
     "validated_metrics",
 ]
 
-__getattr__ = names_later(__name__, __all__)
+__getattr__, __dir__ = names_later(__name__, __all__)

@@ -26,4 +26,4 @@ __all__ = [
     "parse_length",
 ]
 
-__getattr__ = names_later(__name__, __all__)
+__getattr__, __dir__ = names_later(__name__, __all__)

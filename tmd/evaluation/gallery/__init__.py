@@ -5,6 +5,6 @@ file as long as that can be mailed; of larger sets the pictures are files beside
 reads one by one.
 """
 
-from tmd.evaluation.gallery.page import HR, LR, About, Gallery, GallerySystem
+from tmd.evaluation.gallery.page import HR, INDEX, LR, About, Gallery, GallerySystem, is_gallery
 
-__all__ = ["HR", "LR", "About", "Gallery", "GallerySystem"]
+__all__ = ["HR", "INDEX", "LR", "About", "Gallery", "GallerySystem", "is_gallery"]

@@ -37,6 +37,12 @@ SCRIPTS = ("zoom", "state", "pictures", "difference", "panes", "crop", "list", "
 _PICTURES = re.compile(r"pictures-[0-9a-f]{8}")
 
 
+def is_gallery(path: Path) -> bool:
+    """Return whether a file is a gallery's page, which another may replace."""
+    with open(path, "rb") as file:
+        return b'content="tmd gallery"' in file.read(1000)
+
+
 @dataclass(frozen=True)
 class GallerySystem:
     """A system that the gallery shows.
