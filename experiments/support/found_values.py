@@ -252,6 +252,11 @@ class Found:
         common = [each for each in parts[0].benchmarks if all(each in other for other in sets)]
         if not common:
             raise UserError("run, benchmark: what is compared was not evaluated on one benchmark")
+        found = {plain(name) for name, _ in common}
+        if absent := [each.name for each in self.benchmarks if plain(each.name) not in found]:
+            raise UserError(
+                f"benchmark={','.join(absent)}: not all that is compared was evaluated on it"
+            )
         return [Column(*each, name) for each in common for name in self.metrics]
 
 

@@ -158,3 +158,16 @@ def test_mistakes_get_one_line(changes: dict, message: str) -> None:
         compare.run("table", config_updates=given)
     assert message in str(problem.value)
     assert "\n" not in str(problem.value)
+
+
+def test_a_benchmark_that_an_evaluation_has_not_is_named() -> None:
+    evaluated = evaluate.run(
+        config_updates={"benchmark": "Toy", "method": ["nearest", "bicubic"], "metrics": "psnr"},
+        options={"--file_storage": "runs"},
+    )
+    asked = {"run": [evaluated._id], "benchmark": ["Toy", "Other"], "metrics": "psnr"}
+    with pytest.raises(
+        UserError, match=r"^benchmark=Other: not all that is compared was evaluated"
+    ):
+        rows(**asked)
+    assert rows(**{**asked, "benchmark": "Toy"})
